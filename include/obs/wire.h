@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * wire.h - what crosses between kernel and user space: the records of the ring
+ * buffer, and the shared maps' keys and values.
+ *
+ * Included by bpf/ and by user/observe/ only. Fixed-width types, natural
+ * alignment, named padding. No pointers, no bitfields, no bool, no packed.
+ */
+#pragma once
+
+#ifdef __bpf__
+#include "vmlinux.h"
+#else
+#include <assert.h>
+#include <linux/types.h>
+#endif
+
+#define OBS_WIRE_VERSION 1
+#define OBS_COMM_LEN	 16
+#define OBS_PATH_LEN	 1024
+#define OBS_ARGS_LEN	 1024
+#define OBS_PAYLOAD_MAX	 4096
+
+/* Numbers are forever: append, never renumber, never reuse. */
+enum obs_rec_type {
+	OBS_REC_WRITE = 1,
+	OBS_REC_FILE = 2,
+	OBS_REC_EXEC = 3,
+	OBS_REC_FORK = 4,
+	OBS_REC_EXIT = 5,
+	OBS_REC_MAX,
+};
+
+struct obs_rec_hdr {
+	__u16 version; /* OBS_WIRE_VERSION of the writer */
+	__u16 type;    /* enum obs_rec_type */
+	__u32 size;    /* bytes, this header included */
+	__u64 ts_ns;   /* CLOCK_BOOTTIME */
+};
+
+/* struct inode's own numbers, see pipeline/cursor.h. */
+struct obs_rec_file_id {
+	__u64 ino;
+	__u32 dev;
+	__u32 gen;
+};
+
+enum obs_file_kind {
+	OBS_KIND_REG = 1,
+	OBS_KIND_PIPE = 2,
+	OBS_KIND_TTY = 3,
+	OBS_KIND_SOCK = 4,
+};
+
+enum obs_write_flags {
+	OBS_W_SHARED = 1, /* other threads or processes hold this description: offset may be
+			     * another write's, the payload may have changed since */
+	OBS_W_NO_OFFSET =
+		2,	/* where it went is not known (splice, sendfile, …): look at the file */
+	OBS_W_PART = 4, /* not the first record of this write (consoles) */
+	OBS_W_MARK = 8, /* no payload by budget: the file has it */
+};
+
+/* One write(2), or a part of it; payload follows. */
+struct obs_rec_write {
+	struct obs_rec_hdr hdr;
+	struct obs_rec_file_id file;
+	__u64 offset; /* of the first byte in the file; consoles: in this write */
+	__u64 len;    /* bytes the kernel accepted in this write */
+	__u32 tgid;
+	__u32 tid;
+	__u32 target; /* value of the targets map */
+	__s32 fd;
+	__u8 kind;     /* enum obs_file_kind */
+	__u8 flags;    /* enum obs_write_flags */
+	__u16 payload; /* bytes that follow */
+	__u32 pad;
+	char comm[OBS_COMM_LEN];
+};
+
+/* A regular file that a target wrote to and that user space has not judged yet. */
+struct obs_rec_file {
+	struct obs_rec_hdr hdr;
+	struct obs_rec_file_id file;
+	__u32 tgid;
+	__u32 target;
+	__s32 fd;
+	__u32 path_len;		 /* bytes used in path */
+	__u8 path[OBS_PATH_LEN]; /* names from the file upwards, each NUL-terminated */
+};
+
+struct obs_rec_exec {
+	struct obs_rec_hdr hdr;
+	__u64 cgroup;	/* cgroup v2 id, 0 = none */
+	__u64 start_ns; /* task->start_boottime */
+	__u32 tgid;
+	__u32 ppid;
+	__u32 target;	/* 0 = in no known tree */
+	__u32 args_len; /* bytes used in args */
+	char comm[OBS_COMM_LEN];
+	__u8 args[OBS_ARGS_LEN]; /* argv, each NUL-terminated, cut */
+};
+
+/* A target forked a process (not a thread). */
+struct obs_rec_fork {
+	struct obs_rec_hdr hdr;
+	__u32 tgid; /* the child */
+	__u32 ppid; /* the parent's tgid */
+	__u32 target;
+	__u32 pad;
+};
+
+/* The last thread of a target's process ended. */
+struct obs_rec_exit {
+	struct obs_rec_hdr hdr;
+	__u32 tgid;
+	__u32 target;
+	__s32 code; /* as wait(2): exit status << 8 | signal */
+	__u32 pad;
+	char comm[OBS_COMM_LEN];
+};
+
+/* targets: tgid -> which node it belongs to. */
+struct obs_target_value {
+	__u32 target; /* slot, 1 … OBS_TARGETS_MAX - 1 */
+	__u32 pad;
+};
+
+#define OBS_TARGETS_MAX 1024
+#define OBS_TGIDS_MAX	16384
+#define OBS_FILES_MAX	16384
+
+enum obs_verdict {
+	OBS_FILE_PENDING = 1, /* told, not judged yet: captured */
+	OBS_FILE_FOLLOW = 2,
+	OBS_FILE_IGNORE = 3,
+};
+
+/* files: struct obs_rec_file_id -> what to do with writes to it. */
+struct obs_file_value {
+	__u32 verdict;
+	__u32 dirty; /* a mark is on its way: further marks are not needed; user space clears it */
+};
+
+/* drops: per CPU, what the ring had no room for. Index: enum obs_drop. */
+enum obs_drop {
+	OBS_DROP_RING_FILE = 0,	     /* write to a file: repaired from the file */
+	OBS_DROP_RING_CONSOLE = 1,   /* write to a pipe or terminal: lost */
+	OBS_DROP_RING_PROCESS = 2,   /* exec, fork, exit, file record */
+	OBS_DROP_BUDGET_CONSOLE = 3, /* console output over the node's share of the ring: lost */
+	OBS_DROP_BUDGET_FILE = 4,    /* file payload over the share: mark sent instead */
+	OBS_DROP_FAULT = 5,	     /* the writer's buffer could not be read */
+	OBS_DROP_MAP = 6,	     /* targets or files map full */
+	OBS_DROP_BYTES_CONSOLE = 7,  /* bytes, not records: of all console drops */
+	OBS_DROP_MAX,
+};
+
+/* control: one entry, mapped into user space. */
+struct obs_control {
+	__u32 reader_sleeps; /* set by user space before it sleeps; the next record wakes it */
+	__u32 drain;	     /* +1 per drain: budgets are per drain */
+	__u32 self_tgid;     /* ours: never captured */
+	__u32 payload_max;   /* bytes per record, ≤ OBS_PAYLOAD_MAX */
+	__u64 budget_bytes;  /* ring bytes per target and drain */
+};
+
+/* budgets: target slot -> bytes used in which drain. */
+struct obs_budget {
+	__u32 drain;
+	__u32 pad;
+	__u64 bytes;
+};
+
+_Static_assert(sizeof(struct obs_rec_hdr) == 16, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_rec_file_id) == 16, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_rec_write) == 88, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_rec_file) == 48 + OBS_PATH_LEN,
+	       "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_rec_exec) == 64 + OBS_ARGS_LEN,
+	       "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_rec_fork) == 32, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_rec_exit) == 48, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_control) == 24, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_budget) == 16, "new layout: bump OBS_WIRE_VERSION");

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * config.h - the settings, from YAML, checked before anything starts.
+ *
+ * Every key is one row of the table in keys.c: path, type, range, default,
+ * description. The same rows give check-config's output and the man page.
+ * The Go sidecar's keys and the seed's flat keys are rows too (aliases).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/buf.h"
+
+enum obs_forward { OBS_FORWARD_EVENTS, OBS_FORWARD_ALL };
+
+struct obs_strv {
+	char **v; /* owned, n entries */
+	size_t n;
+};
+
+/* What makes a container or process a node, or keeps it from being one. Each list
+ * holds shell globs (fnmatch); labels are "key=value" globs. */
+struct obs_target_rules {
+	struct obs_strv container; /* container names */
+	struct obs_strv image;
+	struct obs_strv label;
+	struct obs_strv command; /* matched against the joined command line */
+};
+
+struct obs_config {
+	char *node_id;	 /* default: host name */
+	char *state_dir; /* default: /var/lib/gswarm-observer, or XDG state when not root */
+	enum obs_forward forward;
+
+	struct {
+		char *endpoint; /* api_endpoint / log_monitoring.api_endpoint; "" = none */
+		char *token;	/* auth_token / jwt_token, or read from auth_token_file */
+		char *ca_file;
+		bool gzip;
+		uint64_t batch_size; /* events */
+		uint64_t batch_bytes;
+		double batch_interval_s; /* 0 = as soon as the connection is free */
+		double timeout_s;
+	} api;
+
+	struct obs_strv log_files;
+	int64_t initial_tail_lines; /* 0 and -1 = all */
+
+	struct {
+		struct obs_target_rules include;
+		struct obs_target_rules exclude;
+		bool builtin;	     /* use the built-in node patterns too; default true */
+		char *docker_socket; /* "" = /var/run/docker.sock */
+	} targets;
+
+	struct {
+		char *listen; /* "127.0.0.1:8080"; "" = no server */
+	} server;
+
+	struct {
+		uint64_t max_bytes; /* default 256 MiB */
+		double max_age_s;   /* default 7 d */
+	} store;
+
+	struct {
+		uint64_t ring_bytes;	/* power of two */
+		uint64_t payload_bytes; /* captured per write */
+		uint64_t line_bytes;	/* default 65536 */
+		uint64_t streams;	/* files followed at once */
+		uint64_t pending_bytes; /* per node still being identified */
+	} limits;
+
+	struct {
+		bool bpf;	  /* false = never load BPF */
+		char *file_write; /* "auto", "fexit", "sys_exit", "inotify" */
+	} probes;
+
+	void *extra; /* owned by config/: values of keys that no stage reads yet */
+};
+
+/**
+ * obs_config_default() - the settings of an empty file.
+ *
+ * Return: 0 or -ENOMEM; *@ret is owned by the caller.
+ */
+int obs_config_default(struct obs_config **ret);
+
+/**
+ * obs_config_load() - read and check a YAML file.
+ * @path:     file name, or "-" for standard input
+ * @messages: gets one line per problem, "FILE:LINE:COL: error|warning: …\n"; all problems of
+ *            the file are reported, not only the first
+ * @ret:      on success, owned by the caller; untouched on failure
+ *
+ * Return: 0 (there may be warnings), -EINVAL when there are errors, -ENOMEM, or the
+ * negative errno of reading the file (a message says so too).
+ */
+int obs_config_load(const char *path, struct obs_buf *messages, struct obs_config **ret);
+
+/**
+ * obs_config_find() - the file that `run` uses.
+ * @arg: the -c argument or NULL
+ *
+ * Order: -c, $CONFIG_PATH, configs/config.yaml, /etc/gswarm-observer/config.yaml.
+ *
+ * Return: a borrowed path, or NULL when there is none.
+ */
+const char *obs_config_find(const char *arg);
+
+/** obs_config_free() - wipe secrets, free all, set *@c to NULL. */
+void obs_config_free(struct obs_config **c);
+
+#define cleanup_config __attribute__((cleanup(obs_config_free)))

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * model.h - what the observer knows now. Everything that shows something
+ * (serve/, alert/, command/) reads this; only the engine writes it.
+ *
+ * Belongs to the event loop's thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/counters.h"
+
+#define OBS_PROBES_MAX 16
+#define OBS_NODES_MAX  1024
+#define OBS_SINKS_MAX  8
+
+/* One need of the observer (file writes, consoles, processes, …) and the rung it stands on. */
+struct obs_probe_status {
+	const char *need;  /* "file writes"; static */
+	const char *rung;  /* "tp_btf/sys_exit"; "none" when nothing works; static */
+	bool ok;	   /* something works */
+	bool first_choice; /* the best rung */
+	char unseen[200];  /* what stays unseen on this rung, in words; "" = nothing */
+	char refused[200]; /* why the better rungs were refused, "" = they were not */
+	char advice[200];  /* what an operator can do about it */
+};
+
+struct obs_node_status {
+	uint32_t slot;	       /* number in the kernel's target map */
+	char name[128];	       /* container name, or "pid 4711 (bash)" */
+	char container_id[13]; /* "" for a plain process */
+	char runtime[16];      /* "docker", "containerd", "process", … */
+	char image[128];
+	bool paused;
+	uint32_t pids;		/* live processes */
+	uint32_t streams;	/* files and consoles followed */
+	uint64_t events;	/* since it was found */
+	uint64_t found_ns;	/* CLOCK_REALTIME */
+	uint64_t last_event_ns; /* CLOCK_REALTIME; 0 = none yet */
+};
+
+struct obs_sink_view {
+	char name[32];
+	char where[160]; /* URL without secrets, or "stdout" */
+	uint64_t delivered, waiting, failures, dead_lettered, jumped, requests, bytes;
+	uint64_t last_ok_ns, retry_at_ns;
+	char last_error[160];
+};
+
+struct obs_model {
+	const struct obs_counters *counters;
+	uint64_t started_ns; /* CLOCK_REALTIME */
+	char node_id[128];
+	char state_dir[256];
+	const char *version;
+	size_t n_probes;
+	struct obs_probe_status probes[OBS_PROBES_MAX];
+	size_t n_nodes;
+	struct obs_node_status *nodes; /* n_nodes entries, owned by the engine */
+	size_t n_sinks;
+	struct obs_sink_view sinks[OBS_SINKS_MAX];
+	uint64_t store_first_seq, store_last_seq, store_bytes, store_max_bytes;
+	int store_error;  /* negative errno of the last commit; 0 = fine */
+	uint64_t streams; /* followed now */
+	uint32_t n_cpus;
+	uint64_t drops[64][8]; /* [cpu][enum obs_drop of wire.h], since load; cpus past 63 in 63 */
+	uint64_t ring_bytes, ring_used_bytes;
+};
+
+/** typedef obs_model_refresh_fn - bring the numbers up to date before they are shown. */
+typedef const struct obs_model *(*obs_model_refresh_fn)(void *ctx);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * store.h - the outbox, the cursors and the history: one SQLite database (WAL).
+ *
+ * One writer (the event loop's thread) owns an obs_store. Events of one drain
+ * and the cursors that produced them go in with one transaction, as one chunk of
+ * zstd-compressed JSON lines. Readers (delivery thread, commands) open their own
+ * obs_store_reader on the same directory.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pipeline/cursor.h"
+#include "pipeline/event.h"
+#include "util/buf.h"
+#include "util/counters.h"
+
+struct obs_store;
+struct obs_store_reader;
+
+struct obs_store_options {
+	const char *dir;    /* state directory, created 0700 when missing; borrowed during open */
+	uint64_t max_bytes; /* compressed chunk bytes kept */
+	uint64_t max_age_s; /* seconds */
+	struct obs_counters *counters; /* borrowed, outlives the store */
+};
+
+struct obs_store_stats {
+	uint64_t first_seq;  /* oldest event kept; 0 = none */
+	uint64_t last_seq;   /* newest event kept */
+	uint64_t bytes;	     /* compressed chunk bytes kept */
+	uint64_t created_ns; /* CLOCK_REALTIME when this store was first made */
+};
+
+/**
+ * obs_store_open() - open or create the store and take its lock.
+ * @opt:     borrowed
+ * @ret_pid: on -EBUSY, the pid of the observer that holds it (0 if unknown); may be NULL
+ * @ret:     on success, owned by the caller
+ *
+ * Return: 0, -EBUSY when another observer holds the store, -EUCLEAN when the database is
+ * broken, -EPROTO when it was written by a newer version, -ENOMEM, or a negative errno.
+ */
+int obs_store_open(const struct obs_store_options *opt, int *ret_pid, struct obs_store **ret);
+
+/** obs_store_free() - commit what is pending, close, and set *@s to NULL. */
+void obs_store_free(struct obs_store **s);
+
+/**
+ * obs_store_push() - add one formatted event to the pending chunk.
+ * @type:    the event's family
+ * @name:    details.event; only for the history index; borrowed
+ * @wall_ns: the event's time
+ * @json:    the line without newline; copied
+ *
+ * A chunk that reaches 1,000 events or 1 MiB is sealed; sealing does not commit.
+ *
+ * Return: 0, -ENOMEM, -EMSGSIZE for a line over 1 MiB.
+ */
+int obs_store_push(struct obs_store *s, enum obs_event_type type, const char *name,
+		   uint64_t wall_ns, struct obs_slice json);
+
+/** obs_store_put_cursor() - remember @c with the next commit. Return: 0 or -ENOMEM. */
+int obs_store_put_cursor(struct obs_store *s, const struct obs_cursor *c);
+
+/** obs_store_drop_cursor() - forget the cursor of @file with the next commit. */
+int obs_store_drop_cursor(struct obs_store *s, const struct obs_file_id *file);
+
+/**
+ * obs_store_get_cursor() - the committed cursor of @file.
+ *
+ * Return: 0, -ENOENT, or a negative errno.
+ */
+int obs_store_get_cursor(struct obs_store *s, const struct obs_file_id *file,
+			 struct obs_cursor *ret);
+
+/**
+ * obs_store_commit() - write pending events, cursors and sink positions in one
+ * transaction; then evict past the limits (counted).
+ *
+ * On failure everything stays pending and the next call tries again.
+ *
+ * Return: 0, or a negative errno (-ENOSPC, -EIO, …).
+ */
+int obs_store_commit(struct obs_store *s);
+
+/** obs_store_pending() - events pushed and not yet committed. */
+size_t obs_store_pending(const struct obs_store *s);
+
+/**
+ * obs_store_set_position() - sink @sink has delivered all events up to and with @seq.
+ * Written with the next commit.
+ */
+int obs_store_set_position(struct obs_store *s, const char *sink, uint64_t seq);
+
+/** obs_store_get_position() - last delivered seq of @sink; 0 when it never delivered. */
+uint64_t obs_store_get_position(struct obs_store *s, const char *sink);
+
+/** obs_store_get_stats() - what the store holds now; cheap, from memory. */
+void obs_store_get_stats(const struct obs_store *s, struct obs_store_stats *ret);
+
+/**
+ * obs_store_reader_open() - a read-only view for another thread or process.
+ * @dir: the state directory
+ *
+ * Return: 0, -ENOENT when there is no store, or a negative errno.
+ */
+int obs_store_reader_open(const char *dir, struct obs_store_reader **ret);
+void obs_store_reader_free(struct obs_store_reader **r);
+
+/* One event handed out by a reader. */
+struct obs_store_item {
+	uint64_t seq;
+	struct obs_slice json; /* borrowed until the next call on the reader */
+};
+
+/**
+ * obs_store_reader_next() - the first event with seq > @after.
+ * @ret: valid until the next call
+ *
+ * Sequential calls decompress each chunk once. Evicted events are jumped over.
+ *
+ * Return: 1 when there is one, 0 when there is none yet, or a negative errno.
+ */
+int obs_store_reader_next(struct obs_store_reader *r, uint64_t after, struct obs_store_item *ret);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * counters.h - the loss ledger and every other counter, one row each.
+ *
+ * A row is {field, metric, labels, help}; /metrics prints the table as it
+ * stands, so adding a counter is adding a row. Rows of one metric stand
+ * together (Prometheus wants that). Counters only grow and are never reset.
+ *
+ * The ledger's equations, which tests check:
+ *   lines:  captured + backfilled = parsed
+ *           parsed lines become events; parsed events = stored + filtered
+ *   events: stored = delivered + waiting + evicted   (per sink)
+ *
+ * Threads: a counter has exactly one writing thread and any number of readers.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* clang-format off */
+#define OBS_COUNTERS(X) \
+	X(records,		"records_total",	"",	"Records taken from the ring buffer") \
+	X(record_bytes,		"record_bytes_total",	"",	"Bytes taken from the ring buffer") \
+	X(records_bad_size,	"records_bad_total",	"reason=\"size\"",	"Records that decode refused") \
+	X(records_bad_version,	"records_bad_total",	"reason=\"version\"",	"Records that decode refused") \
+	X(records_bad_type,	"records_bad_total",	"reason=\"type\"",	"Records that decode refused") \
+	X(lines_captured,	"lines_total",		"place=\"captured\"",	"Log lines by how their last byte came to us") \
+	X(lines_backfilled,	"lines_total",		"place=\"backfilled\"",	"Log lines by how their last byte came to us") \
+	X(lines_parsed,		"lines_parsed_total",	"",	"Lines given to the parser") \
+	X(lines_blank,		"lines_blank_total",	"",	"Empty lines, which make no event") \
+	X(lines_cut,		"lines_cut_total",	"",	"Lines longer than limits.line_bytes, cut and marked") \
+	X(events_parsed,	"events_total",		"place=\"parsed\"",	"Events by the place they reached") \
+	X(events_filtered,	"events_total",		"place=\"filtered\"",	"Events by the place they reached") \
+	X(events_stored,	"events_total",		"place=\"stored\"",	"Events by the place they reached") \
+	X(events_evicted_size,	"events_evicted_total",	"reason=\"size\"",	"Stored events removed before every sink had them") \
+	X(events_evicted_age,	"events_evicted_total",	"reason=\"age\"",	"Stored events removed before every sink had them") \
+	X(bytes_captured,	"stream_bytes_total",	"place=\"captured\"",	"Bytes of node output by how they came to us") \
+	X(bytes_backfilled,	"stream_bytes_total",	"place=\"backfilled\"",	"Bytes of node output by how they came to us") \
+	X(bytes_lost_truncated,	"lost_bytes_total",	"reason=\"truncated\"",	"Bytes of node output that nothing could bring back") \
+	X(bytes_lost_unreadable,"lost_bytes_total",	"reason=\"unreadable\"",	"Bytes of node output that nothing could bring back") \
+	X(bytes_lost_console,	"lost_bytes_total",	"reason=\"console\"",	"Bytes of node output that nothing could bring back") \
+	X(holes,		"holes_total",		"",	"Gaps between a stream's cursor and the next captured write, read back from the file") \
+	X(rewrites,		"rewrites_total",	"",	"Writes before a stream's cursor, not emitted again") \
+	X(truncations,		"truncations_total",	"",	"Files that became shorter than their cursor") \
+	X(streams_refused,	"streams_refused_total","",	"Files not followed because limits.streams was reached") \
+	X(pending_overflow,	"pending_overflow_total","",	"Records of a node still being identified that found no room to wait") \
+	X(store_commits,	"store_commits_total",	"",	"Transactions committed to the store") \
+	X(store_errors,		"store_errors_total",	"",	"Transactions that the store refused; they are tried again") \
+	X(engine_errors,	"engine_errors_total",	"",	"Questions to a container engine that failed") \
+	X(targets_found,	"targets_found_total",	"",	"Nodes found since start") \
+	X(targets_gone,		"targets_gone_total",	"",	"Nodes that went away since start")
+/* clang-format on */
+
+struct obs_counters {
+#define X(field, metric, labels, help) _Atomic uint64_t field;
+	OBS_COUNTERS(X)
+#undef X
+};
+
+/** obs_count() - add @n to a counter of which the caller is the only writer. */
+static inline void obs_count(_Atomic uint64_t *c, uint64_t n)
+{
+	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+
+/** obs_counter_get() - read a counter from any thread. */
+static inline uint64_t obs_counter_get(const _Atomic uint64_t *c)
+{
+	return atomic_load_explicit(c, memory_order_relaxed);
+}
