@@ -52,6 +52,8 @@ const char *obs_runtime_str(enum obs_runtime runtime);
  *
  * Knows the shapes of cgroupfs and systemd drivers, v1, v2 and hybrid, of Docker,
  * containerd, CRI-O, podman and Kubernetes pods, also nested (the innermost container).
+ * Kubernetes' cgroupfs driver and --cgroup-parent do not show the engine: OTHER. LXC and
+ * nspawn, whose containers have names instead of ids, count as none.
  *
  * Return: 0, or -ENOENT when the process is in no container.
  */
@@ -67,7 +69,9 @@ typedef void (*obs_container_fn)(void *ctx, const char *id, int err,
 /**
  * obs_containers_open() - start asking the engine behind @socket_path.
  * @on_change: called, unasked, when a container starts, is renamed, paused, unpaused or dies
- *             (from the engine's event stream, which is reconnected with backoff)
+ *             (from the engine's event stream, which is reconnected with backoff and then
+ *             asked for what happened meanwhile). @err as for an answer: -ENOENT when the
+ *             container is removed, -ECANCELED from obs_containers_free()
  *
  * Return: 0 even when no engine answers yet; -ENOMEM.
  */
@@ -76,7 +80,11 @@ int obs_containers_open(uv_loop_t *loop, const char *socket_path, struct obs_cou
 
 /**
  * obs_containers_ask() - look up one container; @done is called exactly once, within
- * @timeout_ms, never from inside this call.
+ * @timeout_ms, never from inside this call. It may ask again, and may free @c.
+ * @id: 64 lower-case hex digits, as obs_cgroup_parse() gives them
+ *
+ * Return: 0; -EINVAL (not an id), -EAGAIN (1024 questions are open), -ENOMEM, -ECANCELED (being
+ * freed): @done is not called then.
  */
 int obs_containers_ask(struct obs_containers *c, const char *id, unsigned timeout_ms,
 		       obs_container_fn done, void *ctx);

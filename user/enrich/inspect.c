@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * inspect.c - what a container engine answers, taken apart.
+ *
+ * The engine passes on what the container's owner chose (name, image, labels),
+ * and the socket may lead to anything, so no field is believed: wrong types are
+ * refused, lengths are limits of ours.
+ */
+#include "enrich/inspect.h"
+
+#include <errno.h>
+
+#include <cjson/cJSON.h>
+
+#include "util/cleanup.h"
+
+static const struct {
+	const char *action;
+	bool destroyed;
+} actions[] = {
+	{ "start", false }, { "die", false },	  { "rename", false },
+	{ "pause", false }, { "unpause", false }, { "destroy", true },
+};
+
+static void json_freep(cJSON **j)
+{
+	cJSON_Delete(*j);
+}
+
+#define cleanup_json OBS_CLEANUP(json_freep)
+
+bool obs_container_id_ok(const char *id)
+{
+	return strspn(id, "0123456789abcdef") == OBS_CONTAINER_ID_LEN &&
+	       id[OBS_CONTAINER_ID_LEN] == '\0';
+}
+
+static const cJSON *get(const cJSON *obj, const char *key)
+{
+	return cJSON_GetObjectItemCaseSensitive(obj, key);
+}
+
+static const char *get_str(const cJSON *obj, const char *key)
+{
+	return cJSON_GetStringValue(get(obj, key));
+}
+
+static bool get_true(const cJSON *obj, const char *key)
+{
+	return cJSON_IsTrue(get(obj, key));
+}
+
+/* Copy @s, cut to @size before the start of a UTF-8 sequence. */
+static void copy_cut(char *dst, size_t size, const char *s)
+{
+	size_t len = strlen(s);
+
+	if (len >= size) {
+		len = size - 1;
+		while (len > 0 && ((unsigned char)s[len] & 0xc0) == 0x80)
+			len--;
+	}
+	memcpy(dst, s, len);
+	dst[len] = '\0';
+}
+
+static int add_label(struct obs_inspect *in, const cJSON *label)
+{
+	const char *value = cJSON_GetStringValue(label);
+	char *text;
+
+	if (!value || !label->string ||
+	    strlen(label->string) + 1 + strlen(value) > OBS_INSPECT_LABEL_BYTES)
+		return 0;
+	if (asprintf(&text, "%s=%s", label->string, value) < 0)
+		return -ENOMEM;
+
+	in->labels[in->info.n_labels++] = text;
+	return 0;
+}
+
+static int add_labels(struct obs_inspect *in, const cJSON *labels)
+{
+	const cJSON *label;
+	int r = 0;
+
+	if (labels && !cJSON_IsNull(labels) && !cJSON_IsObject(labels))
+		return -EPROTO;
+
+	cJSON_ArrayForEach(label, labels)
+	{
+		if (r < 0 || in->info.n_labels == OBS_INSPECT_MAX_LABELS)
+			break;
+		r = add_label(in, label);
+	}
+	return r;
+}
+
+/* Podman says Running: false of a paused container, Docker says true. */
+static int fill_info(struct obs_inspect *in, const cJSON *root, const char *id)
+{
+	const char *name = get_str(root, "Name"), *real_id = get_str(root, "Id");
+	const cJSON *config = get(root, "Config"), *state = get(root, "State");
+	const char *image = get_str(config, "Image");
+
+	if (!name || !image || !cJSON_IsObject(state) || (real_id && strcmp(real_id, id) != 0))
+		return -EPROTO;
+
+	copy_cut(in->info.id, sizeof(in->info.id), id);
+	copy_cut(in->info.name, sizeof(in->info.name), name[0] == '/' ? name + 1 : name);
+	copy_cut(in->info.image, sizeof(in->info.image), image);
+	in->info.paused = get_true(state, "Paused");
+	in->info.running = get_true(state, "Running") || in->info.paused;
+	return add_labels(in, get(config, "Labels"));
+}
+
+int obs_inspect_parse(struct obs_slice body, const char *id, struct obs_inspect *ret)
+{
+	cleanup_json cJSON *root = NULL;
+	OBS_CLEANUP(obs_inspect_free) struct obs_inspect in = {};
+	int r;
+
+	if (!body.len || body.len > OBS_INSPECT_MAX_BYTES)
+		return -EPROTO;
+
+	root = cJSON_ParseWithLength(body.p, body.len);
+	if (!cJSON_IsObject(root))
+		return -EPROTO;
+
+	r = fill_info(&in, root, id);
+	if (r < 0)
+		return r;
+
+	*ret = in;
+	ret->info.labels = ret->labels;
+	in.info.n_labels = 0; /* moved */
+	return 0;
+}
+
+void obs_inspect_free(struct obs_inspect *in)
+{
+	for (size_t i = 0; i < in->info.n_labels; i++)
+		free(in->labels[i]);
+	in->info.n_labels = 0;
+}
+
+/* A double holds nanoseconds of today to 256 ns: good enough to resume from. */
+static int64_t event_time(const cJSON *root)
+{
+	const cJSON *ns = get(root, "timeNano");
+
+	if (!cJSON_IsNumber(ns) || !(ns->valuedouble > 0 && ns->valuedouble < 9e18))
+		return 0;
+	return (int64_t)ns->valuedouble;
+}
+
+static int fill_event(const cJSON *root, struct obs_engine_event *ret)
+{
+	const char *type = get_str(root, "Type"), *action = get_str(root, "Action");
+	const char *id = get_str(get(root, "Actor"), "ID");
+
+	if (!action || !id || !obs_container_id_ok(id) || (type && strcmp(type, "container") != 0))
+		return -EPROTO;
+
+	for (size_t i = 0; i < ARRAY_LEN(actions); i++)
+		if (strcmp(actions[i].action, action) == 0) {
+			*ret = (struct obs_engine_event){ .destroyed = actions[i].destroyed,
+							  .time_ns = event_time(root) };
+			memcpy(ret->id, id, sizeof(ret->id));
+			return 0;
+		}
+	return -ENOENT;
+}
+
+int obs_engine_event_parse(struct obs_slice line, struct obs_engine_event *ret)
+{
+	cleanup_json cJSON *root = NULL;
+
+	root = line.len ? cJSON_ParseWithLength(line.p, line.len) : NULL;
+	return cJSON_IsObject(root) ? fill_event(root, ret) : -EPROTO;
+}
