@@ -1,0 +1,373 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# kernel-test.sh - run a command inside other kernels, under QEMU.
+#
+# Development machines and hardened hosts refuse fentry/fexit and kprobes; Debian's
+# cloud kernels allow them. Each kernel boots in software emulation with a busybox
+# initramfs that holds the files named on the command line and the shared libraries
+# they need, runs the command as root and hands back its output and exit status.
+#
+# Kernels are found by package name in the Debian suites of the mirror that this
+# machine's apt uses, with an apt root of their own, so that nothing is installed
+# here and no sources change.
+#
+# Needs: qemu-system-x86 cpio busybox-static kmod xz-utils util-linux
+set -euo pipefail
+
+NEEDS="qemu-system-x86_64 cpio busybox modprobe depmod xz flock apt-get dpkg-deb"
+CACHE=${OBS_KERNELS:-${XDG_CACHE_HOME:-$HOME/.cache}/gswarm-observer/kernels}
+KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+KERNELS=6.1,6.12,7.3
+TIMEOUT_S=120
+MEMORY_MB=1024
+MODULES=
+APPEND=
+FILES=()
+
+# kernel -> Debian suite
+declare -A SUITES=(
+	[6.1]=bookworm
+	[6.12]=bookworm-backports
+	[7.3]=trixie-backports
+)
+
+usage() {
+	cat <<EOF
+Usage: scripts/kernel-test.sh [options] -- COMMAND [ARG…]
+
+Runs COMMAND inside each kernel. Words of COMMAND that name files or directories
+here are taken along by themselves, at the same relative path.
+
+  -k LIST     kernels, comma-separated (default $KERNELS)
+  -f PATH     take this file or directory along too (may be repeated)
+  -m LIST     kernel modules to load first, e.g. ext4,overlay,loop
+  -a TEXT     append to the kernel's command line, e.g. lockdown=integrity
+  -t SECONDS  limit for one kernel, boot included (default $TIMEOUT_S)
+  -M MB       memory (default $MEMORY_MB)
+  -p          only fetch the kernels
+
+Output is TAP: one subtest per kernel. In the guest: /proc, /sys, /dev, tmpfs on
+/tmp, cgroup v2, bpffs, tracefs, loopback up; no disk, no network. \$KERNEL is set.
+
+Exit status: with one kernel COMMAND's own; with several 0 if all passed or were
+skipped (77), else 1; 124 after a timeout or a crash; 125 if nothing could be run.
+EOF
+}
+
+die() {
+	echo "kernel-test: $*" >&2
+	exit 125
+}
+
+#
+# Fetching
+#
+
+mirror() {
+	# shellcheck disable=SC2016 # apt expands it
+	env -u APT_CONFIG apt-get indextargets --format '$(REPO_URI)' \
+		'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1
+}
+
+# apt_root SUITE: print an apt.conf that sees that suite and nothing else
+apt_root() {
+	local root=$CACHE/apt/$1 uri
+
+	uri=$(mirror)
+	[ -n "$uri" ] || die "no Debian mirror in this machine's apt sources"
+	mkdir -p "$root"/{etc/apt.conf.d,etc/preferences.d,lists/partial,archives/partial}
+	: >"$root/status"
+	echo "deb [signed-by=$KEYRING] $uri $1 main" >"$root/etc/sources.list"
+	cat >"$root/apt.conf" <<-EOF
+		Dir::Etc "$root/etc";
+		Dir::Etc::sourceparts "-";
+		Dir::State::lists "$root/lists";
+		Dir::State::status "$root/status";
+		Dir::Cache "$root";
+		Acquire::Languages "none";
+		APT::Sandbox::User "";
+	EOF
+	echo "$root/apt.conf"
+}
+
+# newest_package KIND KERNEL: the newest linux-KIND-KERNEL.*-cloud-amd64
+newest_package() {
+	apt-cache pkgnames "linux-$1-$2." | grep -E "^linux-$1-[0-9].*-cloud-amd64\$" |
+		sort -V | tail -n 1 || true
+}
+
+# Since 7.x the kernel is in linux-binary-…, its modules in linux-modules-…, the
+# list of what is built in in linux-base-….
+fetch_packages() {
+	local kernel=$1 dir=$2 kind name found=
+	for kind in binary modules base image; do
+		[ "$kind" = image ] && [ -n "$found" ] && break
+		name=$(newest_package "$kind" "$kernel")
+		[ -n "$name" ] || continue
+		(cd "$dir" && apt-get -qq download "$name")
+		found=yes
+	done
+	[ -n "$found" ] || die "no cloud kernel $kernel in ${SUITES[$kernel]}"
+}
+
+# Leaves $CACHE/KERNEL/{release,vmlinuz,lib/modules/RELEASE}.
+fetch_kernel() {
+	local kernel=$1 tmp=$CACHE/$1.tmp deb modules release
+	[ -e "$CACHE/$kernel/release" ] && return
+	[ -n "${SUITES[$kernel]:-}" ] || die "unknown kernel $kernel (known: ${!SUITES[*]})"
+
+	echo "# fetching kernel $kernel from ${SUITES[$kernel]}"
+	rm -rf "$tmp"
+	mkdir -p "$tmp/root" "$tmp/lib/modules"
+	APT_CONFIG=$(apt_root "${SUITES[$kernel]}")
+	export APT_CONFIG
+	apt-get -qq update
+	fetch_packages "$kernel" "$tmp"
+	unset APT_CONFIG
+
+	for deb in "$tmp"/*.deb; do
+		dpkg-deb -x "$deb" "$tmp/root"
+	done
+	find "$tmp/root" -type d -path '*/lib/modules/*' -prune | while read -r modules; do
+		cp -a "$modules" "$tmp/lib/modules/"
+	done
+	release=$(ls "$tmp/lib/modules")
+	find "$tmp/root" "$tmp/lib/modules" -name 'vmlinuz*' -type f |
+		head -n 1 | xargs -I{} cp {} "$tmp/vmlinuz"
+	[ -s "$tmp/vmlinuz" ] || die "no vmlinuz in the packages of $kernel"
+	depmod -b "$tmp" "$release"
+	rm -rf "$tmp/root" "$tmp"/*.deb
+	echo "$release" >"$tmp/release"
+	rm -rf "${CACHE:?}/$kernel"
+	mv "$tmp" "$CACHE/$kernel"
+}
+
+fetch_locked() {
+	mkdir -p "$CACHE"
+	(
+		flock 9
+		fetch_kernel "$1"
+	) 9>"$CACHE/lock"
+}
+
+#
+# The initramfs
+#
+
+# add_libraries ROOT FILE: what the dynamic linker would load
+add_libraries() {
+	local lib
+	ldd "$2" 2>/dev/null | grep -oE '/[^ ]+' | sort -u | while read -r lib; do
+		mkdir -p "$1$(dirname "$lib")"
+		cp -Lu "$lib" "$1$lib"
+	done || true
+}
+
+# add_path ROOT PATH: relative paths stand under /work in the guest
+add_path() {
+	local root=$1 path=$2 dest file
+	case $path in
+	/*) dest=$root$path ;;
+	*..*) die "$path: name it from its own directory upwards, without .." ;;
+	*) dest=$root/work/$path ;;
+	esac
+	mkdir -p "$(dirname "$dest")"
+	cp -a --dereference "$path" "$(dirname "$dest")/"
+	find "$path" -type f -perm /111 | while read -r file; do
+		add_libraries "$root" "$file"
+	done
+}
+
+# add_modules ROOT KERNEL: in loading order, decompressed
+add_modules() {
+	local root=$1 dir=$CACHE/$2 release name kind path n=100
+	release=$(cat "$dir/release")
+	mkdir -p "$root/modules"
+	for name in ${MODULES//,/ }; do
+		modprobe -d "$dir" -S "$release" --show-depends "$name" ||
+			die "kernel $2 has no module $name"
+	done | while read -r kind path _; do
+		[ "$kind" = insmod ] || continue
+		n=$((n + 1))
+		name=$(basename "${path%.xz}")
+		ls "$root/modules/"*"-$name" >/dev/null 2>&1 && continue
+		case $path in
+		*.xz) xz -dc "$path" >"$root/modules/$n-$name" ;;
+		*) cp "$path" "$root/modules/$n-$name" ;;
+		esac
+	done
+}
+
+write_init() {
+	cat >"$1/init" <<-'EOF'
+		#!/bin/busybox sh
+		/bin/busybox --install -s /bin
+		export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root LC_ALL=C.UTF-8
+		mount -t proc proc /proc
+		mount -t sysfs sysfs /sys
+		mount -t devtmpfs dev /dev
+		mkdir -p /tmp /run /root /dev/pts /dev/shm
+		mount -t devpts devpts /dev/pts
+		mount -t tmpfs tmpfs /tmp
+		mount -t tmpfs tmpfs /run
+		mount -t tmpfs tmpfs /dev/shm
+		mount -t tracefs tracefs /sys/kernel/tracing
+		mount -t debugfs debugfs /sys/kernel/debug
+		mount -t securityfs securityfs /sys/kernel/security
+		mount -t bpf bpf /sys/fs/bpf
+		mount -t cgroup2 cgroup2 /sys/fs/cgroup
+		ln -s /proc/self/fd /dev/fd 2>/dev/null
+		ip link set lo up
+		for m in /modules/*.ko; do [ -e "$m" ] && insmod "$m"; done
+		stty -F /dev/ttyS1 raw
+		stty -F /dev/ttyS2 raw
+		cd /work
+		. /command >/dev/ttyS1 2>&1
+		echo "$?" >/dev/ttyS2
+		poweroff -f
+	EOF
+	chmod +x "$1/init"
+}
+
+# build_initramfs KERNEL OUT COMMAND…
+build_initramfs() {
+	local kernel=$1 out=$2 root
+	shift 2
+	root=$(mktemp -d "$SCRATCH/root.XXXXXX")
+	mkdir -p "$root"/{bin,dev,proc,sys,etc,work}
+	cp "$(command -v busybox)" "$root/bin/busybox"
+	local path
+	for path in "${FILES[@]}"; do
+		add_path "$root" "$path"
+	done
+	add_modules "$root" "$kernel"
+	write_init "$root"
+	echo "root:x:0:0:root:/root:/bin/sh" >"$root/etc/passwd"
+	{
+		echo "export KERNEL=$kernel"
+		# shellcheck disable=SC2016 # expanded by the guest's shell
+		echo 'set -- '"$(quote "$@")"'; "$@" </dev/null'
+	} >"$root/command"
+	(cd "$root" && find . | cpio --quiet -R 0:0 -o -H newc) >"$out"
+	rm -rf "$root"
+}
+
+# Quoted for any POSIX shell: printf %q may write $'…', which busybox need not know.
+quote() {
+	local word
+	for word; do
+		printf "'%s' " "${word//\'/\'\\\'\'}"
+	done
+}
+
+#
+# Running
+#
+
+boot() {
+	local kernel=$1 initrd=$2
+	timeout -k 5 "$TIMEOUT_S" qemu-system-x86_64 \
+		-M q35 -accel tcg,thread=multi -cpu max -smp 2 -m "$MEMORY_MB" \
+		-nodefaults -no-user-config -display none -no-reboot \
+		-kernel "$CACHE/$kernel/vmlinuz" -initrd "$initrd" \
+		-append "console=ttyS0 panic=-1 quiet mitigations=off 8250.nr_uarts=4 $APPEND" \
+		-serial "file:$SCRATCH/console" -serial "file:$SCRATCH/out" \
+		-serial "file:$SCRATCH/rc" </dev/null >"$SCRATCH/qemu" 2>&1
+}
+
+# run_kernel N KERNEL COMMAND…: print a subtest, return the command's status
+run_kernel() {
+	local n=$1 kernel=$2 rc start=$SECONDS pid name
+	shift 2
+	name="$kernel ($(cat "$CACHE/$kernel/release"))"
+	build_initramfs "$kernel" "$SCRATCH/initrd" "$@"
+	: >"$SCRATCH/out"
+	: >"$SCRATCH/rc"
+	: >"$SCRATCH/console"
+
+	echo "# Subtest: kernel $name"
+	boot "$kernel" "$SCRATCH/initrd" &
+	pid=$!
+	tail -n +1 -s 0.2 -f --pid=$pid "$SCRATCH/out" | sed -u 's/^/    /'
+	wait $pid || true
+
+	rc=$(tr -cd 0-9 <"$SCRATCH/rc")
+	case $rc in
+	0) echo "ok $n - kernel $name # $((SECONDS - start)) s" ;;
+	77) echo "ok $n - kernel $name # SKIP" ;;
+	'')
+		echo "not ok $n - kernel $name # no result after $((SECONDS - start)) s; console:"
+		cat "$SCRATCH/qemu" "$SCRATCH/console" | tail -n 40 | sed 's/^/#   /'
+		rc=124
+		;;
+	*) echo "not ok $n - kernel $name # exit $rc" ;;
+	esac
+	return "$rc"
+}
+
+run_all() {
+	local kernel rc worst=0 n=0 ran=0 list
+	IFS=, read -ra list <<<"$KERNELS"
+	echo "TAP version 14"
+	echo "1..${#list[@]}"
+	for kernel in "${list[@]}"; do
+		n=$((n + 1))
+		set +e # a call in a condition would switch -e off inside of it
+		(set -e && run_kernel "$n" "$kernel" "$@")
+		rc=$?
+		set -e
+		[ "$rc" = 77 ] || ran=$((ran + 1))
+		[ "$rc" = 0 ] || [ "$rc" = 77 ] || worst=$rc
+	done
+	[ "$ran" -gt 0 ] || return 77
+	[ "${#list[@]}" = 1 ] || [ "$worst" = 0 ] || [ "$worst" = 124 ] || worst=1
+	return "$worst"
+}
+
+check_needs() {
+	local tool missing=
+	PATH=$PATH:/usr/sbin:/sbin
+	for tool in $NEEDS; do
+		command -v "$tool" >/dev/null || missing="$missing $tool"
+	done
+	[ -z "$missing" ] || die "missing:$missing (see the packages at the top of this script)"
+	[ -e "$KEYRING" ] || die "missing: $KEYRING (package debian-archive-keyring)"
+}
+
+main() {
+	local opt only_fetch='' kernel word
+	while getopts k:f:m:a:t:M:ph opt; do
+		case $opt in
+		k) KERNELS=$OPTARG ;;
+		f) FILES+=("$OPTARG") ;;
+		m) MODULES=$OPTARG ;;
+		a) APPEND=$OPTARG ;;
+		t) TIMEOUT_S=$OPTARG ;;
+		M) MEMORY_MB=$OPTARG ;;
+		p) only_fetch=yes ;;
+		h) usage && exit 0 ;;
+		*) usage >&2 && exit 125 ;;
+		esac
+	done
+	shift $((OPTIND - 1))
+	[ $# -gt 0 ] || [ -n "$only_fetch" ] || { usage >&2 && exit 125; }
+
+	check_needs
+	for kernel in ${KERNELS//,/ }; do
+		fetch_locked "$kernel"
+	done
+	[ -z "$only_fetch" ] || exit 0
+
+	for word; do
+		case $word in
+		/*) [ ! -f "$word" ] || FILES+=("$word") ;;
+		*) [ ! -e "$word" ] || FILES+=("$word") ;;
+		esac
+	done
+	SCRATCH=$(mktemp -d)
+	trap 'rm -rf "$SCRATCH"' EXIT
+	run_all "$@"
+}
+
+main "$@"
