@@ -89,6 +89,7 @@ help: ## this list
 	$(MAKEFILE_LIST) | (test -t 1 && cat || sed 's/\x1b\[[0-9;]*m//g')
 
 -include tests/tests.mk
+-include tests/kernels/kernels.mk
 
 -include $(wildcard $(OUT)/bpf/*.d $(OUT)/user/*.d $(OUT)/user/*/*.d $(OUT)/tests/*/*.d)
 

@@ -1,0 +1,21 @@
+# Programs that run inside other kernels (scripts/kernel-test.sh).
+
+# These objects need no vmlinux.h: <linux/bpf.h> and what they declare themselves.
+KTEST_UAPI  := -idirafter /usr/include/$(shell $(CC) -print-multiarch)
+KTEST_SRCS  := $(wildcard tests/kernels/*.bpf.c)
+KTEST_BINS  := $(KTEST_SRCS:tests/kernels/%.bpf.c=$(OUT)/tests/kernels/%)
+
+$(OUT)/tests/kernels/%.bpf.o: tests/kernels/%.bpf.c
+	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) $(KTEST_UAPI) -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $@.dwarf
+	$(Q)$(BPFTOOL) gen object $@ $@.dwarf && rm $@.dwarf
+
+$(OUT)/tests/kernels/%.skel.h: $(OUT)/tests/kernels/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+$(OUT)/tests/kernels/%: tests/kernels/%.c $(OUT)/tests/kernels/%.skel.h
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) -Itests/kernels -MMD -MP -MF $@.d -o $@ $< \
+		$(shell $(PKG_CONFIG) --libs libbpf libelf zlib) -lutil
