@@ -19,3 +19,10 @@ $(OUT)/tests/kernels/%: tests/kernels/%.c $(OUT)/tests/kernels/%.skel.h
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) -Itests/kernels -MMD -MP -MF $@.d -o $@ $< \
 		$(shell $(PKG_CONFIG) --libs libbpf libelf zlib) -lutil
+
+KERNELS ?= 6.1,6.12,7.3
+
+.PHONY: test-kernels
+test-kernels: $(KTEST_BINS) ## run the tests that need other kernels, under QEMU (KERNELS=6.1,…)
+	$(Q)scripts/kernel-test.sh -k $(KERNELS) -f /usr/sbin/mke2fs -m ext4,overlay,loop -- \
+		tests/kernels/filesystems.sh $(OUT)/tests/kernels/write_hooks
