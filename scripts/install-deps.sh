@@ -103,11 +103,12 @@ as_root() {
     fi
 }
 
-# apt knows a version of every one of the given packages.
+# apt knows a version of every one of the given packages.  (No grep -q: it would
+# end before apt-cache does, which pipefail takes for a failure.)
 apt_knows() {
     local package
     for package in "$@"; do
-        apt-cache policy "$package" 2>/dev/null | grep -q '^  Candidate: [^(]' || return 1
+        apt-cache policy "$package" 2>/dev/null | grep '^  Candidate: [^(]' >/dev/null || return 1
     done
 }
 
