@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "command/command.h"
 #include "config/config.h"
 #include "config/keys.h"
 #include "util/cleanup.h"
@@ -639,6 +640,87 @@ static void which_file(void **state)
 	rmdir("configs");
 }
 
+extern const struct obs_command obs_command_check_config;
+
+static int redirect(int fd, const char *name)
+{
+	cleanup_close int to = open(name, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+	int saved;
+
+	fflush(NULL);
+	saved = fcntl(fd, F_DUPFD_CLOEXEC, 10);
+	assert_true(to >= 0 && saved >= 0 && dup2(to, fd) == fd);
+	return saved;
+}
+
+static void restore(int fd, int saved)
+{
+	fflush(NULL);
+	dup2(saved, fd);
+	close(saved);
+}
+
+static void read_file(const char *name, struct obs_buf *ret)
+{
+	cleanup_fclose FILE *f = fopen(name, "re");
+	char chunk[4096];
+	size_t n;
+
+	while (f && (n = fread(chunk, 1, sizeof(chunk), f)) > 0)
+		obs_buf_push(ret, chunk, n);
+}
+
+/* Run check-config; its output stands in the files "out" and "err". */
+static int run_command(char **argv)
+{
+	int argc = 0, out = redirect(STDOUT_FILENO, "out"), err = redirect(STDERR_FILENO, "err"), r;
+
+	while (argv[argc])
+		argc++;
+	r = obs_command_check_config.run(argc, argv);
+	restore(STDOUT_FILENO, out);
+	restore(STDERR_FILENO, err);
+	return r;
+}
+
+static const struct command_case {
+	const char *yaml;
+	char *argv[5];
+	int want;
+	const char *out, *err; /* parts */
+} command_cases[] = {
+	{ "gzip: true\n", { "check-config", "-c", "F" }, 0, "\ngzip: true ", "" },
+	{ "gzi: true\n", { "check-config", "--config=F" }, 0, "\ngzip: false ", "F:1:1: warning:" },
+	{ "gzip: 7\n", { "check-config", "-c", "F" }, 2, "", "F:1:7: error: gzip: found '7'" },
+	{ "", { "check-config", "-c", "none" }, 2, "", "none: error: cannot read it" },
+	{ "", { "check-config", "F" }, 2, "", "unexpected 'F'; name the file with -c" },
+	{ "", { "check-config", "--key" }, 2, "", "did you mean '--keys'?" },
+	{ "",
+	  { "check-config", "--keys" },
+	  0,
+	  "\nstore.max_bytes\n    size, 1MiB to 1TiB; default 256MiB\n",
+	  "" },
+	{ "", { "check-config", "--keys", "--man" }, 0, ".B store.max_bytes\n", "" },
+};
+
+static void the_command_says_it_all(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(command_cases); i++) {
+		const struct command_case *k = &command_cases[i];
+		cleanup_buf struct obs_buf out = { 0 }, err = { 0 };
+		int r;
+
+		write_file("F", k->yaml, strlen(k->yaml), 0600);
+		r = run_command((char **)(uintptr_t)k->argv);
+		read_file("out", &out);
+		read_file("err", &err);
+		if (r != k->want || !strstr(obs_buf_cstr(&out), k->out) ||
+		    !strstr(obs_buf_cstr(&err), k->err) || (err.len == 0) != (*k->err == 0))
+			fail_msg("%zu: %d\n%s\n%s", i, r, obs_buf_cstr(&out), obs_buf_cstr(&err));
+	}
+}
+
 static char work_dir[] = "/tmp/obs-config-XXXXXX";
 
 static int setup(void **state)
@@ -655,7 +737,9 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const files[] = { "F", "empty", "lines", "open", "secret" };
+	static const char *const files[] = {
+		"F", "empty", "lines", "open", "secret", "out", "err"
+	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(files); i++)
@@ -683,6 +767,7 @@ int main(void)
 		cmocka_unit_test(the_table_is_consistent),
 		cmocka_unit_test(the_sample_shows_every_default),
 		cmocka_unit_test(which_file),
+		cmocka_unit_test(the_command_says_it_all),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, setup, teardown);

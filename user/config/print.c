@@ -111,10 +111,11 @@ static void describe_default(const struct obs_key *key, struct obs_buf *out)
 static void describe_value(const struct obs_key *key, struct obs_buf *out)
 {
 	cleanup_buf struct obs_buf range = { 0 };
+	const char *gap;
 
 	obs_key_range(key, &range);
-	obs_buf_printf(out, "%s%s%s", obs_key_type_name(key), range.len ? ", " : "",
-		       obs_buf_cstr(&range));
+	gap = !range.len ? "" : key->choices ? " " : ", ";
+	obs_buf_printf(out, "%s%s%s", obs_key_type_name(key), gap, obs_buf_cstr(&range));
 	if (key->alias)
 		obs_buf_printf(out, "; sets %s", key->alias);
 	if (!key->alias || !obs_key_find(key->alias)) {
