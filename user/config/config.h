@@ -82,15 +82,16 @@ struct obs_config {
 };
 
 /**
- * obs_config_default() - the settings of an empty file.
+ * obs_config_default() - the settings of an empty file, and of the environment.
  *
- * Return: 0 or -ENOMEM; *@ret is owned by the caller.
+ * Return: 0, -ENOMEM, or -EINVAL when the environment holds a bad value
+ * (obs_config_load() with a NULL path says which); *@ret is owned by the caller.
  */
 int obs_config_default(struct obs_config **ret);
 
 /**
- * obs_config_load() - read and check a YAML file.
- * @path:     file name, or "-" for standard input
+ * obs_config_load() - read and check a YAML file, then the environment (GSWARM_…).
+ * @path:     file name, or "-" for standard input; NULL: defaults and environment only
  * @messages: gets one line per problem, "FILE:LINE:COL: error|warning: …\n"; all problems of
  *            the file are reported, not only the first
  * @ret:      on success, owned by the caller; untouched on failure
@@ -109,6 +110,24 @@ int obs_config_load(const char *path, struct obs_buf *messages, struct obs_confi
  * Return: a borrowed path, or NULL when there is none.
  */
 const char *obs_config_find(const char *arg);
+
+/**
+ * obs_config_text() - a text by its key's path, for keys that struct obs_config has no
+ * field for ("blockchain.rpc_url"). Aliases work too.
+ *
+ * Return: borrowed; "" when not set, or when the key is none or no text. Of a section
+ * that is only kept ("sinks"), its YAML.
+ */
+const char *obs_config_text(const struct obs_config *c, const char *path);
+
+/** obs_config_number() - the same for numbers; seconds, bytes, 0 or 1. */
+double obs_config_number(const struct obs_config *c, const char *path);
+
+/** obs_config_list() - the same for lists; the entries are borrowed. */
+struct obs_strv obs_config_list(const struct obs_config *c, const char *path);
+
+/** obs_config_is_set() - the file or the environment has set the key, or an alias of it. */
+bool obs_config_is_set(const struct obs_config *c, const char *path);
 
 /** obs_config_free() - wipe secrets, free all, set *@c to NULL. */
 void obs_config_free(struct obs_config **c);

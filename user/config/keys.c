@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * keys.c - the table of config keys. check-config, the messages and the man
+ * page all come from these rows.
+ *
+ * Rows of one section stand together, in the order check-config prints them. An
+ * alias stands below its row: of two names for one setting, the upper one counts.
+ */
+#include "config/keys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+
+#define LONGEST_TEXT 4096
+#define ENTRIES	     1024
+
+#define KIB 1024.0
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+#define TIB (1024 * GIB)
+#define DAY 86400.0
+
+static int host_name(char **ret)
+{
+	char name[128] = "";
+	char *copy;
+
+	if (gethostname(name, sizeof(name) - 1) < 0 || !*name)
+		strcpy(name, "localhost");
+	copy = strdup(name);
+	if (!copy)
+		return -ENOMEM;
+	*ret = copy;
+	return 0;
+}
+
+/* Where a service of this user keeps its state; /tmp when the user has no home. */
+static int default_state_dir(char **ret)
+{
+	const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	int n;
+
+	if (geteuid() == 0)
+		n = asprintf(ret, "/var/lib/gswarm-observer");
+	else if (xdg && xdg[0] == '/')
+		n = asprintf(ret, "%s/gswarm-observer", xdg);
+	else if (home && home[0] == '/')
+		n = asprintf(ret, "%s/.local/state/gswarm-observer", home);
+	else
+		n = asprintf(ret, "/tmp/gswarm-observer-%u", geteuid());
+	return n < 0 ? -ENOMEM : 0;
+}
+
+#define F(field) ((ptrdiff_t)offsetof(struct obs_config, field))
+#define KEPT	 OBS_KEY_EXTRA
+
+/* clang-format off */
+#define TARGET_LISTS(which, words) \
+	{ "targets." #which ".container", OBS_KEY_LIST, F(targets.which.container), 0, ENTRIES, NULL, "Container names (shell globs) " words, .example = "[\"rl-swarm-*\"]" }, \
+	{ "targets." #which ".image",     OBS_KEY_LIST, F(targets.which.image),     0, ENTRIES, NULL, "Image names (shell globs) " words, .example = "[\"*/rl-swarm:*\"]" }, \
+	{ "targets." #which ".label",     OBS_KEY_LIST, F(targets.which.label),     0, ENTRIES, NULL, "Container labels, key=value (shell globs), " words, OBS_KEY_LABELS, .example = "[\"com.example.role=trainer\"]" }, \
+	{ "targets." #which ".command",   OBS_KEY_LIST, F(targets.which.command),   0, ENTRIES, NULL, "Command lines (shell globs, arguments joined by spaces) of processes " words, .example = "[\"*swarm_launcher*\"]" }
+
+const struct obs_key obs_keys[] = {
+	{ "node_id", OBS_KEY_STRING, F(node_id), 1, 127, NULL, "Name of this host in every event.",
+	  .env = "GSWARM_NODE_ID", .example = "my-node-123", .def_words = "the host name", .compute_def = host_name },
+	{ "state_dir", OBS_KEY_STRING, F(state_dir), 1, LONGEST_TEXT, NULL, "Directory of the store. Made with mode 0700 when missing.",
+	  .env = "GSWARM_STATE_DIR", .example = "/var/lib/gswarm-observer",
+	  .def_words = "/var/lib/gswarm-observer; when not root $XDG_STATE_HOME/gswarm-observer", .compute_def = default_state_dir },
+	{ "forward", OBS_KEY_FORWARD, F(forward), 0, 0, "events", "What sinks get: 'events' leaves out lines that mean nothing in particular (event type log), 'all' sends them too.", .choices = "events|all" },
+
+	/* The API that gets the events. */
+	{ "api_endpoint", OBS_KEY_URL, F(api.endpoint), 0, LONGEST_TEXT, "", "URL that gets the events as a JSON array by POST. Empty: events stay in the store.",
+	  .env = "GSWARM_API_ENDPOINT", .example = "https://api.example.com/v1/ingest" },
+	{ "auth_token", OBS_KEY_STRING, F(api.token), 0, LONGEST_TEXT, "", "Sent as 'Authorization: Bearer …' to api_endpoint. Better kept in auth_token_file or the environment.",
+	  OBS_KEY_SECRET, .env = "GSWARM_AUTH_TOKEN", .example = "eyJhbGciOi…" },
+	{ "auth_token_file", OBS_KEY_SECRET_FILE, KEPT, 0, LONGEST_TEXT, "", "File that holds auth_token; blanks around it are ignored.", .alias = "auth_token", .example = "/etc/gswarm-observer/token" },
+	{ "jwt_token", OBS_KEY_STRING, KEPT, 0, LONGEST_TEXT, "", "The Go sidecar's name for auth_token.", OBS_KEY_SECRET, .alias = "auth_token", .env = "GSWARM_JWT_TOKEN", .example = "eyJhbGciOi…" },
+	{ "jwt_token_file", OBS_KEY_SECRET_FILE, KEPT, 0, LONGEST_TEXT, "", "File that holds jwt_token.", .alias = "auth_token", .example = "/etc/gswarm-observer/token" },
+	{ "ca_file", OBS_KEY_STRING, F(api.ca_file), 0, LONGEST_TEXT, "", "PEM file of the authorities to trust for api_endpoint. Empty: those of the system.", .example = "/etc/ssl/certs/my-ca.pem" },
+	{ "gzip", OBS_KEY_BOOL, F(api.gzip), 0, 0, "false", "Compress requests to api_endpoint." },
+	{ "batch_size", OBS_KEY_COUNT, F(api.batch_size), 1, 100000, "1000", "Most events in one request." },
+	{ "batch_bytes", OBS_KEY_SIZE, F(api.batch_bytes), KIB, 64 * MIB, "1MiB", "Most bytes in one request, before compression." },
+	{ "batch_interval", OBS_KEY_SECONDS, F(api.batch_interval_s), 0, 3600, "0", "How long a batch waits to fill. 0: events leave as soon as the connection is free.", .example = "2s" },
+
+	/* Logs. */
+	{ "log_files", OBS_KEY_LIST, F(log_files), 0, ENTRIES, NULL, "More files to follow, as paths or shell globs. A hint only: the logs of nodes are found by themselves.", .example = "[\"./logs/swarm.log\"]" },
+	{ "initial_tail_lines", OBS_KEY_INT, F(initial_tail_lines), -1, 1e9, "100", "Lines of a file that are read when it is seen for the first time. 0 or -1: all." },
+
+	/* Which containers and processes are nodes. */
+	{ "targets.builtin", OBS_KEY_BOOL, F(targets.builtin), 0, 0, "true", "Find RL-Swarm nodes by what runs in them (swarm_launcher, train_single_gpu, p2pd)." },
+	{ "targets.docker_socket", OBS_KEY_STRING, F(targets.docker_socket), 0, 107, "", "Docker's unix socket. Empty: /var/run/docker.sock.", .example = "/run/user/1000/docker.sock" },
+	TARGET_LISTS(include, "that are nodes too."),
+	TARGET_LISTS(exclude, "that are never nodes."),
+
+	{ "server.listen", OBS_KEY_LISTEN, F(server.listen), 0, 300, "127.0.0.1:8080", "Address of /health and /metrics: host:port, [ipv6]:port or :port for every address. Empty: no server.", .env = "GSWARM_LISTEN" },
+
+	{ "store.max_bytes", OBS_KEY_SIZE, F(store.max_bytes), MIB, TIB, "256MiB", "Size at which the oldest events go, delivered or not (counted)." },
+	{ "store.max_age", OBS_KEY_SECONDS, F(store.max_age_s), 60, 3650 * DAY, "7d", "Age at which events go, delivered or not (counted)." },
+
+	{ "limits.ring_bytes", OBS_KEY_SIZE, F(limits.ring_bytes), 64 * KIB, GIB, "2MiB", "Ring buffer between kernel and observer, a power of two.", OBS_KEY_POWER_OF_2 },
+	{ "limits.payload_bytes", OBS_KEY_SIZE, F(limits.payload_bytes), 64, 4096, "4000", "Bytes taken of one write; the rest is read back from the file." },
+	{ "limits.line_bytes", OBS_KEY_SIZE, F(limits.line_bytes), 256, 16 * MIB, "64KiB", "Longest line; longer ones are cut and marked." },
+	{ "limits.streams", OBS_KEY_COUNT, F(limits.streams), 1, 65536, "1024", "Files and consoles followed at once." },
+	{ "limits.pending_bytes", OBS_KEY_SIZE, F(limits.pending_bytes), 4 * KIB, GIB, "1MiB", "Output of a node that may wait while it is being identified." },
+
+	{ "probes.bpf", OBS_KEY_BOOL, F(probes.bpf), 0, 0, "true", "Use BPF. false: inotify and /proc only." },
+	{ "probes.file_write", OBS_KEY_CHOICE, F(probes.file_write), 0, 0, "auto", "Which probe sees file writes. auto: the best that this kernel allows.", .choices = "auto|fexit|sys_exit|inotify" },
+
+	/* Checked loosely and kept: the parts that read them come later. */
+	{ "scrub", OBS_KEY_TREE, KEPT, 0, 0, "", "Removal of personal data.", OBS_KEY_LATER },
+	{ "patterns", OBS_KEY_TREE, KEPT, 0, 0, "", "Event patterns of your own.", OBS_KEY_LATER },
+	{ "sinks", OBS_KEY_TREE, KEPT, 0, 0, "", "Further places that get the events.", OBS_KEY_LATER },
+	{ "alerts", OBS_KEY_TREE, KEPT, 0, 0, "", "Alert rules.", OBS_KEY_LATER },
+
+	/* The Go sidecar's sections. */
+	{ "log_monitoring.api_endpoint", OBS_KEY_URL, KEPT, 0, LONGEST_TEXT, "", "The Go sidecar's name for api_endpoint.", .alias = "api_endpoint", .example = "https://api.example.com/v1/ingest" },
+	{ "log_monitoring.auth_token", OBS_KEY_STRING, KEPT, 0, LONGEST_TEXT, "", "Never had an effect; jwt_token is what is sent.", OBS_KEY_SECRET | OBS_KEY_DEAD, .example = "eyJhbGciOi…" },
+	{ "log_monitoring.batch_size", OBS_KEY_COUNT, KEPT, 0, 100000, "0", "The Go sidecar's name for batch_size. 0: as if not set.", OBS_KEY_ZERO_UNSET, .alias = "batch_size" },
+	{ "log_monitoring.batch_flush_interval", OBS_KEY_SECONDS, KEPT, 0, 3600, "0", "The Go sidecar's name for batch_interval.", .alias = "batch_interval", .example = "10" },
+	{ "log_monitoring.initial_tail_lines", OBS_KEY_INT, KEPT, -1, 1e9, "100", "The Go sidecar's name for initial_tail_lines.", .alias = "initial_tail_lines" },
+	{ "log_monitoring.log_files", OBS_KEY_LIST, KEPT, 0, ENTRIES, NULL, "The Go sidecar's name for log_files.", .alias = "log_files", .example = "[\"./logs/swarm.log\"]" },
+
+	{ "api.base_url", OBS_KEY_URL, KEPT, 0, LONGEST_TEXT, "", "Start of the URLs of the metrics API.", OBS_KEY_LATER, .example = "https://api.example.com" },
+	{ "api.metrics_endpoint", OBS_KEY_STRING, KEPT, 0, LONGEST_TEXT, "", "Path behind api.base_url that gets hardware metrics.", OBS_KEY_LATER, .example = "/api/v1/metrics" },
+	{ "api.health_endpoint", OBS_KEY_STRING, KEPT, 0, LONGEST_TEXT, "", "Never had an effect.", OBS_KEY_DEAD, .example = "/api/v1/health" },
+	{ "api.blockchain_latest_endpoint", OBS_KEY_STRING, KEPT, 0, LONGEST_TEXT, "", "Path behind api.base_url that gets chain metrics.", OBS_KEY_LATER, .example = "/api/v1/latest-blockchain" },
+	{ "api.auth_token", OBS_KEY_STRING, KEPT, 0, LONGEST_TEXT, "", "Bearer token of the metrics API.", OBS_KEY_SECRET | OBS_KEY_LATER, .env = "GSWARM_API_AUTH_TOKEN", .example = "eyJhbGciOi…" },
+	{ "api.auth_token_file", OBS_KEY_SECRET_FILE, KEPT, 0, LONGEST_TEXT, "", "File that holds api.auth_token.", .alias = "api.auth_token", .example = "/etc/gswarm-observer/api-token" },
+	{ "api.timeout", OBS_KEY_SECONDS, F(api.timeout_s), 0, 3600, "30s", "Longest time of one request. 0: no limit." },
+	{ "api.retry_count", OBS_KEY_INT, KEPT, 0, 1e9, "0", "Of no effect: what an API refuses for now is tried until it is taken.", OBS_KEY_DEAD },
+
+	{ "blockchain.contract_address", OBS_KEY_STRING, KEPT, 0, 128, "", "Contract of the swarm. Empty: found in the node's log.", OBS_KEY_LATER, .example = "0xFaD7C5e93f28257429569B854151A1B8DCD404c2" },
+	{ "blockchain.rpc_url", OBS_KEY_URL, KEPT, 0, LONGEST_TEXT, "", "JSON-RPC server of the chain. Empty: the chain is not asked.", OBS_KEY_SECRET | OBS_KEY_LATER, .env = "GSWARM_RPC_URL", .example = "https://gensyn-testnet.g.alchemy.com/public" },
+	{ "blockchain.chain_id", OBS_KEY_INT, KEPT, 0, 9e15, "0", "Chain id to check the RPC server against.", OBS_KEY_LATER, .example = "685685" },
+	{ "blockchain.contract_abi_path", OBS_KEY_STRING, KEPT, 0, LONGEST_TEXT, "", "ABI of the contract, as JSON.", OBS_KEY_LATER, .example = "configs/contract.abi.json" },
+	{ "blockchain.poll_interval", OBS_KEY_SECONDS, KEPT, 0, 7 * DAY, "60s", "Time between two questions to the chain.", OBS_KEY_LATER },
+	{ "blockchain.send_interval", OBS_KEY_SECONDS, KEPT, 0, 7 * DAY, "0", "Time between two chain reports.", OBS_KEY_LATER, .example = "300" },
+	{ "blockchain.node_eoa", OBS_KEY_STRING, KEPT, 0, 128, "", "Account of the node.", OBS_KEY_LATER, .example = "0x0123456789abcdef0123456789abcdef01234567" },
+	{ "blockchain.node_peer_id", OBS_KEY_STRING, KEPT, 0, 128, "", "Peer id of the node. Empty: found in its log.", OBS_KEY_LATER, .example = "QmRzqfPNGuudjnz1bkE2i45YGCEtnYx9PtGp2aiVJfKhAc" },
+
+	{ "system.poll_interval", OBS_KEY_SECONDS, KEPT, 0, DAY, "10s", "Time between two looks at the hardware.", OBS_KEY_LATER },
+	{ "system.batch_size", OBS_KEY_INT, KEPT, 0, 100000, "10", "Hardware samples in one report.", OBS_KEY_LATER },
+	{ "system.metrics_interval", OBS_KEY_SECONDS, KEPT, 0, DAY, "0", "Never had an effect.", OBS_KEY_DEAD, .example = "30" },
+	{ "system.health_port", OBS_KEY_PORT, KEPT, 0, 65535, "0", "Port of /health and /metrics on 127.0.0.1; server.listen says more. 0: as if not set.", OBS_KEY_ZERO_UNSET, .alias = "server.listen", .example = "8080" },
+	{ "system.enable_gpu", OBS_KEY_BOOL, KEPT, 0, 0, "true", "Look at GPUs.", OBS_KEY_LATER },
+	{ "system.enable_cpu", OBS_KEY_BOOL, KEPT, 0, 0, "true", "Look at CPUs.", OBS_KEY_LATER },
+	{ "system.enable_ram", OBS_KEY_BOOL, KEPT, 0, 0, "true", "Look at memory.", OBS_KEY_LATER },
+
+	{ "telegram.bot_token", OBS_KEY_STRING, KEPT, 0, LONGEST_TEXT, "", "Token of the Telegram bot.", OBS_KEY_SECRET | OBS_KEY_LATER, .env = "GSWARM_TELEGRAM_BOT_TOKEN", .example = "123456:ABC…" },
+	{ "telegram.bot_token_file", OBS_KEY_SECRET_FILE, KEPT, 0, LONGEST_TEXT, "", "File that holds telegram.bot_token.", .alias = "telegram.bot_token", .example = "/etc/gswarm-observer/bot-token" },
+	{ "telegram.chat_id", OBS_KEY_STRING, KEPT, 0, 128, "", "Chat that gets alerts.", OBS_KEY_LATER, .example = "\"-1001234567890\"" },
+	{ "telegram.alert_on_down", OBS_KEY_BOOL, KEPT, 0, 0, "false", "Alert when a node falls silent.", OBS_KEY_LATER },
+	{ "telegram.down_alert_delay", OBS_KEY_SECONDS, KEPT, 0, 30 * DAY, "300s", "How long it has to be silent.", OBS_KEY_LATER },
+
+	{ "storage.data_path", OBS_KEY_STRING, KEPT, 0, LONGEST_TEXT, "", "The Go sidecar's name for state_dir.", .alias = "state_dir", .example = "./data" },
+
+	{ "logs.swarm_log_path", OBS_KEY_STRING, KEPT, 0, LONGEST_TEXT, "", "Never had an effect.", OBS_KEY_DEAD, .example = "./logs/swarm.log" },
+	{ "logs.yarn_log_path", OBS_KEY_STRING, KEPT, 0, LONGEST_TEXT, "", "Never had an effect.", OBS_KEY_DEAD, .example = "./logs/yarn.log" },
+	{ "logs.wandb_log_path", OBS_KEY_STRING, KEPT, 0, LONGEST_TEXT, "", "Never had an effect.", OBS_KEY_DEAD, .example = "./logs/wandb/" },
+	{ "dht.bootstrap_peers", OBS_KEY_LIST, KEPT, 0, ENTRIES, NULL, "Never had an effect.", OBS_KEY_DEAD, .example = "[\"/ip4/…/tcp/…/p2p/Qm…\"]" },
+	{ "dht.port", OBS_KEY_INT, KEPT, 0, 65535, "0", "Never had an effect.", OBS_KEY_DEAD, .example = "8000" },
+};
+/* clang-format on */
+
+const size_t obs_keys_n = ARRAY_LEN(obs_keys);
+
+const struct obs_key *obs_key_find(const char *path)
+{
+	for (size_t i = 0; i < obs_keys_n; i++) {
+		if (strcmp(obs_keys[i].path, path) == 0)
+			return &obs_keys[i];
+	}
+	return NULL;
+}
+
+const struct obs_key *obs_key_target(const struct obs_key *key)
+{
+	return key->alias ? obs_key_find(key->alias) : key;
+}
+
+size_t obs_key_index(const struct obs_key *key)
+{
+	return (size_t)(key - obs_keys);
+}
+
+const char *obs_key_leaf(const struct obs_key *key)
+{
+	const char *dot = strrchr(key->path, '.');
+
+	return dot ? dot + 1 : key->path;
+}

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * health.c - /health: can the observer see, keep and deliver; if not, why and what to do.
+ *
+ * Not hot, so a cJSON tree will do. Absent values are left out, never null.
+ */
+#include "serve/serve.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cjson/cJSON.h>
+
+#include "obs/wire.h"
+#include "serve/text.h"
+#include "util/cleanup.h"
+
+#define NS_PER_S 1000000000ull
+
+/* Sinks that have failed for this long make the observer degraded. */
+#define SINK_PATIENCE_NS (60 * NS_PER_S)
+
+static void free_tree(cJSON **tree)
+{
+	cJSON_Delete(*tree);
+	*tree = NULL;
+}
+
+static void add_text(cJSON *o, const char *name, const char *text)
+{
+	cleanup_buf struct obs_buf clean = { 0 };
+
+	if (!text || !*text)
+		return;
+	obs_text_push(&clean, text);
+	cJSON_AddStringToObject(o, name, obs_buf_cstr(&clean));
+}
+
+/* Beyond 2^53 a JSON number loses digits. */
+static void add_count(cJSON *o, const char *name, uint64_t n)
+{
+	char text[24];
+
+	if (n <= 1ull << 53) {
+		cJSON_AddNumberToObject(o, name, (double)n);
+		return;
+	}
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
+	cJSON_AddStringToObject(o, name, text);
+}
+
+static void add_time(cJSON *o, const char *name, uint64_t ns)
+{
+	time_t s = (time_t)(ns / NS_PER_S);
+	char text[40];
+	struct tm tm;
+
+	if (!ns || !gmtime_r(&s, &tm))
+		return;
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	cJSON_AddStringToObject(o, name, text);
+}
+
+static double seconds_between(uint64_t from_ns, uint64_t to_ns)
+{
+	return to_ns > from_ns ? (double)((to_ns - from_ns) / 1000000u) / 1000 : 0;
+}
+
+/* ---- status ---- */
+
+__attribute__((format(printf, 2, 3))) static void add_reason(cJSON *reasons, const char *fmt, ...)
+{
+	cleanup_buf struct obs_buf clean = { 0 };
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	obs_text_push(&clean, text);
+	cJSON_AddItemToArray(reasons, cJSON_CreateString(obs_buf_cstr(&clean)));
+}
+
+/* How many probes work; those that do not become reasons. */
+static size_t judge_probes(const struct obs_model *m, cJSON *reasons)
+{
+	size_t ok = 0;
+
+	for (size_t i = 0; i < m->n_probes; i++) {
+		const struct obs_probe_status *p = &m->probes[i];
+
+		ok += p->ok;
+		if (!p->ok)
+			add_reason(reasons, "%s cannot be observed%s%s", p->need,
+				   *p->unseen ? ": " : "", p->unseen);
+	}
+	if (!ok)
+		add_reason(reasons, "nothing can be observed; 'gswarm-observer doctor' says why");
+	return ok;
+}
+
+static void judge_store(const struct obs_model *m, cJSON *reasons)
+{
+	if (m->store_error)
+		add_reason(reasons, "the store in %s refuses events: %s; they are tried again",
+			   m->state_dir, strerror(-m->store_error));
+}
+
+static void judge_sinks(const struct obs_model *m, uint64_t now_ns, cJSON *reasons)
+{
+	for (size_t i = 0; i < m->n_sinks; i++) {
+		const struct obs_sink_view *s = &m->sinks[i];
+		uint64_t since = s->last_ok_ns ? s->last_ok_ns : m->started_ns;
+
+		if (s->retry_at_ns && now_ns > since + SINK_PATIENCE_NS)
+			add_reason(reasons, "sink %s has taken nothing for %.0f s: %s", s->name,
+				   seconds_between(since, now_ns), s->last_error);
+	}
+}
+
+/* ---- parts ---- */
+
+static cJSON *new_entry(cJSON *list)
+{
+	cJSON *o = cJSON_CreateObject();
+
+	cJSON_AddItemToArray(list, o);
+	return o;
+}
+
+static void add_probes(cJSON *root, const struct obs_model *m)
+{
+	cJSON *list = cJSON_AddArrayToObject(root, "probes");
+
+	for (size_t i = 0; i < m->n_probes; i++) {
+		const struct obs_probe_status *p = &m->probes[i];
+		cJSON *o = new_entry(list);
+
+		add_text(o, "need", p->need);
+		add_text(o, "rung", p->rung);
+		cJSON_AddBoolToObject(o, "ok", p->ok);
+		cJSON_AddBoolToObject(o, "first_choice", p->first_choice);
+		add_text(o, "unseen", p->unseen);
+		add_text(o, "refused", p->refused);
+		add_text(o, "advice", p->advice);
+	}
+}
+
+static void add_nodes(cJSON *root, const struct obs_model *m, uint64_t now_ns)
+{
+	cJSON *list = cJSON_AddArrayToObject(root, "nodes");
+
+	for (size_t i = 0; i < m->n_nodes; i++) {
+		const struct obs_node_status *n = &m->nodes[i];
+		cJSON *o = new_entry(list);
+
+		add_text(o, "name", n->name);
+		add_text(o, "container_id", n->container_id);
+		add_text(o, "runtime", n->runtime);
+		add_text(o, "image", n->image);
+		cJSON_AddBoolToObject(o, "paused", n->paused);
+		add_count(o, "pids", n->pids);
+		add_count(o, "streams", n->streams);
+		add_count(o, "events", n->events);
+		add_time(o, "found", n->found_ns);
+		add_time(o, "last_event", n->last_event_ns);
+		if (n->last_event_ns)
+			cJSON_AddNumberToObject(o, "last_event_age_s",
+						seconds_between(n->last_event_ns, now_ns));
+	}
+}
+
+static void add_sinks(cJSON *root, const struct obs_model *m, uint64_t now_ns)
+{
+	cJSON *list = cJSON_AddArrayToObject(root, "sinks");
+
+	for (size_t i = 0; i < m->n_sinks; i++) {
+		const struct obs_sink_view *s = &m->sinks[i];
+		cJSON *o = new_entry(list);
+
+		add_text(o, "name", s->name);
+		add_text(o, "where", s->where);
+		add_count(o, "delivered", s->delivered);
+		add_count(o, "waiting", s->waiting);
+		add_count(o, "failures", s->failures);
+		add_count(o, "dead_lettered", s->dead_lettered);
+		add_count(o, "jumped", s->jumped);
+		add_count(o, "requests", s->requests);
+		add_count(o, "bytes", s->bytes);
+		add_time(o, "last_ok", s->last_ok_ns);
+		if (s->retry_at_ns)
+			cJSON_AddNumberToObject(o, "retry_in_s",
+						seconds_between(now_ns, s->retry_at_ns));
+		add_text(o, "last_error", s->last_error);
+	}
+}
+
+static void add_store(cJSON *root, const struct obs_model *m)
+{
+	cJSON *o = cJSON_AddObjectToObject(root, "store");
+
+	add_text(o, "dir", m->state_dir);
+	add_count(o, "bytes", m->store_bytes);
+	add_count(o, "max_bytes", m->store_max_bytes);
+	add_count(o, "first_seq", m->store_first_seq);
+	add_count(o, "last_seq", m->store_last_seq);
+	if (m->store_error)
+		add_text(o, "error", strerror(-m->store_error));
+}
+
+/* What is gone for good, what was repaired, and where the counters of both stand. */
+static const struct loss {
+	const char *name;
+	size_t offset;
+} losses[] = {
+#define LOSS(field)                                          \
+	{                                                    \
+#field, offsetof(struct obs_counters, field) \
+	}
+	LOSS(bytes_lost_truncated), LOSS(bytes_lost_unreadable), LOSS(bytes_lost_console),
+	LOSS(events_evicted_size),  LOSS(events_evicted_age),	 LOSS(records_bad_size),
+	LOSS(records_bad_version),  LOSS(records_bad_type),	 LOSS(lines_cut),
+	LOSS(streams_refused),	    LOSS(pending_overflow),	 LOSS(holes),
+	LOSS(bytes_backfilled),
+#undef LOSS
+};
+
+static uint64_t ring_drops(const struct obs_model *m)
+{
+	uint64_t n = 0;
+
+	for (size_t cpu = 0; cpu < ARRAY_LEN(m->drops); cpu++) {
+		for (size_t reason = 0; reason < OBS_DROP_BYTES_CONSOLE; reason++)
+			n += m->drops[cpu][reason];
+	}
+	return n;
+}
+
+static void add_losses(cJSON *root, const struct obs_model *m)
+{
+	cJSON *o = cJSON_AddObjectToObject(root, "losses");
+
+	add_count(o, "ring_drops", ring_drops(m));
+	for (size_t i = 0; i < ARRAY_LEN(losses) && m->counters; i++)
+		add_count(o, losses[i].name,
+			  obs_counter_get(
+				  (const void *)((const char *)m->counters + losses[i].offset)));
+}
+
+static void add_summary(cJSON *root, const struct obs_model *m, uint64_t now_ns)
+{
+	add_text(root, "version", m->version);
+	add_text(root, "node_id", m->node_id);
+	add_time(root, "started", m->started_ns);
+	cJSON_AddNumberToObject(root, "uptime_s", seconds_between(m->started_ns, now_ns));
+}
+
+static unsigned add_status(cJSON *root, const struct obs_model *m, uint64_t now_ns)
+{
+	cJSON *reasons = cJSON_CreateArray();
+	size_t working = judge_probes(m, reasons);
+	const char *status;
+
+	judge_store(m, reasons);
+	judge_sinks(m, now_ns, reasons);
+	status = !working ? "unavailable" : cJSON_GetArraySize(reasons) ? "degraded" : "ok";
+	cJSON_AddStringToObject(root, "status", status);
+	cJSON_AddItemToObject(root, "reasons", reasons);
+	return working ? 200 : 503;
+}
+
+unsigned obs_health_format(const struct obs_model *m, uint64_t now_ns, struct obs_buf *out)
+{
+	__attribute__((cleanup(free_tree))) cJSON *root = cJSON_CreateObject();
+	char *text;
+	unsigned status;
+
+	if (!root)
+		return 500;
+	status = add_status(root, m, now_ns);
+	add_summary(root, m, now_ns);
+	add_probes(root, m);
+	add_nodes(root, m, now_ns);
+	add_sinks(root, m, now_ns);
+	add_store(root, m);
+	add_losses(root, m);
+	text = cJSON_Print(root);
+	if (!text)
+		return 500;
+	obs_buf_push_str(out, text);
+	obs_buf_push_str(out, "\n");
+	cJSON_free(text);
+	return out->failed ? 500 : status;
+}

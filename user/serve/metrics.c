@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * metrics.c - /metrics in Prometheus' text format 0.0.4.
+ *
+ * A metric is a row: name, type, help, and the function that writes its
+ * samples. The rows of OBS_COUNTERS are metrics as they stand.
+ */
+#include "serve/serve.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "obs/wire.h"
+#include "serve/text.h"
+#include "util/cleanup.h"
+
+#define NS_PER_S 1e9
+
+struct scrape {
+	const struct obs_model *m;
+	uint64_t now_ns;
+	struct obs_buf *out;
+	const char *name; /* of the metric being written */
+};
+
+/* ---- one line ---- */
+
+static void push_label(struct obs_buf *out, const char *name, const char *value, bool first)
+{
+	cleanup_buf struct obs_buf clean = { 0 };
+
+	obs_text_push(&clean, value);
+	obs_buf_printf(out, "%s%s=\"", first ? "{" : ",", name);
+	for (const char *p = obs_buf_cstr(&clean); *p; p++) {
+		if (*p == '\\' || *p == '"')
+			obs_buf_push_str(out, "\\");
+		obs_buf_push(out, p, 1);
+	}
+	obs_buf_push_str(out, "\"");
+}
+
+struct label {
+	const char *name, *value;
+};
+
+static void sample(const struct scrape *s, const struct label *labels, size_t n, double value)
+{
+	obs_buf_push_str(s->out, s->name);
+	for (size_t i = 0; i < n; i++)
+		push_label(s->out, labels[i].name, labels[i].value, i == 0);
+	obs_buf_printf(s->out, n ? "} %.15g\n" : " %.15g\n", value);
+}
+
+/* 64-bit counters keep all their digits. */
+static void sample_count(const struct scrape *s, const struct label *labels, size_t n,
+			 uint64_t value)
+{
+	obs_buf_push_str(s->out, s->name);
+	for (size_t i = 0; i < n; i++)
+		push_label(s->out, labels[i].name, labels[i].value, i == 0);
+	obs_buf_printf(s->out, n ? "} %llu\n" : " %llu\n", (unsigned long long)value);
+}
+
+static void push_head(struct obs_buf *out, const char *name, const char *type, const char *help)
+{
+	obs_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* ---- the ledger ---- */
+
+static const struct counter {
+	size_t offset;
+	const char *name, *labels, *help;
+} counters[] = {
+#define X(field, metric, label, text) \
+	{ offsetof(struct obs_counters, field), "gswarm_" metric, label, text },
+	OBS_COUNTERS(X)
+#undef X
+};
+
+static void format_counters(const struct scrape *s)
+{
+	const char *previous = "";
+
+	for (size_t i = 0; i < ARRAY_LEN(counters) && s->m->counters; i++) {
+		const struct counter *c = &counters[i];
+		const char *at = (const char *)s->m->counters + c->offset;
+
+		if (strcmp(previous, c->name) != 0)
+			push_head(s->out, c->name, "counter", c->help);
+		previous = c->name;
+		obs_buf_printf(s->out, *c->labels ? "%s{%s} %llu\n" : "%s%s %llu\n", c->name,
+			       c->labels, (unsigned long long)obs_counter_get((const void *)at));
+	}
+}
+
+/* ---- the kernel side ---- */
+
+static const char *const drop_reasons[OBS_DROP_BYTES_CONSOLE] = {
+	[OBS_DROP_RING_FILE] = "ring_file",
+	[OBS_DROP_RING_CONSOLE] = "ring_console",
+	[OBS_DROP_RING_PROCESS] = "ring_process",
+	[OBS_DROP_BUDGET_CONSOLE] = "budget_console",
+	[OBS_DROP_BUDGET_FILE] = "budget_file",
+	[OBS_DROP_FAULT] = "fault",
+	[OBS_DROP_MAP] = "map",
+};
+
+static size_t cpus_shown(const struct obs_model *m)
+{
+	return m->n_cpus < ARRAY_LEN(m->drops) ? m->n_cpus : ARRAY_LEN(m->drops);
+}
+
+static void format_drops(const struct scrape *s)
+{
+	for (size_t cpu = 0; cpu < cpus_shown(s->m); cpu++) {
+		char number[24];
+
+		snprintf(number, sizeof(number), "%zu", cpu);
+		for (size_t r = 0; r < ARRAY_LEN(drop_reasons); r++) {
+			const struct label l[] = { { "cpu", number },
+						   { "reason", drop_reasons[r] } };
+
+			sample_count(s, l, 2, s->m->drops[cpu][r]);
+		}
+	}
+}
+
+static void format_dropped_bytes(const struct scrape *s)
+{
+	for (size_t cpu = 0; cpu < cpus_shown(s->m); cpu++) {
+		char number[24];
+		const struct label l[] = { { "cpu", number } };
+
+		snprintf(number, sizeof(number), "%zu", cpu);
+		sample_count(s, l, 1, s->m->drops[cpu][OBS_DROP_BYTES_CONSOLE]);
+	}
+}
+
+static void format_probe_up(const struct scrape *s)
+{
+	for (size_t i = 0; i < s->m->n_probes; i++) {
+		const struct obs_probe_status *p = &s->m->probes[i];
+		const struct label l[] = { { "need", p->need },
+					   { "rung", p->rung },
+					   { "first_choice", p->first_choice ? "true" : "false" } };
+
+		sample_count(s, l, 3, p->ok);
+	}
+}
+
+/* ---- nodes: one function per number ---- */
+
+static void for_each_node(const struct scrape *s,
+			  void (*each)(const struct scrape *s, const struct label *l, size_t n,
+				       const struct obs_node_status *node))
+{
+	for (size_t i = 0; i < s->m->n_nodes; i++) {
+		const struct obs_node_status *node = &s->m->nodes[i];
+		char slot[16];
+		/* Names need not be unique; the slot is. */
+		const struct label l[] = { { "node", node->name },
+					   { "container_id", node->container_id },
+					   { "slot", slot } };
+
+		snprintf(slot, sizeof(slot), "%u", node->slot);
+		each(s, l, 3, node);
+	}
+}
+
+#define EACH_NODE(member)                                                                  \
+	static void node_##member(const struct scrape *s, const struct label *l, size_t n, \
+				  const struct obs_node_status *node)                      \
+	{                                                                                  \
+		sample_count(s, l, n, node->member);                                       \
+	}                                                                                  \
+	static void format_node_##member(const struct scrape *s)                           \
+	{                                                                                  \
+		for_each_node(s, node_##member);                                           \
+	}
+
+EACH_NODE(paused)
+EACH_NODE(pids)
+EACH_NODE(streams)
+EACH_NODE(events)
+
+static void node_age(const struct scrape *s, const struct label *l, size_t n,
+		     const struct obs_node_status *node)
+{
+	if (node->last_event_ns)
+		sample(s, l, n,
+		       s->now_ns > node->last_event_ns
+			       ? (double)(s->now_ns - node->last_event_ns) / NS_PER_S
+			       : 0);
+}
+
+static void format_node_age(const struct scrape *s)
+{
+	for_each_node(s, node_age);
+}
+
+/* ---- sinks ---- */
+
+#define EACH_SINK(member)                                                             \
+	static void format_sink_##member(const struct scrape *s)                      \
+	{                                                                             \
+		for (size_t i = 0; i < s->m->n_sinks; i++) {                          \
+			const struct label l[] = { { "sink", s->m->sinks[i].name } }; \
+                                                                                      \
+			sample_count(s, l, 1, s->m->sinks[i].member);                 \
+		}                                                                     \
+	}
+
+EACH_SINK(delivered)
+EACH_SINK(waiting)
+EACH_SINK(failures)
+EACH_SINK(dead_lettered)
+EACH_SINK(jumped)
+EACH_SINK(requests)
+EACH_SINK(bytes)
+
+static void format_sink_last_ok(const struct scrape *s)
+{
+	for (size_t i = 0; i < s->m->n_sinks; i++) {
+		const struct label l[] = { { "sink", s->m->sinks[i].name } };
+
+		sample(s, l, 1, (double)s->m->sinks[i].last_ok_ns / NS_PER_S);
+	}
+}
+
+/* ---- single numbers ---- */
+
+#define ONE(name, expression)                                     \
+	static void format_##name(const struct scrape *s)         \
+	{                                                         \
+		sample_count(s, NULL, 0, (uint64_t)(expression)); \
+	}
+
+ONE(nodes, s->m->n_nodes)
+ONE(streams, s->m->streams)
+ONE(store_bytes, s->m->store_bytes)
+ONE(store_max_bytes, s->m->store_max_bytes)
+ONE(store_first_seq, s->m->store_first_seq)
+ONE(store_last_seq, s->m->store_last_seq)
+ONE(store_ok, s->m->store_error == 0)
+ONE(ring_bytes, s->m->ring_bytes)
+ONE(ring_used_bytes, s->m->ring_used_bytes)
+
+static void format_build(const struct scrape *s)
+{
+	const struct label l[] = { { "version", s->m->version ? s->m->version : "unknown" },
+				   { "node_id", s->m->node_id } };
+
+	sample_count(s, l, 2, 1);
+}
+
+/* ---- this process ---- */
+
+static void format_cpu(const struct scrape *s)
+{
+	struct rusage u = { 0 };
+
+	getrusage(RUSAGE_SELF, &u);
+	sample(s, NULL, 0,
+	       (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+		       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
+}
+
+static void read_statm(unsigned long *size, unsigned long *resident)
+{
+	cleanup_fclose FILE *f = fopen("/proc/self/statm", "re");
+
+	*size = *resident = 0;
+	if (f && fscanf(f, "%lu %lu", size, resident) != 2)
+		*size = *resident = 0;
+}
+
+static void format_resident(const struct scrape *s)
+{
+	unsigned long size, resident;
+
+	read_statm(&size, &resident);
+	sample_count(s, NULL, 0, resident * (uint64_t)sysconf(_SC_PAGESIZE));
+}
+
+static void format_virtual(const struct scrape *s)
+{
+	unsigned long size, resident;
+
+	read_statm(&size, &resident);
+	sample_count(s, NULL, 0, size * (uint64_t)sysconf(_SC_PAGESIZE));
+}
+
+/* Without ".", ".." and the descriptor that reads the directory. */
+static void format_open_fds(const struct scrape *s)
+{
+	cleanup_closedir DIR *dir = opendir("/proc/self/fd");
+	uint64_t n = 0;
+
+	while (dir && readdir(dir))
+		n++;
+	sample_count(s, NULL, 0, n > 3 ? n - 3 : 0);
+}
+
+static void format_max_fds(const struct scrape *s)
+{
+	struct rlimit l = { 0 };
+
+	getrlimit(RLIMIT_NOFILE, &l);
+	sample_count(s, NULL, 0, l.rlim_cur);
+}
+
+static void format_start_time(const struct scrape *s)
+{
+	sample(s, NULL, 0, (double)s->m->started_ns / NS_PER_S);
+}
+
+static const struct metric {
+	const char *name, *type, *help;
+	void (*format)(const struct scrape *s);
+} metrics[] = {
+	{ "gswarm_build_info", "gauge", "Version of the observer, as a label", format_build },
+	{ "gswarm_probe_up", "gauge", "1 when the observer can see this, 0 when it is blind for it",
+	  format_probe_up },
+	{ "gswarm_ring_drops_total", "counter",
+	  "Records the kernel side could not hand over; those of files are read back from the file",
+	  format_drops },
+	{ "gswarm_ring_lost_console_bytes_total", "counter",
+	  "Bytes of console output in records that could not be handed over",
+	  format_dropped_bytes },
+	{ "gswarm_ring_bytes", "gauge", "Size of the ring buffer", format_ring_bytes },
+	{ "gswarm_ring_used_bytes", "gauge", "Bytes of the ring buffer waiting to be read",
+	  format_ring_used_bytes },
+	{ "gswarm_nodes", "gauge", "Nodes being watched", format_nodes },
+	{ "gswarm_node_paused", "gauge", "1 while the node's container is paused",
+	  format_node_paused },
+	{ "gswarm_node_pids", "gauge", "Live processes of the node", format_node_pids },
+	{ "gswarm_node_streams", "gauge", "Files and consoles of the node being followed",
+	  format_node_streams },
+	{ "gswarm_node_events_total", "counter", "Events of the node since it was found",
+	  format_node_events },
+	{ "gswarm_node_last_event_age_seconds", "gauge", "Time since the node's last event",
+	  format_node_age },
+	{ "gswarm_streams", "gauge", "Files and consoles being followed", format_streams },
+	{ "gswarm_store_ok", "gauge", "1 when the last commit to the store worked",
+	  format_store_ok },
+	{ "gswarm_store_bytes", "gauge", "Size of the store", format_store_bytes },
+	{ "gswarm_store_max_bytes", "gauge", "Size at which the store evicts the oldest events",
+	  format_store_max_bytes },
+	{ "gswarm_store_first_sequence", "gauge", "Number of the oldest event in the store",
+	  format_store_first_seq },
+	{ "gswarm_store_last_sequence", "gauge", "Number of the newest event in the store",
+	  format_store_last_seq },
+	{ "gswarm_sink_events_delivered_total", "counter", "Events the sink's receiver has taken",
+	  format_sink_delivered },
+	{ "gswarm_sink_events_waiting", "gauge", "Stored events the sink has not delivered yet",
+	  format_sink_waiting },
+	{ "gswarm_sink_events_dead_lettered_total", "counter",
+	  "Events the sink's receiver has refused for good", format_sink_dead_lettered },
+	{ "gswarm_sink_events_jumped_total", "counter",
+	  "Events evicted from the store before the sink had them", format_sink_jumped },
+	{ "gswarm_sink_requests_total", "counter", "Requests made by the sink",
+	  format_sink_requests },
+	{ "gswarm_sink_failures_total", "counter", "Requests of the sink that failed",
+	  format_sink_failures },
+	{ "gswarm_sink_sent_bytes_total", "counter", "Body bytes the sink has sent with success",
+	  format_sink_bytes },
+	{ "gswarm_sink_last_success_timestamp_seconds", "gauge",
+	  "Time of the sink's last success, 0 for none", format_sink_last_ok },
+	{ "process_cpu_seconds_total", "counter", "User and system CPU time spent", format_cpu },
+	{ "process_resident_memory_bytes", "gauge", "Resident memory size", format_resident },
+	{ "process_virtual_memory_bytes", "gauge", "Virtual memory size", format_virtual },
+	{ "process_open_fds", "gauge", "Open file descriptors", format_open_fds },
+	{ "process_max_fds", "gauge", "Limit of open file descriptors", format_max_fds },
+	{ "process_start_time_seconds", "gauge", "Time at which the observer started",
+	  format_start_time },
+};
+
+/* A head without samples is left out: it would only be noise. */
+static void format_metric(struct scrape *s, const struct metric *metric)
+{
+	size_t before = s->out->len, after_head;
+
+	push_head(s->out, metric->name, metric->type, metric->help);
+	after_head = s->out->len;
+	s->name = metric->name;
+	metric->format(s);
+	if (s->out->len == after_head)
+		s->out->len = before;
+}
+
+unsigned obs_metrics_format(const struct obs_model *m, uint64_t now_ns, struct obs_buf *out)
+{
+	struct scrape s = { .m = m, .now_ns = now_ns, .out = out };
+
+	for (size_t i = 0; i < ARRAY_LEN(metrics); i++)
+		format_metric(&s, &metrics[i]);
+	format_counters(&s);
+	return out->failed ? 500 : 200;
+}
