@@ -34,7 +34,6 @@ struct seen {
 	unsigned events;
 	int status; /* our answer */
 	uint64_t at_ns;
-	struct seen *owner;
 };
 
 /* Decides on the @n-th request (from 0); may set the answer's Retry-After. */
@@ -261,6 +260,7 @@ static void expect_accepted(struct fixture *f, const char *url, uint64_t n,
 {
 	uint64_t next = 1;
 
+	pthread_mutex_lock(&f->lock);
 	for (size_t i = 0; i < f->n_seen; i++) {
 		struct seen *req = f->seen[i];
 		const char *p = obs_buf_cstr(&req->body);
@@ -277,6 +277,7 @@ static void expect_accepted(struct fixture *f, const char *url, uint64_t n,
 			p++;
 		}
 	}
+	pthread_mutex_unlock(&f->lock);
 	while (without && without(next))
 		next++;
 	assert_int_equal(next, n + 1);
@@ -361,11 +362,12 @@ static void a_failed_batch_is_sent_again_unchanged(void **state)
 		assert_int_equal(st.failures, strcmp(paths[i], "/200") != 0);
 		assert_string_equal(st.last_error, "");
 		expect_accepted(f, paths[i], 20, NULL);
+		pthread_mutex_lock(&f->lock);
 		for (size_t k = 0; k < f->n_seen && !second; k++) {
-			if (strcmp(f->seen[k]->url, paths[i]) != 0)
-				continue;
-			*(first ? &second : &first) = f->seen[k];
+			if (strcmp(f->seen[k]->url, paths[i]) == 0)
+				*(first ? &second : &first) = f->seen[k];
 		}
+		pthread_mutex_unlock(&f->lock);
 		if (st.failures == 0)
 			continue;
 		assert_string_equal(first->key, second->key);

@@ -2,6 +2,7 @@
 /* The store keeps what it was given through crashes, full disks and its own limits. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -413,6 +414,49 @@ static void a_reader_sees_commits_and_jumps_over_evicted(void **state)
 	assert_int_equal(obs_store_reader_next(r, 50, &item), 0);
 }
 
+/* Read events 1…20000 as they come; NULL when all came in order. */
+static void *follow(void *arg)
+{
+	const struct fixture *f = arg;
+	cleanup_reader struct obs_store_reader *r = NULL;
+	struct obs_store_item item;
+	uint64_t after = 0;
+
+	if (obs_store_reader_open(f->dir, &r) < 0)
+		return "open";
+	while (after < 20000) {
+		int got = obs_store_reader_next(r, after, &item);
+
+		if (got < 0)
+			return "read";
+		if (got > 0 && item.seq != ++after)
+			return "order";
+	}
+	return NULL;
+}
+
+static void a_reader_follows_a_busy_writer(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+	unsigned seed = 7;
+	pthread_t thread;
+	void *problem;
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	assert_int_equal(pthread_create(&thread, NULL, follow, f), 0);
+	for (uint64_t n = 0; n < 20000;) {
+		unsigned burst = 1 + rand_r(&seed) % 100;
+
+		while (burst-- && n < 20000)
+			assert_int_equal(push(s, ++n, 200), 0);
+		assert_int_equal(obs_store_commit(s), 0);
+	}
+	pthread_join(thread, &problem);
+	if (problem)
+		fail_msg("%s", (const char *)problem);
+}
+
 /* Child: commit event and cursor pairs until it is killed. */
 static void write_until_killed(const struct obs_store_options *opt, unsigned seed)
 {
@@ -492,6 +536,8 @@ static void a_broken_database_is_refused(void **state)
 		int want;
 	} cases[] = {
 		{ "header gone", 0, NULL, -EUCLEAN },
+		{ "first table gone", 4096, NULL, -EUCLEAN },
+		{ "second table gone", 8192, NULL, -EUCLEAN },
 		{ "another program's", -1, "PRAGMA application_id=7", -EUCLEAN },
 		{ "a table is missing", -1, "DROP TABLE cursors", -EUCLEAN },
 		{ "from the future", -1, "PRAGMA user_version=99", -EPROTO },
@@ -621,6 +667,7 @@ int main(void)
 		cmocka_unit_test(eviction_is_counted_against_the_slowest_sink),
 		T(old_events_go_and_numbers_are_never_used_again),
 		T(a_reader_sees_commits_and_jumps_over_evicted),
+		T(a_reader_follows_a_busy_writer),
 		T(kill_9_loses_nothing_and_doubles_nothing),
 		cmocka_unit_test(a_broken_database_is_refused),
 		T(a_damaged_chunk_is_jumped_over),
