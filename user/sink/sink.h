@@ -49,7 +49,8 @@ struct obs_delivery;
  * @state_dir: of the store; the thread opens its own reader
  * @sinks:     @n options, copied
  *
- * Return: 0, -EINVAL for an unknown kind or a bad URL, -ENOMEM, or a negative errno.
+ * Return: 0, -EINVAL for an unknown kind, a bad name or URL, or a token with control
+ * characters, -ENOMEM, or a negative errno.
  */
 int obs_delivery_start(const char *state_dir, const struct obs_sink_options *sinks, size_t n,
 		       struct obs_delivery **ret);
@@ -61,7 +62,16 @@ void obs_delivery_wake(struct obs_delivery *d);
 int obs_delivery_get_stats(struct obs_delivery *d, size_t i, struct obs_sink_stats *ret);
 
 /**
- * obs_delivery_stop() - stop and free; set *@d to NULL.
+ * obs_delivery_finish() - stop the thread and keep the numbers.
+ * @grace_ms: as for obs_delivery_stop()
+ *
+ * After this obs_delivery_get_stats() gives the final acked_seq, to be stored before the
+ * store is closed, so that the next run does not send the last batches again.
+ */
+void obs_delivery_finish(struct obs_delivery *d, unsigned grace_ms);
+
+/**
+ * obs_delivery_stop() - obs_delivery_finish(), then free and set *@d to NULL.
  * @grace_ms: let what is waiting go out for so long, then give up (it stays stored)
  */
 void obs_delivery_stop(struct obs_delivery **d, unsigned grace_ms);

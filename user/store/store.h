@@ -17,19 +17,22 @@
 #include "util/buf.h"
 #include "util/counters.h"
 
+/* What may wait for a commit that fails (a full disk), compressed. */
+#define OBS_STORE_PENDING_BYTES ((size_t)64 << 20)
+
 struct obs_store;
 struct obs_store_reader;
 
 struct obs_store_options {
 	const char *dir;    /* state directory, created 0700 when missing; borrowed during open */
-	uint64_t max_bytes; /* compressed chunk bytes kept */
-	uint64_t max_age_s; /* seconds */
+	uint64_t max_bytes; /* compressed chunk bytes kept; 0 = no limit */
+	uint64_t max_age_s; /* since an event was stored, seconds; 0 = no limit */
 	struct obs_counters *counters; /* borrowed, outlives the store */
 };
 
 struct obs_store_stats {
 	uint64_t first_seq;  /* oldest event kept; 0 = none */
-	uint64_t last_seq;   /* newest event kept */
+	uint64_t last_seq;   /* newest event committed, kept or not; 0 = none ever */
 	uint64_t bytes;	     /* compressed chunk bytes kept */
 	uint64_t created_ns; /* CLOCK_REALTIME when this store was first made */
 };
@@ -41,7 +44,9 @@ struct obs_store_stats {
  * @ret:     on success, owned by the caller
  *
  * Return: 0, -EBUSY when another observer holds the store, -EUCLEAN when the database is
- * broken, -EPROTO when it was written by a newer version, -ENOMEM, or a negative errno.
+ * broken, -EPROTO when it was written by a newer version, -EAGAIN when another program has the
+ * database locked, -EOPNOTSUPP on a file system that cannot have a WAL, -ENOMEM, or a negative
+ * errno.
  */
 int obs_store_open(const struct obs_store_options *opt, int *ret_pid, struct obs_store **ret);
 
@@ -57,19 +62,21 @@ void obs_store_free(struct obs_store **s);
  *
  * A chunk that reaches 1,000 events or 1 MiB is sealed; sealing does not commit.
  *
- * Return: 0, -ENOMEM, -EMSGSIZE for a line over 1 MiB.
+ * Return: 0, -ENOMEM, -EMSGSIZE for a line over 1 MiB, -EINVAL for an empty one or one with
+ * a newline in it, -ENOBUFS when OBS_STORE_PENDING_BYTES wait for a commit.
  */
 int obs_store_push(struct obs_store *s, enum obs_event_type type, const char *name,
 		   uint64_t wall_ns, struct obs_slice json);
 
-/** obs_store_put_cursor() - remember @c with the next commit. Return: 0 or -ENOMEM. */
+/** obs_store_put_cursor() - remember @c with the next commit. Return: 0, -ENOMEM, -ENOBUFS. */
 int obs_store_put_cursor(struct obs_store *s, const struct obs_cursor *c);
 
 /** obs_store_drop_cursor() - forget the cursor of @file with the next commit. */
 int obs_store_drop_cursor(struct obs_store *s, const struct obs_file_id *file);
 
 /**
- * obs_store_get_cursor() - the committed cursor of @file.
+ * obs_store_get_cursor() - the newest cursor of @file: the one that waits for the next commit
+ * with its events, else the committed one.
  *
  * Return: 0, -ENOENT, or a negative errno.
  */
@@ -80,7 +87,8 @@ int obs_store_get_cursor(struct obs_store *s, const struct obs_file_id *file,
  * obs_store_commit() - write pending events, cursors and sink positions in one
  * transaction; then evict past the limits (counted).
  *
- * On failure everything stays pending and the next call tries again.
+ * On failure everything stays pending and the next call tries again. Costs nothing when there
+ * is nothing to do, so it may be called on a timer to let old events go.
  *
  * Return: 0, or a negative errno (-ENOSPC, -EIO, …).
  */
@@ -92,6 +100,11 @@ size_t obs_store_pending(const struct obs_store *s);
 /**
  * obs_store_set_position() - sink @sink has delivered all events up to and with @seq.
  * Written with the next commit.
+ *
+ * The first call registers the sink for this run, also with the position it had: from then on
+ * an event evicted before the sink has it counts as lost.
+ *
+ * Return: 0, -EINVAL for an empty name or one over 31 bytes, -ENOSPC past 64 sinks.
  */
 int obs_store_set_position(struct obs_store *s, const char *sink, uint64_t seq);
 
@@ -108,7 +121,12 @@ void obs_store_get_stats(const struct obs_store *s, struct obs_store_stats *ret)
  * Return: 0, -ENOENT when there is no store, or a negative errno.
  */
 int obs_store_reader_open(const char *dir, struct obs_store_reader **ret);
+
+/** obs_store_reader_free() - close, and set *@r to NULL. */
 void obs_store_reader_free(struct obs_store_reader **r);
+
+/** obs_store_reader_id() - a random number that this store got when it was made. */
+uint64_t obs_store_reader_id(const struct obs_store_reader *r);
 
 /* One event handed out by a reader. */
 struct obs_store_item {
@@ -120,7 +138,8 @@ struct obs_store_item {
  * obs_store_reader_next() - the first event with seq > @after.
  * @ret: valid until the next call
  *
- * Sequential calls decompress each chunk once. Evicted events are jumped over.
+ * Sequential calls decompress each chunk once, and asking for the same event again is cheap.
+ * Evicted events, and chunks that the disk has damaged, are jumped over: the seq tells.
  *
  * Return: 1 when there is one, 0 when there is none yet, or a negative errno.
  */

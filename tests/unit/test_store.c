@@ -1,0 +1,680 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* The store keeps what it was given through crashes, full disks and its own limits. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
+
+#include "store/chunk.h"
+#include "store/store.h"
+#include "util/cleanup.h"
+
+#define cleanup_store  OBS_CLEANUP(obs_store_free)
+#define cleanup_reader OBS_CLEANUP(obs_store_reader_free)
+
+struct fixture {
+	char dir[64];
+	struct obs_counters counters;
+	struct obs_store_options opt;
+};
+
+static const struct obs_file_id log_file = { .ino = 4711, .dev = 0x800001, .gen = 3 };
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	strcpy(f->dir, "/tmp/obs-store-XXXXXX");
+	if (!mkdtemp(f->dir))
+		return -1;
+	f->opt = (struct obs_store_options){ .dir = f->dir, .counters = &f->counters };
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	static const char *const names[] = { "events.db", "events.db-wal", "events.db-shm",
+					     "lock" };
+	struct fixture *f = *state;
+	char path[128];
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", f->dir, names[i]);
+		unlink(path);
+	}
+	rmdir(f->dir);
+	free(f);
+	return 0;
+}
+
+/* Event @i: its text follows from its number; @pad bytes that zstd cannot shrink. */
+static size_t text_of(uint64_t i, size_t pad, char *out, size_t size)
+{
+	size_t len = (size_t)snprintf(out, size, "{\"i\":%llu,\"pad\":\"", (unsigned long long)i);
+	uint64_t x = i * UINT64_C(0x9e3779b97f4a7c15) + 1;
+
+	while (pad--) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		out[len++] = (char)('A' + (x >> 24) % 58);
+	}
+	memcpy(out + len, "\"}", 2);
+	return len + 2;
+}
+
+static int push(struct obs_store *s, uint64_t i, size_t pad)
+{
+	static char text[OBS_CHUNK_BYTES];
+	size_t len = text_of(i, pad, text, sizeof(text));
+
+	return obs_store_push(s, i % 3 ? OBS_EVENT_LOG : OBS_EVENT_ERROR, "SOME_ERROR", 1000 + i,
+			      obs_slice(text, len));
+}
+
+static void push_range(struct obs_store *s, uint64_t first, uint64_t last, size_t pad)
+{
+	for (uint64_t i = first; i <= last; i++)
+		assert_int_equal(push(s, i, pad), 0);
+}
+
+/* All events @first…@last stand in the store, unchanged and with no other between. */
+static void expect_range(const char *dir, uint64_t first, uint64_t last, size_t pad)
+{
+	static char want[OBS_CHUNK_BYTES];
+	cleanup_reader struct obs_store_reader *r = NULL;
+	struct obs_store_item item;
+	uint64_t after = 0;
+
+	assert_int_equal(obs_store_reader_open(dir, &r), 0);
+	for (uint64_t i = first; i <= last; i++) {
+		size_t len = text_of(i, pad, want, sizeof(want));
+
+		assert_int_equal(obs_store_reader_next(r, after, &item), 1);
+		assert_int_equal(item.seq, i);
+		assert_int_equal(item.json.len, len);
+		assert_memory_equal(item.json.p, want, len);
+		after = item.seq;
+	}
+	assert_int_equal(obs_store_reader_next(r, after, &item), 0);
+}
+
+static struct obs_cursor cursor_at(uint64_t offset)
+{
+	return (struct obs_cursor){
+		.file = log_file,
+		.epoch = 2,
+		.tail_len = 256,
+		.offset = offset,
+		.tail_hash = UINT64_MAX - 5,
+		.seen_ns = 99,
+		.path = "/home/gensyn/rl_swarm/logs/swarm_launcher.log",
+	};
+}
+
+static int64_t query(const char *dir, const char *sql)
+{
+	char path[128];
+	sqlite3_stmt *stmt;
+	sqlite3 *db;
+	int64_t v;
+
+	snprintf(path, sizeof(path), "%s/events.db", dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+	v = sqlite3_step(stmt) == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) : -1;
+	sqlite3_finalize(stmt);
+	sqlite3_close(db);
+	return v;
+}
+
+static void events_and_cursors_come_back(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+	struct obs_store_stats stats;
+	struct obs_cursor c = cursor_at(12345), got;
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	obs_store_get_stats(s, &stats);
+	assert_int_equal(stats.first_seq, 0);
+	assert_int_equal(stats.last_seq, 0);
+
+	push_range(s, 1, 2500, 40);
+	assert_int_equal(obs_store_pending(s), 2500);
+	assert_int_equal(obs_store_put_cursor(s, &c), 0);
+	assert_int_equal(obs_store_set_position(s, "http", 7), 0);
+	assert_int_equal(obs_store_commit(s), 0);
+	assert_int_equal(obs_store_pending(s), 0);
+	push_range(s, 2501, 2510, 40);
+	obs_store_free(&s); /* commits */
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	obs_store_get_stats(s, &stats);
+	assert_int_equal(stats.first_seq, 1);
+	assert_int_equal(stats.last_seq, 2510);
+	assert_true(stats.created_ns > 0);
+	assert_int_equal(stats.bytes, query(f->dir, "SELECT sum(length(body)) FROM chunks"));
+	assert_int_equal(obs_store_get_position(s, "http"), 7);
+	assert_int_equal(obs_store_get_position(s, "other"), 0);
+	assert_int_equal(obs_store_get_cursor(s, &log_file, &got), 0);
+	assert_memory_equal(&got, &c, sizeof(c));
+	expect_range(f->dir, 1, 2510, 40);
+
+	assert_int_equal(query(f->dir, "SELECT count(*) FROM chunks"), 4);
+	assert_int_equal(query(f->dir, "SELECT max(n) FROM chunks"), OBS_CHUNK_EVENTS);
+	assert_int_equal(query(f->dir, "SELECT types FROM chunks LIMIT 1"),
+			 1 << OBS_EVENT_LOG | 1 << OBS_EVENT_ERROR);
+	assert_int_equal(query(f->dir, "SELECT count(*) FROM idx"), 2510 / 3);
+	assert_int_equal(query(f->dir, "SELECT ts FROM idx WHERE seq=2400"), 3400);
+	assert_int_equal(query(f->dir, "SELECT count(*) FROM idx WHERE name='SOME_ERROR'"), 836);
+	assert_int_equal(obs_counter_get(&f->counters.events_stored), 2510);
+	assert_int_equal(obs_counter_get(&f->counters.store_commits), 2);
+}
+
+static void a_pending_cursor_is_the_newest(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+	struct obs_cursor c = cursor_at(1), got;
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	assert_int_equal(obs_store_get_cursor(s, &log_file, &got), -ENOENT);
+	for (uint64_t i = 0; i < 300; i++) { /* more than the first size of the table */
+		c = cursor_at(i);
+		c.file.ino = i;
+		assert_int_equal(obs_store_put_cursor(s, &c), 0);
+		c.offset = i * 2;
+		assert_int_equal(obs_store_put_cursor(s, &c), 0);
+	}
+	for (int committed = 0; committed < 2; committed++) {
+		for (uint64_t i = 0; i < 300; i++) {
+			c.file.ino = i;
+			assert_int_equal(obs_store_get_cursor(s, &c.file, &got), 0);
+			assert_int_equal(got.offset, i * 2);
+		}
+		assert_int_equal(obs_store_commit(s), 0);
+	}
+
+	assert_int_equal(obs_store_drop_cursor(s, &c.file), 0);
+	assert_int_equal(obs_store_get_cursor(s, &c.file, &got), -ENOENT);
+	assert_int_equal(obs_store_commit(s), 0);
+	assert_int_equal(obs_store_get_cursor(s, &c.file, &got), -ENOENT);
+	assert_int_equal(query(f->dir, "SELECT count(*) FROM cursors"), 299);
+}
+
+static void lines_have_bounds(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+	cleanup_free char *big = malloc(OBS_CHUNK_BYTES + 1);
+	const struct {
+		const char *name;
+		size_t len;
+		int newline_at;
+		int want;
+	} cases[] = {
+		{ "empty", 0, -1, -EINVAL },
+		{ "newline inside", 10, 9, -EINVAL },
+		{ "largest", OBS_CHUNK_BYTES - 1, -1, 0 },
+		{ "one byte more", OBS_CHUNK_BYTES, -1, -EMSGSIZE },
+		{ "small after the largest", 10, -1, 0 },
+	};
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		int got;
+
+		memset(big, 'x', OBS_CHUNK_BYTES);
+		if (cases[i].newline_at >= 0)
+			big[cases[i].newline_at] = '\n';
+		got = obs_store_push(s, OBS_EVENT_LOG, NULL, 1, obs_slice(big, cases[i].len));
+		if (got != cases[i].want)
+			fail_msg("%s: got %d, want %d", cases[i].name, got, cases[i].want);
+	}
+	assert_int_equal(obs_store_pending(s), 2);
+	assert_int_equal(obs_store_commit(s), 0);
+	assert_int_equal(query(f->dir, "SELECT count(*) FROM chunks"), 2);
+}
+
+static void a_second_observer_is_told_who_holds_it(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL, *other = NULL;
+	int pid = -1;
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	assert_int_equal(obs_store_open(&f->opt, &pid, &other), -EBUSY);
+	assert_int_equal(pid, getpid());
+	assert_null(other);
+
+	obs_store_free(&s);
+	assert_int_equal(obs_store_open(&f->opt, &pid, &s), 0);
+}
+
+static void missing_directories_are_made_private(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+	cleanup_reader struct obs_store_reader *r = NULL;
+	char mid[96], dir[128], path[160];
+	struct stat st;
+
+	snprintf(mid, sizeof(mid), "%s/a", f->dir);
+	snprintf(dir, sizeof(dir), "%s/b", mid);
+	f->opt.dir = dir;
+	assert_int_equal(obs_store_reader_open(dir, &r), -ENOENT);
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	assert_int_equal(stat(dir, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0700);
+	snprintf(path, sizeof(path), "%s/events.db-wal", dir);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	obs_store_free(&s);
+
+	snprintf(path, sizeof(path), "%s/events.db", dir);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/lock", dir);
+	unlink(path);
+	assert_int_equal(rmdir(dir), 0); /* nothing else was left */
+	rmdir(mid);
+}
+
+static void eviction_is_counted_against_the_slowest_sink(void **state)
+{
+	static const struct {
+		const char *name;
+		bool registered;
+		uint64_t a, b;	    /* positions */
+		uint64_t lost_want; /* of 1…40 evicted, as chunks of 10 */
+	} cases[] = {
+		{ "no sink", false, 0, 0, 0 },
+		{ "all have all", true, 50, 60, 0 },
+		{ "one has nothing", true, 50, 0, 40 },
+		{ "inside a chunk", true, 25, 60, 15 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		cleanup_store struct obs_store *s = NULL;
+		struct obs_store_stats stats;
+		struct fixture *f;
+
+		assert_int_equal(setup(state), 0);
+		f = *state;
+		f->opt.max_bytes = 2 * 10 * 1000 + 2000; /* two chunks and a bit */
+		assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+		obs_store_set_position(s, "stale", 0);
+		obs_store_commit(s);
+		obs_store_free(&s); /* "stale" is no sink of the next run */
+
+		assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+		if (cases[i].registered) {
+			obs_store_set_position(s, "a", cases[i].a);
+			obs_store_set_position(s, "b", cases[i].b);
+		}
+		for (uint64_t n = 0; n < 6; n++) {
+			push_range(s, n * 10 + 1, n * 10 + 10, 1200);
+			assert_int_equal(obs_store_commit(s), 0);
+		}
+
+		obs_store_get_stats(s, &stats);
+		assert_int_equal(stats.first_seq, 41);
+		assert_true(stats.bytes <= f->opt.max_bytes);
+		expect_range(f->dir, 41, 60, 1200);
+		assert_int_equal(query(f->dir, "SELECT min(seq) FROM idx"), 42);
+		if (obs_counter_get(&f->counters.events_evicted_size) != cases[i].lost_want)
+			fail_msg("%s: lost %d, want %d", cases[i].name,
+				 (int)obs_counter_get(&f->counters.events_evicted_size),
+				 (int)cases[i].lost_want);
+		assert_int_equal(obs_counter_get(&f->counters.events_evicted_age), 0);
+		obs_store_free(&s);
+		teardown(state);
+	}
+}
+
+static void old_events_go_and_numbers_are_never_used_again(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+	struct obs_store_stats stats;
+
+	f->opt.max_age_s = 1;
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	obs_store_set_position(s, "http", 4);
+	push_range(s, 1, 10, 10);
+	assert_int_equal(obs_store_commit(s), 0);
+	expect_range(f->dir, 1, 10, 10);
+
+	usleep(1020 * 1000);
+	assert_int_equal(obs_store_commit(s), 0);
+	obs_store_get_stats(s, &stats);
+	assert_int_equal(stats.first_seq, 0);
+	assert_int_equal(stats.last_seq, 10);
+	assert_int_equal(stats.bytes, 0);
+	assert_int_equal(obs_counter_get(&f->counters.events_evicted_age), 6);
+	obs_store_free(&s);
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	push_range(s, 11, 12, 10);
+	assert_int_equal(obs_store_commit(s), 0);
+	expect_range(f->dir, 11, 12, 10);
+}
+
+static void a_reader_sees_commits_and_jumps_over_evicted(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+	cleanup_reader struct obs_store_reader *r = NULL;
+	struct obs_store_item item;
+
+	f->opt.max_bytes = 15000;
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	assert_int_equal(obs_store_reader_open(f->dir, &r), 0);
+	assert_int_equal(obs_store_reader_next(r, 0, &item), 0);
+
+	push_range(s, 1, 10, 1200);
+	assert_int_equal(obs_store_reader_next(r, 0, &item), 0); /* not committed */
+	assert_int_equal(obs_store_commit(s), 0);
+	assert_int_equal(obs_store_reader_next(r, 0, &item), 1);
+	assert_int_equal(item.seq, 1);
+	assert_int_equal(obs_store_reader_next(r, 1, &item), 1);
+	assert_int_equal(item.seq, 2);
+	assert_int_equal(obs_store_reader_next(r, 1, &item), 1); /* the same again */
+	assert_int_equal(item.seq, 2);
+	assert_int_equal(obs_store_reader_next(r, 7, &item), 1);
+	assert_int_equal(item.seq, 8);
+	assert_int_equal(obs_store_reader_next(r, 0, &item), 1); /* back */
+	assert_int_equal(item.seq, 1);
+
+	for (uint64_t n = 1; n < 5; n++) { /* evicts 1…30 or more */
+		push_range(s, n * 10 + 1, n * 10 + 10, 1200);
+		assert_int_equal(obs_store_commit(s), 0);
+	}
+	assert_int_equal(obs_store_reader_next(r, 9, &item), 1); /* still decompressed */
+	assert_int_equal(item.seq, 10);
+	assert_int_equal(obs_store_reader_next(r, 10, &item), 1);
+	assert_int_equal(item.seq, 41);
+	assert_int_equal(obs_store_reader_next(r, 45, &item), 1);
+	assert_int_equal(item.seq, 46);
+	assert_int_equal(obs_store_reader_next(r, 50, &item), 0);
+}
+
+/* Read events 1…20000 as they come; NULL when all came in order. */
+static void *follow(void *arg)
+{
+	const struct fixture *f = arg;
+	cleanup_reader struct obs_store_reader *r = NULL;
+	struct obs_store_item item;
+	uint64_t after = 0;
+
+	if (obs_store_reader_open(f->dir, &r) < 0)
+		return "open";
+	while (after < 20000) {
+		int got = obs_store_reader_next(r, after, &item);
+
+		if (got < 0)
+			return "read";
+		if (got > 0 && item.seq != ++after)
+			return "order";
+	}
+	return NULL;
+}
+
+static void a_reader_follows_a_busy_writer(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+	unsigned seed = 7;
+	pthread_t thread;
+	void *problem;
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	assert_int_equal(pthread_create(&thread, NULL, follow, f), 0);
+	for (uint64_t n = 0; n < 20000;) {
+		unsigned burst = 1 + rand_r(&seed) % 100;
+
+		while (burst-- && n < 20000)
+			assert_int_equal(push(s, ++n, 200), 0);
+		assert_int_equal(obs_store_commit(s), 0);
+	}
+	pthread_join(thread, &problem);
+	if (problem)
+		fail_msg("%s", (const char *)problem);
+}
+
+/* Child: commit event and cursor pairs until it is killed. */
+static void write_until_killed(const struct obs_store_options *opt, unsigned seed)
+{
+	struct obs_store *s = NULL;
+	struct obs_cursor c;
+	uint64_t n;
+
+	if (obs_store_open(opt, NULL, &s) < 0)
+		_exit(1);
+	n = obs_store_get_cursor(s, &log_file, &c) == 0 ? c.offset : 0;
+	for (;;) {
+		unsigned burst = 1 + rand_r(&seed) % 40;
+
+		while (burst--) {
+			if (push(s, ++n, 60) < 0)
+				_exit(2);
+		}
+		c = cursor_at(n);
+		obs_store_put_cursor(s, &c);
+		obs_store_set_position(s, "http", n);
+		if (obs_store_commit(s) < 0)
+			_exit(3);
+	}
+}
+
+static void kill_9_loses_nothing_and_doubles_nothing(void **state)
+{
+	struct fixture *f = *state;
+	unsigned seed = 42;
+	uint64_t before = 0;
+
+	for (int round = 0; round < 12; round++) {
+		cleanup_store struct obs_store *s = NULL;
+		struct obs_store_stats stats;
+		struct obs_cursor c;
+		pid_t child = fork();
+		int status;
+
+		if (child == 0)
+			write_until_killed(&f->opt, (unsigned)round);
+		usleep(20000 + (unsigned)rand_r(&seed) % 60000);
+		kill(child, SIGKILL);
+		waitpid(child, &status, 0);
+		assert_true(WIFSIGNALED(status));
+
+		assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+		obs_store_get_stats(s, &stats);
+		if (obs_store_get_cursor(s, &log_file, &c) < 0)
+			c.offset = 0; /* killed before its first commit */
+		assert_int_equal(c.offset, stats.last_seq);
+		assert_int_equal(obs_store_get_position(s, "http"), stats.last_seq);
+		assert_true(stats.last_seq >= before);
+		before = stats.last_seq;
+	}
+	assert_true(before > 0);
+	expect_range(f->dir, 1, before, 60);
+}
+
+static void overwrite(const char *dir, const char *file, off_t at, size_t len)
+{
+	cleanup_close int fd = -1;
+	char path[128], junk[4096];
+
+	memset(junk, 0xa5, sizeof(junk));
+	snprintf(path, sizeof(path), "%s/%s", dir, file);
+	fd = open(path, O_WRONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, junk, len, at), (ssize_t)len);
+}
+
+static void a_broken_database_is_refused(void **state)
+{
+	static const struct {
+		const char *name;
+		off_t at; /* of 4 KiB of junk */
+		const char *sql;
+		int want;
+	} cases[] = {
+		{ "header gone", 0, NULL, -EUCLEAN },
+		{ "first table gone", 4096, NULL, -EUCLEAN },
+		{ "second table gone", 8192, NULL, -EUCLEAN },
+		{ "another program's", -1, "PRAGMA application_id=7", -EUCLEAN },
+		{ "a table is missing", -1, "DROP TABLE cursors", -EUCLEAN },
+		{ "from the future", -1, "PRAGMA user_version=99", -EPROTO },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		cleanup_store struct obs_store *s = NULL;
+		struct fixture *f;
+		int got;
+
+		assert_int_equal(setup(state), 0);
+		f = *state;
+		assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+		push_range(s, 1, 2000, 100);
+		obs_store_free(&s);
+		if (cases[i].at >= 0)
+			overwrite(f->dir, "events.db", cases[i].at, 4096);
+		if (cases[i].sql)
+			query(f->dir, cases[i].sql);
+
+		got = obs_store_open(&f->opt, NULL, &s);
+		if (got != cases[i].want)
+			fail_msg("%s: got %d, want %d", cases[i].name, got, cases[i].want);
+		assert_null(s);
+		teardown(state);
+	}
+}
+
+static void a_damaged_chunk_is_jumped_over(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+	cleanup_reader struct obs_store_reader *r = NULL;
+	struct obs_store_item item;
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	push_range(s, 1, 2500, 100);
+	obs_store_free(&s);
+	query(f->dir, "UPDATE chunks SET body=zeroblob(900) WHERE first_seq=1001");
+
+	assert_int_equal(obs_store_reader_open(f->dir, &r), 0);
+	assert_int_equal(obs_store_reader_next(r, 999, &item), 1);
+	assert_int_equal(item.seq, 1000);
+	assert_int_equal(obs_store_reader_next(r, 1000, &item), 1);
+	assert_int_equal(item.seq, 2001);
+}
+
+/* RLIMIT_FSIZE stands in for a full disk: writes past it fail. */
+static void limit_files(rlim_t bytes)
+{
+	struct rlimit lim;
+
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &lim);
+	lim.rlim_cur = bytes;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &lim), 0);
+}
+
+static void a_full_disk_keeps_everything_pending(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+	struct obs_cursor c = cursor_at(500), got;
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	push_range(s, 1, 10, 1000);
+	assert_int_equal(obs_store_commit(s), 0);
+
+	limit_files(64 * 1024);
+	push_range(s, 11, 400, 1000);
+	assert_int_equal(obs_store_put_cursor(s, &c), 0);
+	assert_int_equal(obs_store_set_position(s, "http", 10), 0);
+	for (int i = 0; i < 3; i++) {
+		int r = obs_store_commit(s);
+
+		if (r != -ENOSPC && r != -EFBIG)
+			fail_msg("commit with no space: %d", r);
+		assert_int_equal(obs_store_pending(s), 390 + i);
+		assert_int_equal(push(s, 401 + (uint64_t)i, 1000), 0);
+	}
+	assert_int_equal(obs_counter_get(&f->counters.store_errors), 3);
+	assert_int_equal(obs_counter_get(&f->counters.events_stored), 10);
+
+	limit_files(RLIM_INFINITY);
+	assert_int_equal(obs_store_commit(s), 0);
+	assert_int_equal(obs_counter_get(&f->counters.events_stored), 403);
+	expect_range(f->dir, 1, 403, 1000);
+	assert_int_equal(obs_store_get_cursor(s, &log_file, &got), 0);
+	assert_int_equal(query(f->dir, "SELECT position FROM sinks"), 10);
+}
+
+static void pending_is_bounded(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+	size_t n = 0;
+	int r;
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	do {
+		r = push(s, n + 1, 500 * 1000);
+		n += r == 0;
+	} while (r == 0 && n < 300);
+	assert_int_equal(r, -ENOBUFS);
+	assert_int_equal(obs_store_pending(s), n);
+	assert_in_range(n, 120, 200);
+
+	limit_files(64 * 1024); /* nor is it lost by a commit that fails */
+	assert_true(obs_store_commit(s) < 0);
+	if (push(s, n + 1, 500 * 1000) == 0) /* commit compressed the last one: room for one */
+		n++;
+	assert_int_equal(push(s, n + 1, 500 * 1000), -ENOBUFS);
+	limit_files(RLIM_INFINITY);
+	assert_int_equal(obs_store_commit(s), 0);
+	assert_int_equal(push(s, n + 1, 500 * 1000), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+		T(events_and_cursors_come_back),
+		T(a_pending_cursor_is_the_newest),
+		T(lines_have_bounds),
+		T(a_second_observer_is_told_who_holds_it),
+		T(missing_directories_are_made_private),
+		cmocka_unit_test(eviction_is_counted_against_the_slowest_sink),
+		T(old_events_go_and_numbers_are_never_used_again),
+		T(a_reader_sees_commits_and_jumps_over_evicted),
+		T(a_reader_follows_a_busy_writer),
+		T(kill_9_loses_nothing_and_doubles_nothing),
+		cmocka_unit_test(a_broken_database_is_refused),
+		T(a_damaged_chunk_is_jumped_over),
+		T(a_full_disk_keeps_everything_pending),
+		T(pending_is_bounded),
+#undef T
+	};
+
+	return cmocka_run_group_tests_name("store", tests, NULL, NULL);
+}

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* store.c - opening, pushing, asking. Writing is in commit.c. */
+#include "store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "store/lock.h"
+#include "store/schema.h"
+#include "store/sql.h"
+#include "store/state.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+
+/* Cursors of files that are long gone have no other end than this. */
+#define CURSORS_KEPT "65536"
+
+#define CACHE_BYTES (1024 * 1024)
+
+/* A checkpoint costs two fsyncs on the caller's thread. With small commits most pages of the
+ * WAL are the same few again and again, so a larger WAL makes checkpoints both rarer and
+ * cheaper per commit. 2,000 pages are 8 MiB of disk and 16 KiB of index in memory. */
+#define PRAGMAS                              \
+	"PRAGMA journal_size_limit=8388608;" \
+	"PRAGMA wal_autocheckpoint=2000;"    \
+	"PRAGMA synchronous=NORMAL;"         \
+	"PRAGMA secure_delete=OFF;" /* Debian's default zeroes every page it frees */
+
+static const char *const statements[] = {
+#define X(name, sql) sql,
+	OBS_STORE_STATEMENTS(X)
+#undef X
+};
+
+/* Make the file before SQLite does, so that it and its -wal and -shm are private. */
+static int make_file(const char *path)
+{
+	cleanup_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	return fd < 0 ? -errno : 0;
+}
+
+/* The last writer takes the WAL away when it closes; one that is left means it did not. */
+static bool closed_uncleanly(const char *path)
+{
+	char wal[PATH_MAX + 8];
+	struct stat st;
+
+	snprintf(wal, sizeof(wal), "%s-wal", path);
+	return stat(wal, &st) == 0 && st.st_size > 0;
+}
+
+static int use_wal(sqlite3 *db)
+{
+	cleanup_stmt sqlite3_stmt *stmt = NULL;
+	int r = obs_sql_prepare(db, "PRAGMA journal_mode=WAL", &stmt);
+
+	if (r == 0)
+		r = obs_sql_step(stmt);
+	if (r < 0)
+		return r;
+	if (r == 0 || sqlite3_stricmp((const char *)sqlite3_column_text(stmt, 0), "wal") != 0)
+		return -EOPNOTSUPP; /* a file system without shared memory maps */
+	return 0;
+}
+
+static int open_database(struct obs_store *s, const char *dir)
+{
+	char path[PATH_MAX];
+	bool unclean;
+	int r;
+
+	if (snprintf(path, sizeof(path), "%s/" OBS_SCHEMA_FILE, dir) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+
+	unclean = closed_uncleanly(path);
+	r = make_file(path);
+	if (r == 0)
+		r = obs_sql_open(path, SQLITE_OPEN_READWRITE, CACHE_BYTES, &s->db);
+	if (r == 0 && sqlite3_db_readonly(s->db, "main") == 1)
+		r = -EROFS;
+	if (r == 0)
+		r = use_wal(s->db);
+	if (r == 0)
+		r = obs_sql_exec(s->db, PRAGMAS);
+	if (r == 0)
+		r = obs_schema_upgrade(s->db, unclean);
+	return r;
+}
+
+static int prepare_statements(struct obs_store *s)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(statements); i++)
+		r = obs_sql_prepare(s->db, statements[i], &s->stmt[i]);
+	return r;
+}
+
+static int load_positions(struct obs_store *s)
+{
+	cleanup_stmt sqlite3_stmt *stmt = NULL;
+	struct obs_position *row;
+	int r;
+
+	r = obs_sql_prepare(s->db, "SELECT name, position FROM sinks", &stmt);
+	if (r < 0)
+		return r;
+
+	while ((r = obs_sql_step(stmt)) > 0) {
+		const char *name = (const char *)sqlite3_column_text(stmt, 0);
+
+		if (name && obs_positions_push(&s->positions, name, &row) == 0)
+			row->seq = (uint64_t)sqlite3_column_int64(stmt, 1);
+	}
+	return r;
+}
+
+static int get_or(sqlite3 *db, const char *sql, uint64_t otherwise, uint64_t *ret)
+{
+	int64_t v = (int64_t)otherwise;
+	int r = obs_sql_get(db, sql, &v);
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	*ret = (uint64_t)v;
+	return 0;
+}
+
+/* Once every chunk was evicted only meta still knows the last number that was given out. */
+static int load_span(struct obs_store *s)
+{
+	uint64_t newest, evicted;
+	int r;
+
+	r = get_or(s->db, "SELECT last_seq FROM chunks ORDER BY first_seq DESC LIMIT 1", 0,
+		   &newest);
+	if (r == 0)
+		r = get_or(s->db, "SELECT value FROM meta WHERE key='last_seq'", 0, &evicted);
+	if (r == 0)
+		r = get_or(s->db, "SELECT end_bytes FROM chunks ORDER BY first_seq DESC LIMIT 1", 0,
+			   &s->span.end_bytes);
+	if (r == 0)
+		r = get_or(s->db, "SELECT value FROM meta WHERE key='created_ns'", 0,
+			   &s->created_ns);
+	if (r == 0)
+		r = obs_store_load_oldest(s, &s->span);
+	if (r < 0)
+		return r;
+
+	s->span.last_seq = newest > evicted ? newest : evicted;
+	s->next_seq = s->span.last_seq + 1;
+	return 0;
+}
+
+static int trim_cursors(struct obs_store *s)
+{
+	return obs_sql_exec(s->db,
+			    "DELETE FROM cursors WHERE seen_ns < (SELECT seen_ns FROM cursors"
+			    " ORDER BY seen_ns DESC LIMIT 1 OFFSET " CURSORS_KEPT ")");
+}
+
+static int load(struct obs_store *s)
+{
+	int r = prepare_statements(s);
+
+	if (r == 0)
+		r = load_positions(s);
+	if (r == 0)
+		r = load_span(s);
+	if (r == 0)
+		r = trim_cursors(s);
+	if (r == 0) /* from here on the event loop waits for us */
+		sqlite3_busy_timeout(s->db, 20);
+	return r;
+}
+
+static void release(struct obs_store **s)
+{
+	struct obs_chunk *c;
+
+	if (!*s)
+		return;
+
+	while ((c = (*s)->sealed)) {
+		(*s)->sealed = c->next;
+		free(c);
+	}
+	for (size_t i = 0; i < ARRAY_LEN((*s)->stmt); i++)
+		obs_sql_finalizep(&(*s)->stmt[i]);
+	obs_sql_closep(&(*s)->db);
+	obs_closep(&(*s)->lock_fd);
+	obs_chunk_builder_free(&(*s)->open);
+	obs_pending_cursors_free(&(*s)->cursors);
+	free(*s);
+	*s = NULL;
+}
+
+int obs_store_open(const struct obs_store_options *opt, int *ret_pid, struct obs_store **ret)
+{
+	OBS_CLEANUP(release) struct obs_store *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+
+	s->lock_fd = -1;
+	s->max_bytes = opt->max_bytes;
+	s->max_age_ns =
+		opt->max_age_s > UINT64_MAX / OBS_NS_PER_S ? 0 : opt->max_age_s * OBS_NS_PER_S;
+	s->counters = opt->counters;
+	s->sealed_end = &s->sealed;
+
+	r = obs_lock_make_dir(opt->dir);
+	if (r == 0)
+		r = obs_lock_open(opt->dir, ret_pid, &s->lock_fd);
+	if (r == 0)
+		r = open_database(s, opt->dir);
+	if (r == 0)
+		r = load(s);
+	if (r < 0)
+		return r;
+
+	*ret = TAKE_PTR(s);
+	return 0;
+}
+
+void obs_store_free(struct obs_store **s)
+{
+	if (*s)
+		obs_store_commit(*s);
+	release(s);
+}
+
+static bool pending_is_full(const struct obs_store *s, size_t more)
+{
+	return s->sealed_bytes + s->open.raw.len + more > OBS_STORE_PENDING_BYTES;
+}
+
+int obs_store_push(struct obs_store *s, enum obs_event_type type, const char *name,
+		   uint64_t wall_ns, struct obs_slice json)
+{
+	int r;
+
+	if (json.len + 1 > OBS_CHUNK_BYTES)
+		return -EMSGSIZE;
+	if (json.len == 0 || memchr(json.p, '\n', json.len))
+		return -EINVAL;
+	if (pending_is_full(s, json.len + 1))
+		return -ENOBUFS;
+
+	if (!obs_chunk_builder_fits(&s->open, json.len)) {
+		r = obs_store_seal(s);
+		if (r < 0)
+			return r;
+	}
+
+	r = obs_chunk_builder_push(&s->open, s->next_seq, type, name, wall_ns, json);
+	if (r == 0)
+		s->next_seq++;
+	return r;
+}
+
+int obs_store_put_cursor(struct obs_store *s, const struct obs_cursor *c)
+{
+	return obs_pending_cursors_push(&s->cursors, &(struct obs_pending_cursor){ .cursor = *c });
+}
+
+int obs_store_drop_cursor(struct obs_store *s, const struct obs_file_id *file)
+{
+	struct obs_pending_cursor c = { .cursor.file = *file, .drop = true };
+
+	return obs_pending_cursors_push(&s->cursors, &c);
+}
+
+static void read_cursor(sqlite3_stmt *stmt, const struct obs_file_id *file, struct obs_cursor *ret)
+{
+	const char *path = (const char *)sqlite3_column_text(stmt, 5);
+
+	*ret = (struct obs_cursor){
+		.file = *file,
+		.epoch = (uint32_t)sqlite3_column_int64(stmt, 0),
+		.tail_len = (uint32_t)sqlite3_column_int64(stmt, 1),
+		.offset = (uint64_t)sqlite3_column_int64(stmt, 2),
+		.tail_hash = (uint64_t)sqlite3_column_int64(stmt, 3),
+		.seen_ns = (uint64_t)sqlite3_column_int64(stmt, 4),
+	};
+	snprintf(ret->path, sizeof(ret->path), "%s", path ? path : "");
+}
+
+int obs_store_get_cursor(struct obs_store *s, const struct obs_file_id *file,
+			 struct obs_cursor *ret)
+{
+	const int64_t key[] = { file->dev, (int64_t)file->ino, file->gen };
+	const struct obs_pending_cursor *waiting = obs_pending_cursors_find(&s->cursors, file);
+	sqlite3_stmt *stmt = s->stmt[OBS_STORE_get_cursor];
+	int r;
+
+	if (waiting && waiting->drop)
+		return -ENOENT;
+	if (waiting) {
+		*ret = waiting->cursor;
+		return 0;
+	}
+
+	r = obs_sql_bind(stmt, key, ARRAY_LEN(key));
+	if (r == 0)
+		r = obs_sql_step(stmt);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	read_cursor(stmt, file, ret);
+	sqlite3_reset(stmt);
+	return 0;
+}
+
+size_t obs_store_pending(const struct obs_store *s)
+{
+	return s->next_seq - 1 - s->span.last_seq;
+}
+
+int obs_store_set_position(struct obs_store *s, const char *sink, uint64_t seq)
+{
+	struct obs_position *row;
+	int r = obs_positions_push(&s->positions, sink, &row);
+
+	if (r < 0)
+		return r;
+	if (row->seq != seq)
+		row->dirty = true;
+	row->seq = seq;
+	row->registered = true;
+	return 0;
+}
+
+uint64_t obs_store_get_position(struct obs_store *s, const char *sink)
+{
+	const struct obs_position *row = obs_positions_find(&s->positions, sink);
+
+	return row ? row->seq : 0;
+}
+
+void obs_store_get_stats(const struct obs_store *s, struct obs_store_stats *ret)
+{
+	*ret = (struct obs_store_stats){
+		.first_seq = s->span.first_seq,
+		.last_seq = s->span.last_seq,
+		.bytes = s->span.end_bytes - s->span.start_bytes,
+		.created_ns = s->created_ns,
+	};
+}
