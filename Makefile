@@ -119,7 +119,7 @@ C_FILES  = $(shell git ls-files -co --exclude-standard '*.c' '*.h' ':!vmlinux/' 
 TEST_SRCS = $(wildcard tests/*/*.c)
 
 .PHONY: lint
-lint: format-check tidy length-check rules-check shell-check unit-check ## everything below that only looks
+lint: format-check tidy length-check rules-check shell-check unit-check link-check ## format, clang-tidy, lengths, house rules, shell, links
 
 .PHONY: format format-check
 format: ## clang-format all C files in place
@@ -135,7 +135,7 @@ tidy: compile_commands.json $(SKELS) ## clang-tidy over user/
 	  { grep -v 'warnings\? generated' $(OUT)/tidy.log; false; }
 	@echo '  TIDY    $(words user/main.c $(USER_SRCS)) files'
 
-.PHONY: length-check rules-check shell-check unit-check
+.PHONY: length-check rules-check shell-check unit-check link-check
 length-check: ## no function over 100 lines; prints median and p90
 	$(Q)scripts/lint-length.sh
 rules-check: ## the house rules that a machine can check
@@ -145,6 +145,9 @@ shell-check: ## shellcheck over scripts/, tests/ and .ci/run
 	@echo '  SHELL   $(words $(SCRIPTS)) scripts'
 unit-check: $(BIN) ## systemd-analyze over the unit file
 	$(Q)scripts/lint-unit.sh $(UNIT) $(BIN)
+
+link-check: ## do the documents' links lead somewhere?
+	$(Q)scripts/lint-links.sh
 
 # No bear needed: the flags stand here.
 .PHONY: FORCE
