@@ -12,6 +12,7 @@ import http.server
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import socket
@@ -46,7 +47,9 @@ targets:
     command: ["*{tag}*"]
 """
 
-# key, what it is, how to print it, goal now, final goal (largest value, or smallest where "min").
+STAMP = re.compile(rb"at=(\d+)\.")
+
+# key, what it is, how to print it, goal now, final goal: the largest value, or ("min", smallest).
 # Ratios and differences are to the untraced value of the same run.
 ROWS = [
     ("write", "120-byte appended write, untraced", "ns", None, None),
@@ -62,6 +65,10 @@ ROWS = [
     ("first_event", "observer start -> first event at the API", "ms", 500, 300),
     ("idle_cpu", "observer idle: CPU of one core", "%", None, 0.1),
     ("idle_rss", "observer idle: RSS", "MiB", 20, 12),
+    ("latency_p50", "write -> event at the API, 1,000 lines/s: p50", "ms1", None, 5),
+    ("latency_p99", "    p99", "ms1", None, 20),
+    ("throughput", "write -> store -> API, at full speed", "lines/s", None, ("min", 450_000)),
+    ("line_cpu", "    CPU of the observer per line", "us", None, 2.0),
     ("replay", "replay, lines to JSON", "lines/s", None, ("min", 2_000_000)),
 ]
 
@@ -71,6 +78,8 @@ FORMATS = {
     "+ns": "{:+.0f} ns",
     "%": "{:.2f} %",
     "ms": "{:,.0f} ms",
+    "ms1": "{:.1f} ms",
+    "us": "{:.2f} us",
     "MiB": "{:.1f} MiB",
     "lines": "{:,.0f}",
     "lines/s": "{:,.0f}/s",
@@ -116,13 +125,13 @@ class Loop:
 class Observer:
     """One `gswarm-observer run` with a store of its own; ready when /health answers."""
 
-    def __init__(self, bench, api=None):
+    def __init__(self, bench, api=None, batch=1):
         self.port = free_port()
         config = os.path.join(bench.dir, "config.yaml")
         with open(config, "w", encoding="utf-8") as f:
             f.write(CONFIG.format(dir=bench.dir, port=self.port, tag=TARGET_TAG))
             if api:
-                f.write(f"api_endpoint: {api}\nbatch_size: 1\n")
+                f.write(f"api_endpoint: {api}\nbatch_size: {batch}\n")
         self.log = open(os.path.join(bench.dir, "observer.log"), "w+b")
         self.state = os.path.join(bench.dir, "state")
         self.started = time.monotonic()
@@ -195,20 +204,29 @@ class Observer:
 
 
 class Receiver:
-    """An HTTP API that notes when the first event of the bench's own log arrived."""
+    """An HTTP API that counts the events of the bench's own log, and when they came.
 
-    def __init__(self):
+    It does as little as it can, since it runs on the cores that are measured.
+    """
+
+    def __init__(self, keep=False):
         receiver = self
         self.arrived = threading.Event()
         self.at = None
+        self.count = 0
+        self.kept = [] if keep else None  # (time, body)
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                now = time.monotonic()
+                receiver.count += body.count(b'"offset":')
+                if receiver.kept is not None:
+                    receiver.kept.append((now, body))
                 if not receiver.arrived.is_set() and TARGET_TAG.encode() in body:
-                    receiver.at = time.monotonic()
+                    receiver.at = now
                     receiver.arrived.set()
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
@@ -220,6 +238,13 @@ class Receiver:
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/events"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def wait_count(self, at_least, seconds):
+        end = time.monotonic() + seconds
+        while self.count < at_least:
+            if time.monotonic() > end:
+                raise Skip(f"{self.count:,} of {at_least:,} events within {seconds} s")
+            time.sleep(0.002)
 
     def __enter__(self):
         return self
@@ -334,6 +359,34 @@ class Bench:
                 self.note("first_event", 1000 * (api.at - obs.started))
                 loop.proc.kill()
 
+    def latency(self):
+        self.need_observer()
+        with Receiver(keep=True) as api, Observer(self, api.url, batch=1000) as obs:
+            obs.ready()
+            with Loop(self, TARGET_TAG) as loop:
+                loop.ask("drip", 20)
+                api.wait_count(20, 5)
+                loop.ask("paced", self.args.paced)
+                api.wait_count(20 + self.args.paced, 10)
+        late = sorted(1000 * now - int(stamp) / 1e6
+                      for now, body in api.kept for stamp in STAMP.findall(body))
+        self.note("latency_p50", late[len(late) // 2])
+        self.note("latency_p99", late[len(late) * 99 // 100])
+
+    def throughput(self):
+        self.need_observer()
+        n = self.args.burst
+        with Receiver() as api, Observer(self, api.url, batch=1000) as obs:
+            obs.ready()
+            with Loop(self, TARGET_TAG) as loop:
+                loop.ask("drip", 20)
+                api.wait_count(20, 5)
+                start, cpu = time.monotonic(), obs.cpu_ns()
+                loop.ask("write", n)
+                api.wait_count(20 + n, 60)
+                self.note("throughput", n / (time.monotonic() - start))
+                self.note("line_cpu", (obs.cpu_ns() - cpu) / 1000 / n)
+
     def idle(self):
         self.need_observer()
         with Observer(self) as obs:
@@ -376,6 +429,8 @@ class Bench:
             self.attempt(["write_strace"], self.strace)
             self.attempt(["write_bpftrace"], self.bpftrace)
             self.attempt(["first_event"], self.first_event)
+            self.attempt(["latency_p50", "latency_p99"], self.latency)
+            self.attempt(["throughput", "line_cpu"], self.throughput)
             self.attempt(["replay"], self.replay)
         progress("idle")
         self.attempt(["idle_cpu", "idle_rss"], self.idle)
@@ -466,6 +521,8 @@ def print_table(host, args, rows):
           f"load {host['load']:.2f} at start")
     print(f"median of {args.rounds}, {args.writes:,} writes each "
           f"(strace {STRACE_WRITES:,}, bpftrace {BPFTRACE_WRITES:,})\n")
+    if host["load"] > 0.5:
+        print("(other work is going on here: expect noise)\n")
     line = "{:<44} {:>13}  {:<14} {:<5} {:<16} {}"
     print(line.format("", "measured", "goal now", "", "final goal", "").rstrip())
     for r in rows:
@@ -481,6 +538,8 @@ def main():
     p.add_argument("--loop", default="build/tests/bench/write_loop")
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--writes", type=int, default=200_000)
+    p.add_argument("--paced", type=int, default=3_000, help="lines for the latency")
+    p.add_argument("--burst", type=int, default=500_000, help="lines for the throughput")
     p.add_argument("--replay-lines", type=int, default=2_000_000)
     p.add_argument("--idle", type=float, default=10, help="seconds")
     p.add_argument("--json", action="store_true", help="print JSON instead of the table")

@@ -9,7 +9,9 @@
  *
  *   write N    N appended writes of one 120-byte log line -> nanoseconds per write
  *   getppid N  N calls of getppid(2)                      -> nanoseconds per call
- *   drip N     N such lines, 5 ms apart                   -> 0
+ *   drip N     N such lines, 5 ms apart                   -> nanoseconds per line
+ *   paced N    N lines, 1 ms apart, that hold "at=NANOSECONDS." of CLOCK_MONOTONIC
+ *                                                         -> nanoseconds per line
  *   truncate   empty the file                             -> 0
  *
  * The file is opened for appending, as a logger does. End of input ends it.
@@ -28,6 +30,7 @@
 
 #define LINE_BYTES 120
 #define DRIP_NS	   5000000
+#define PACE_NS	   1000000
 
 static char line[LINE_BYTES + 1];
 
@@ -80,6 +83,26 @@ static int do_drip(int fd, unsigned long n)
 	return 0;
 }
 
+/* Against a clock, not with a fixed sleep: the pace is part of what is measured. */
+static int do_paced(int fd, unsigned long n)
+{
+	uint64_t next_ns = now_ns();
+	char stamp[32];
+
+	for (unsigned long i = 0; i < n; i++, next_ns += PACE_NS) {
+		const struct timespec due = { .tv_sec = (time_t)(next_ns / 1000000000),
+					      .tv_nsec = (long)(next_ns % 1000000000) };
+		int len;
+
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+		len = snprintf(stamp, sizeof(stamp), "at=%llu.", (unsigned long long)now_ns());
+		memcpy(line + LINE_BYTES - sizeof(stamp), stamp, (size_t)len);
+		if (write(fd, line, LINE_BYTES) != LINE_BYTES)
+			return -EIO;
+	}
+	return 0;
+}
+
 static int do_truncate(int fd, unsigned long n)
 {
 	(void)n;
@@ -90,10 +113,8 @@ static const struct {
 	const char *name;
 	int (*run)(int fd, unsigned long n);
 } commands[] = {
-	{ "write", do_write },
-	{ "getppid", do_getppid },
-	{ "drip", do_drip },
-	{ "truncate", do_truncate },
+	{ "write", do_write }, { "getppid", do_getppid },   { "drip", do_drip },
+	{ "paced", do_paced }, { "truncate", do_truncate },
 };
 
 static int answer(int fd, const char *text)
