@@ -1,0 +1,564 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What watching costs, measured on this machine, in one table.
+
+Ratios of numbers taken in the same run, medians of the rounds. Each round takes every
+measurement once, in turn, so that a slow moment of the machine hits all of them alike.
+What this machine cannot measure is skipped, with the reason. Python's own library only.
+"""
+import argparse
+import glob
+import http.server
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+
+TARGET_TAG = "obs-bench-target"
+OTHER_TAG = "obs-bench-other"
+STRACE_WRITES = 5_000
+BPFTRACE_WRITES = 50_000
+
+# Where no tracefs is mounted, mount it for the command alone.
+WITH_TRACEFS = ["unshare", "-m", "sh", "-c", """
+d=/sys/kernel/debug
+[ -d $d/tracing/events ] || { mount -t debugfs none $d && ls $d/tracing; } >/dev/null 2>&1
+exec "$@" """, "sh"]
+
+CONFIG = """\
+node_id: bench
+state_dir: {dir}/state
+forward: all
+server:
+  listen: "127.0.0.1:{port}"
+targets:
+  builtin: false
+  include:
+    command: ["*{tag}*"]
+"""
+
+STAMP = re.compile(rb"at=(\d+)\.")
+
+# key, what it is, how to print it, goal now, final goal: the largest value, or ("min", smallest).
+# Ratios and differences are to the untraced value of the same run.
+ROWS = [
+    ("write", "120-byte appended write, untraced", "ns", None, None),
+    ("write_other", "  observer runs, writer is no target", "ratio", None, None),
+    ("write_other_ns", "    the same as a difference", "+ns", 50, 25),
+    ("write_target", "  observer runs, writer is a target", "ratio", 1.6, 1.35),
+    ("write_bpftrace", "  bpftrace prints the payload", "ratio", None, None),
+    ("write_strace", "  strace -e trace=write", "ratio", None, None),
+    ("captured", "of the target's lines, taken at the write", "%", None, None),
+    ("unaccounted", "of the target's lines, not in the ledger", "lines", 0, 0),
+    ("getppid", "getppid, untraced", "ns", None, None),
+    ("getppid_other_ns", "  observer runs, caller is no target", "+ns", 50, 25),
+    ("first_event", "observer start -> first event at the API", "ms", 500, 300),
+    ("idle_cpu", "observer idle: CPU of one core", "%", None, 0.1),
+    ("idle_rss", "observer idle: RSS", "MiB", 20, 12),
+    ("latency_p50", "write -> event at the API, 1,000 lines/s: p50", "ms1", None, 5),
+    ("latency_p99", "    p99", "ms1", None, 20),
+    ("throughput", "write -> store -> API, at full speed", "lines/s", None, ("min", 450_000)),
+    ("line_cpu", "    CPU of the observer per line", "us", None, 2.0),
+    ("replay", "replay, lines to JSON", "lines/s", None, ("min", 2_000_000)),
+]
+
+FORMATS = {
+    "ns": "{:,.0f} ns",
+    "ratio": "{:.2f} x",
+    "+ns": "{:+.0f} ns",
+    "%": "{:.2f} %",
+    "ms": "{:,.0f} ms",
+    "ms1": "{:.1f} ms",
+    "us": "{:.2f} us",
+    "MiB": "{:.1f} MiB",
+    "lines": "{:,.0f}",
+    "lines/s": "{:,.0f}/s",
+}
+
+
+class Skip(Exception):
+    """This machine, or this build, cannot measure it."""
+
+
+class Loop:
+    """One write_loop process; its file lies in memory where there is a tmpfs."""
+
+    def __init__(self, bench, tag, prefix=()):
+        self.path = os.path.join(bench.dir, tag + ".log")
+        self.proc = subprocess.Popen(
+            [*prefix, bench.args.loop, tag, self.path],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    def ask(self, command, n=0):
+        self.proc.stdin.write(f"{command} {n}\n")
+        answer = self.proc.stdout.readline()
+        if not answer:
+            raise Skip(f"write_loop ended during '{command}'")
+        return float(answer)
+
+    def write_ns(self, n):
+        ns = self.ask("write", n)
+        self.ask("truncate")
+        return ns
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.proc.stdin.close()
+        self.proc.wait()
+        self.proc.stdout.close()
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+
+
+class Observer:
+    """One `gswarm-observer run` with a store of its own; ready when /health answers."""
+
+    def __init__(self, bench, api=None, batch=1):
+        self.port = free_port()
+        config = os.path.join(bench.dir, "config.yaml")
+        with open(config, "w", encoding="utf-8") as f:
+            f.write(CONFIG.format(dir=bench.dir, port=self.port, tag=TARGET_TAG))
+            if api:
+                f.write(f"api_endpoint: {api}\nbatch_size: {batch}\n")
+        self.log = open(os.path.join(bench.dir, "observer.log"), "w+b")
+        self.state = os.path.join(bench.dir, "state")
+        self.started = time.monotonic()
+        self.proc = subprocess.Popen([bench.args.bin, "run", "-c", config],
+                                     stdout=self.log, stderr=self.log)
+
+    def get(self, path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=2) as r:
+            return r.read().decode()
+
+    def ready(self):
+        while time.monotonic() - self.started < 10:
+            if self.proc.poll() is not None:
+                break
+            try:
+                self.get("/metrics")
+                return self
+            except urllib.error.HTTPError:
+                return self
+            except OSError:
+                time.sleep(0.02)
+        self.log.seek(0)
+        said = self.log.read().decode(errors="replace").strip().splitlines()
+        raise Skip("observer did not start: " + (said[-1] if said else "it said nothing"))
+
+    def metric(self, name, label=""):
+        """Sum of the samples of NAME (any prefix) whose labels hold LABEL; None if absent."""
+        values = []
+        for line in self.get("/metrics").splitlines():
+            sample, _, value = line.rpartition(" ")
+            base, _, labels = sample.partition("{")
+            if not line.startswith("#") and base.endswith(name) and label in labels:
+                values.append(float(value))
+        return sum(values) if values else None
+
+    def wait_metric(self, name, at_least, label="", seconds=10):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if (self.metric(name, label) or 0) >= at_least:
+                return True
+            time.sleep(0.05)
+        return False
+
+    def cpu_ns(self):
+        total = 0
+        for path in glob.glob(f"/proc/{self.proc.pid}/task/*/schedstat"):
+            with open(path, encoding="ascii") as f:
+                total += int(f.read().split()[0])
+        return total
+
+    def rss_mib(self):
+        with open(f"/proc/{self.proc.pid}/status", encoding="utf-8") as f:
+            for line in f:
+                if line.startswith("VmRSS:"):
+                    return int(line.split()[1]) / 1024
+        raise Skip("no VmRSS")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.proc.terminate()
+        try:
+            self.proc.wait(5)
+        except subprocess.TimeoutExpired:
+            self.proc.kill()
+            self.proc.wait()
+        self.log.close()
+        shutil.rmtree(self.state, ignore_errors=True)
+
+
+class Receiver:
+    """An HTTP API that counts the events of the bench's own log, and when they came.
+
+    It does as little as it can, since it runs on the cores that are measured.
+    """
+
+    def __init__(self, keep=False):
+        receiver = self
+        self.arrived = threading.Event()
+        self.at = None
+        self.count = 0
+        self.kept = [] if keep else None  # (time, body)
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                now = time.monotonic()
+                receiver.count += body.count(b'"offset":')
+                if receiver.kept is not None:
+                    receiver.kept.append((now, body))
+                if not receiver.arrived.is_set() and TARGET_TAG.encode() in body:
+                    receiver.at = now
+                    receiver.arrived.set()
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/events"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def wait_count(self, at_least, seconds):
+        end = time.monotonic() + seconds
+        while self.count < at_least:
+            if time.monotonic() > end:
+                raise Skip(f"{self.count:,} of {at_least:,} events within {seconds} s")
+            time.sleep(0.002)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Bench:
+    def __init__(self, args):
+        self.args = args
+        self.values = {}
+        self.skipped = {}
+        base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        self.dir = tempfile.mkdtemp(prefix="obs-bench-", dir=base)
+
+    def note(self, key, value):
+        self.values.setdefault(key, []).append(value)
+
+    def attempt(self, keys, measure):
+        """Run one measurement; a reason not to is kept for its rows and not tried again."""
+        if any(k in self.skipped for k in keys):
+            return
+        try:
+            measure()
+        except (Skip, OSError) as e:
+            for k in keys:
+                self.skipped[k] = str(e)
+
+    def untraced(self):
+        with Loop(self, OTHER_TAG) as loop:
+            loop.write_ns(self.args.writes // 10)
+            self.note("write", loop.write_ns(self.args.writes))
+            self.note("getppid", loop.ask("getppid", self.args.writes))
+
+    def need_observer(self):
+        if os.geteuid() != 0:
+            raise Skip("needs root")
+        if shutil.which(self.args.bin) is None:
+            raise Skip(f"no {self.args.bin}")
+        said = subprocess.run([self.args.bin, "--help"], capture_output=True, text=True)
+        if " run " not in said.stdout:
+            raise Skip("this build has no 'run' command")
+
+    def observed(self):
+        self.need_observer()
+        with Observer(self) as obs:
+            obs.ready()
+            with Loop(self, OTHER_TAG) as loop:
+                loop.write_ns(self.args.writes // 10)
+                self.note("write_other", loop.write_ns(self.args.writes))
+                self.note("getppid_other", loop.ask("getppid", self.args.writes))
+            with Loop(self, TARGET_TAG) as loop:
+                self.target(obs, loop)
+
+    def target(self, obs, loop):
+        warm = self.args.writes // 10
+        loop.ask("drip", 20)
+        if not obs.wait_metric("lines_total", 20, seconds=5):
+            raise Skip("the observer does not follow the target's log")
+        loop.ask("write", warm)
+        obs.wait_metric("lines_total", 20 + warm)
+        before = {p: obs.metric("lines_total", p) or 0 for p in ("captured", "backfilled")}
+        self.note("write_target", loop.ask("write", self.args.writes))
+        obs.wait_metric("lines_total", sum(before.values()) + self.args.writes, seconds=20)
+        got = {p: (obs.metric("lines_total", p) or 0) - before[p] for p in before}
+        self.note("captured", 100 * got["captured"] / self.args.writes)
+        self.note("unaccounted", self.args.writes - sum(got.values()))
+
+    def strace(self):
+        if not shutil.which("strace"):
+            raise Skip("no strace here")
+        prefix = ["strace", "-f", "-e", "trace=write", "-o", "/dev/null"]
+        with Loop(self, OTHER_TAG, prefix) as loop:
+            self.note("write_strace", loop.write_ns(STRACE_WRITES))
+
+    def bpftrace(self):
+        if not shutil.which("bpftrace"):
+            raise Skip("no bpftrace here")
+        if os.geteuid() != 0:
+            raise Skip("needs root")
+        with Loop(self, OTHER_TAG) as loop:
+            program = ("tracepoint:syscalls:sys_enter_write /pid == %d/ "
+                       '{ printf("%%s", str(args->buf, args->count)) }' % loop.proc.pid)
+            # bpftrace copies 64 bytes of a string unless told.
+            tracer = subprocess.Popen(
+                [*WITH_TRACEFS, "bpftrace", "-o", "/dev/null", "-e", program],
+                env={**os.environ, "BPFTRACE_STRLEN": "128"},
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                wait_attached(tracer)
+                self.note("write_bpftrace", loop.write_ns(BPFTRACE_WRITES))
+            finally:
+                tracer.send_signal(signal.SIGINT)
+                tracer.wait()
+
+    def first_event(self):
+        self.need_observer()
+        with Receiver() as api, Loop(self, TARGET_TAG) as loop:
+            loop.ask("drip", 5)
+            loop.proc.stdin.write("drip 600\n")
+            with Observer(self, api.url) as obs:
+                if not api.arrived.wait(5):
+                    raise Skip("no event within 5 s")
+                self.note("first_event", 1000 * (api.at - obs.started))
+                loop.proc.kill()
+
+    def latency(self):
+        self.need_observer()
+        with Receiver(keep=True) as api, Observer(self, api.url, batch=1000) as obs:
+            obs.ready()
+            with Loop(self, TARGET_TAG) as loop:
+                loop.ask("drip", 20)
+                api.wait_count(20, 5)
+                loop.ask("paced", self.args.paced)
+                api.wait_count(20 + self.args.paced, 10)
+        late = sorted(1000 * now - int(stamp) / 1e6
+                      for now, body in api.kept for stamp in STAMP.findall(body))
+        self.note("latency_p50", late[len(late) // 2])
+        self.note("latency_p99", late[len(late) * 99 // 100])
+
+    def throughput(self):
+        self.need_observer()
+        n = self.args.burst
+        with Receiver() as api, Observer(self, api.url, batch=1000) as obs:
+            obs.ready()
+            with Loop(self, TARGET_TAG) as loop:
+                loop.ask("drip", 20)
+                api.wait_count(20, 5)
+                start, cpu = time.monotonic(), obs.cpu_ns()
+                loop.ask("write", n)
+                api.wait_count(20 + n, 60)
+                self.note("throughput", n / (time.monotonic() - start))
+                self.note("line_cpu", (obs.cpu_ns() - cpu) / 1000 / n)
+
+    def idle(self):
+        self.need_observer()
+        with Observer(self) as obs:
+            obs.ready()
+            time.sleep(1)
+            cpu, at = obs.cpu_ns(), time.monotonic()
+            time.sleep(self.args.idle)
+            self.note("idle_cpu", (obs.cpu_ns() - cpu) / 1e7 / (time.monotonic() - at))
+            self.note("idle_rss", obs.rss_mib())
+
+    def replay(self):
+        source = os.path.join(os.path.dirname(__file__), "../data/loglines.tsv")
+        if not os.path.exists(source):
+            raise Skip("no tests/data/loglines.tsv")
+        said = subprocess.run([self.args.bin, "--help"], capture_output=True, text=True)
+        if " replay " not in said.stdout:
+            raise Skip("this build has no 'replay' command")
+        with open(source, "rb") as f:
+            lines = [row.rstrip(b"\n").split(b"\t", 2)[-1] for row in f][1:]
+        times = max(1, 20_000 // len(lines))
+        chunk = b"".join(line + b"\n" for line in lines) * times
+        chunks = max(1, self.args.replay_lines // (len(lines) * times))
+        start = time.monotonic()
+        with subprocess.Popen([self.args.bin, "replay", "-"], stdin=subprocess.PIPE,
+                              stdout=subprocess.DEVNULL) as proc:
+            for _ in range(chunks):
+                proc.stdin.write(chunk)
+            proc.stdin.close()
+        if proc.returncode != 0:
+            raise Skip(f"replay ended with {proc.returncode}")
+        self.note("replay", chunks * len(lines) * times / (time.monotonic() - start))
+
+    def run(self):
+        for i in range(self.args.rounds):
+            progress(f"round {i + 1} of {self.args.rounds}")
+            self.untraced()
+            self.attempt(["write_other", "write_target", "captured", "unaccounted",
+                          "getppid_other"], self.observed)
+            self.untraced()  # before and after: what drifts, drifts for both
+            self.attempt(["write_strace"], self.strace)
+            self.attempt(["write_bpftrace"], self.bpftrace)
+            self.attempt(["first_event"], self.first_event)
+            self.attempt(["latency_p50", "latency_p99"], self.latency)
+            self.attempt(["throughput", "line_cpu"], self.throughput)
+            self.attempt(["replay"], self.replay)
+        progress("idle")
+        self.attempt(["idle_cpu", "idle_rss"], self.idle)
+        progress("")
+        return self.results()
+
+    def result(self, key, unit):
+        base = {"write_other_ns": ("write_other", "write"),
+                "getppid_other_ns": ("getppid_other", "getppid")}.get(key)
+        if base:
+            if base[0] not in self.values:
+                return None
+            return (statistics.median(self.values[base[0]])
+                    - statistics.median(self.values[base[1]]))
+        if key not in self.values:
+            return None
+        value = statistics.median(self.values[key])
+        if unit == "ratio":
+            value /= statistics.median(self.values["write"])
+        return value
+
+    def results(self):
+        out = []
+        for key, what, unit, now, final in ROWS:
+            value = self.result(key, unit)
+            reason = self.skipped.get(key.removesuffix("_ns"), "") if value is None else ""
+            out.append({"key": key, "what": what, "unit": unit, "value": value,
+                        "samples": self.values.get(key, []), "skipped": reason,
+                        "goal": now, "final_goal": final,
+                        "pass": reached(value, now), "final_pass": reached(value, final)})
+        return out
+
+
+def progress(text):
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\033[K{text}")
+        sys.stderr.flush()
+
+
+def wait_attached(tracer):
+    """bpftrace does not say when it is ready where its output is thrown away."""
+    tool = shutil.which("bpftool") or "/usr/sbin/bpftool"
+    end = time.monotonic() + 15
+    while time.monotonic() < end:
+        if tracer.poll() is not None:
+            raise Skip(f"bpftrace ended with {tracer.returncode}")
+        if not os.path.exists(tool):
+            time.sleep(5)
+            return
+        said = subprocess.run([tool, "perf", "list"], capture_output=True, text=True).stdout
+        if f"pid {tracer.pid} " in said:
+            return
+        time.sleep(0.05)
+    raise Skip("bpftrace attached nothing in 15 s")
+
+
+def reached(value, goal):
+    if value is None or goal is None:
+        return None
+    if isinstance(goal, tuple):
+        return value >= goal[1]
+    return value <= goal
+
+
+def goal_text(goal, unit):
+    if goal is None:
+        return ""
+    sign, number = (">=", goal[1]) if isinstance(goal, tuple) else ("<=", goal)
+    return f"{sign} " + FORMATS[unit].format(number)
+
+
+def machine():
+    model = ""
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        for line in f:
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    return {"kernel": platform.release(), "cpus": os.cpu_count(), "cpu": model,
+            "load": os.getloadavg()[0]}
+
+
+MARKS = {True: "ok", False: "MISS", None: ""}
+
+
+def print_table(host, args, rows):
+    print(f"{host['cpus']} x {host['cpu']}, Linux {host['kernel']}, "
+          f"load {host['load']:.2f} at start")
+    print(f"median of {args.rounds}, {args.writes:,} writes each "
+          f"(strace {STRACE_WRITES:,}, bpftrace {BPFTRACE_WRITES:,})\n")
+    if host["load"] > 0.5:
+        print("(other work is going on here: expect noise)\n")
+    line = "{:<44} {:>13}  {:<14} {:<5} {:<16} {}"
+    print(line.format("", "measured", "goal now", "", "final goal", "").rstrip())
+    for r in rows:
+        value = FORMATS[r["unit"]].format(r["value"]) if r["value"] is not None else "skipped"
+        tail = f"({r['skipped']})" if r["value"] is None else MARKS[r["final_pass"]]
+        print(line.format(r["what"], value, goal_text(r["goal"], r["unit"]), MARKS[r["pass"]],
+                          goal_text(r["final_goal"], r["unit"]), tail).rstrip())
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--bin", default="build/gswarm-observer")
+    p.add_argument("--loop", default="build/tests/bench/write_loop")
+    p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--writes", type=int, default=200_000)
+    p.add_argument("--paced", type=int, default=3_000, help="lines for the latency")
+    p.add_argument("--burst", type=int, default=500_000, help="lines for the throughput")
+    p.add_argument("--replay-lines", type=int, default=2_000_000)
+    p.add_argument("--idle", type=float, default=10, help="seconds")
+    p.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    p.add_argument("--strict", action="store_true", help="exit 1 when a goal of now is missed")
+    args = p.parse_args()
+    args.bin = os.path.abspath(args.bin)
+    host = machine()
+    bench = Bench(args)
+    try:
+        rows = bench.run()
+    finally:
+        shutil.rmtree(bench.dir, ignore_errors=True)
+    if args.json:
+        print(json.dumps({"machine": host, "rounds": args.rounds, "writes": args.writes,
+                          "rows": rows}, indent=2))
+    else:
+        print_table(host, args, rows)
+    return 1 if args.strict and any(r["pass"] is False for r in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * write_loop.c - a writer whose speed is the thing measured.
+ *
+ *   write_loop TAG FILE
+ *
+ * TAG only makes the process tell apart from others by its command line. One command per
+ * line on standard input, one answer per line on standard output:
+ *
+ *   write N    N appended writes of one 120-byte log line -> nanoseconds per write
+ *   getppid N  N calls of getppid(2)                      -> nanoseconds per call
+ *   drip N     N such lines, 5 ms apart                   -> nanoseconds per line
+ *   paced N    N lines, 1 ms apart, that hold "at=NANOSECONDS." of CLOCK_MONOTONIC
+ *                                                         -> nanoseconds per line
+ *   truncate   empty the file                             -> 0
+ *
+ * The file is opened for appending, as a logger does. End of input ends it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+
+#define LINE_BYTES 120
+#define DRIP_NS	   5000000
+#define PACE_NS	   1000000
+
+static char line[LINE_BYTES + 1];
+
+/* The node's own shape, padded to the length that docs/design.md states its goal for. */
+static void make_line(void)
+{
+	int n = snprintf(line, sizeof(line),
+			 "[2025-10-26 23:30:27,842][genrl.logging_utils.global_defs][INFO] - "
+			 "Joining round: 39512 ");
+
+	memset(line + n, '.', LINE_BYTES - (size_t)n - 1);
+	line[LINE_BYTES - 1] = '\n';
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static int do_write(int fd, unsigned long n)
+{
+	for (unsigned long i = 0; i < n; i++) {
+		if (write(fd, line, LINE_BYTES) != LINE_BYTES)
+			return errno ? -errno : -EIO;
+	}
+	return 0;
+}
+
+/* The raw system call: a C library may keep the answer. */
+static int do_getppid(int fd, unsigned long n)
+{
+	(void)fd;
+	for (unsigned long i = 0; i < n; i++)
+		syscall(SYS_getppid);
+	return 0;
+}
+
+static int do_drip(int fd, unsigned long n)
+{
+	const struct timespec pause = { .tv_nsec = DRIP_NS };
+
+	for (unsigned long i = 0; i < n; i++) {
+		if (write(fd, line, LINE_BYTES) != LINE_BYTES)
+			return -EIO;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+/* Against a clock, not with a fixed sleep: the pace is part of what is measured. */
+static int do_paced(int fd, unsigned long n)
+{
+	uint64_t next_ns = now_ns();
+	char stamp[32];
+
+	for (unsigned long i = 0; i < n; i++, next_ns += PACE_NS) {
+		const struct timespec due = { .tv_sec = (time_t)(next_ns / 1000000000),
+					      .tv_nsec = (long)(next_ns % 1000000000) };
+		int len;
+
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+		len = snprintf(stamp, sizeof(stamp), "at=%llu.", (unsigned long long)now_ns());
+		memcpy(line + LINE_BYTES - sizeof(stamp), stamp, (size_t)len);
+		if (write(fd, line, LINE_BYTES) != LINE_BYTES)
+			return -EIO;
+	}
+	return 0;
+}
+
+static int do_truncate(int fd, unsigned long n)
+{
+	(void)n;
+	return ftruncate(fd, 0) < 0 ? -errno : 0;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(int fd, unsigned long n);
+} commands[] = {
+	{ "write", do_write }, { "getppid", do_getppid },   { "drip", do_drip },
+	{ "paced", do_paced }, { "truncate", do_truncate },
+};
+
+static int answer(int fd, const char *text)
+{
+	size_t word = strcspn(text, " \n");
+	unsigned long n = strtoul(text + word, NULL, 10);
+
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		uint64_t start_ns;
+		int r;
+
+		if (strlen(commands[i].name) != word || strncmp(commands[i].name, text, word) != 0)
+			continue;
+		start_ns = now_ns();
+		r = commands[i].run(fd, n);
+		if (r == 0)
+			printf("%.2f\n", n ? (double)(now_ns() - start_ns) / (double)n : 0.0);
+		return r;
+	}
+	return -EINVAL;
+}
+
+int main(int argc, char **argv)
+{
+	cleanup_close int fd = -1;
+	char text[64];
+
+	if (argc != 3) {
+		fprintf(stderr, "usage: write_loop TAG FILE\n");
+		return 2;
+	}
+	fd = open(argv[2], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		perror(argv[2]);
+		return 1;
+	}
+
+	make_line();
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	while (fgets(text, sizeof(text), stdin)) {
+		int r = answer(fd, text);
+
+		if (r < 0) {
+			fprintf(stderr, "write_loop: %.*s: %s\n", (int)strcspn(text, "\n"), text,
+				strerror(-r));
+			return 1;
+		}
+	}
+	return 0;
+}
