@@ -12,7 +12,7 @@ PREFIX=${TMPDIR:-/tmp}/gso-docker.
 usage() {
     cat <<'END'
 usage: docker-engine.sh start [OWNER_PID]      print the engine's directory; its socket is DIR/docker.sock
-       docker-engine.sh image DIR NODE         import NODE (the static look-alike) as gswarm/node:test
+       docker-engine.sh image SOCKET NODE      import NODE (the static look-alike) as gswarm/node:test
        docker-engine.sh stop DIR               end it and everything in it, remove DIR
        docker-engine.sh run-with COMMAND...    start, run COMMAND with DOCKER_HOST and DOCKER_SOCKET, stop
 Needs root, dockerd, containerd, runc.
@@ -30,7 +30,7 @@ dk() { docker -H "unix://$1/docker.sock" "${@:2}"; }
 engine_pids() {
     local p args
     for p in /proc/[0-9]*; do
-        args=$(tr '\0' ' ' <"$p/cmdline" 2>/dev/null) || continue
+        args=$(tr '\0' ' ' 2>/dev/null <"$p/cmdline") || continue
         case $args in
         dockerd\ *"$1/"* | containerd\ *"$1/"* | */containerd-shim*"$1/"* | *runc\ *"$1/"*)
             echo "${p#/proc/}"
@@ -41,7 +41,8 @@ engine_pids() {
 
 wait_gone() { # SECONDS PID
     local end=$((SECONDS + $1))
-    while kill -0 "$2" 2>/dev/null; do
+    # one that nobody has reaped yet is gone too
+    while grep -qs '^State:[[:space:]][^ZX]' "/proc/$2/status"; do
         [ "$SECONDS" -lt "$end" ] || return 1
         sleep 0.05
     done
@@ -180,9 +181,14 @@ start() {
     echo "$dir"
 }
 
+# Import the look-alike and the scenarios into the engine at socket $1. Needs no root: the files'
+# owners stand in the archive only.
 image() {
-    local dir=$1 node=$2 root=$1/image
-    rm -rf "$root"
+    local socket=$1 node=$2 tmp root tool
+    tmp=$(mktemp -d "${TMPDIR:-/tmp}/gso-image.XXXXXX")
+    # shellcheck disable=SC2064 # the value now
+    trap "rm -rf '$tmp'" EXIT
+    root=$tmp/root
     mkdir -p "$root/bin" "$root/etc" "$root/home/gensyn/rl_swarm" "$root/tmp" "$root/scenarios"
     cp "$node" "$root/node"
     cp "$(dirname "$0")"/../tests/data/scenario-*.txt "$root/scenarios"
@@ -191,12 +197,14 @@ image() {
         for tool in sh ls cat ps kill touch mv rm sleep; do ln -s busybox "$root/bin/$tool"; done
     fi
     echo 'gensyn:x:1001:1001::/home/gensyn:/bin/sh' >"$root/etc/passwd"
-    chown -R 1001:1001 "$root/home/gensyn"
     chmod 1777 "$root/tmp"
-    tar -C "$root" --numeric-owner -c . | dk "$dir" import \
+    tar -C "$root" --numeric-owner --owner=0 --group=0 -cf "$tmp/image.tar" \
+        node bin etc tmp scenarios
+    tar -C "$root" --numeric-owner --owner=1001 --group=1001 -rf "$tmp/image.tar" home/gensyn
+    docker -H "unix://$socket" import \
         --change 'ENTRYPOINT ["/node"]' --change 'WORKDIR /home/gensyn/rl_swarm' \
-        --change 'USER 1001:1001' --change 'ENV PATH=/bin' - gswarm/node:test >/dev/null
-    rm -rf "$root"
+        --change 'USER 1001:1001' --change 'ENV PATH=/bin' \
+        "$tmp/image.tar" gswarm/node:test >/dev/null
 }
 
 run_with() {
