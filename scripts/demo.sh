@@ -102,6 +102,7 @@ show() { if [ -t 1 ]; then short_form; else cat; fi; }
 # Starts first, so that the node's first line is seen as it is written.
 trace() {
     say "running: gswarm-observer trace $*"
+    say "the look-alike plays a node's life; its events follow, for $SECONDS_TO_SHOW s or until Ctrl-C"
     "$OBSERVER" trace "$@" > >(show) &
     tracer=$!
     sleep 0.7
@@ -119,10 +120,9 @@ start_container || {
     why=$(tail -n 1 "$tmp/engine.err" 2>/dev/null || true)
     start_tree
 }
-say "the look-alike plays a node's life; its events follow, for $SECONDS_TO_SHOW s or until Ctrl-C"
 end=$((SECONDS + SECONDS_TO_SHOW))
 while [ "$SECONDS" -lt "$end" ] && kill -0 "$tracer" 2>/dev/null; do sleep 0.2; done
 kill -TERM "$tracer" 2>/dev/null || true
 wait "$tracer" || true
 tracer=''
-say "done; everything is cleaned up. 'make run' watches the nodes of this host."
+say "done, cleaning up. 'make run' watches the nodes of this host."

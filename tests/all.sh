@@ -29,6 +29,7 @@ unit() {
         passed=$((passed + $(count PASSED "$log")))
         failed=$((failed + $(count FAILED "$log")))
         skipped=$((skipped + $(count SKIPPED "$log")))
+        sed -n "s/^\[  SKIPPED \] \([^0-9].*\)/skip ${t##*/}: \1/p" "$log"
         if [ "$ran" = 0 ]; then
             echo "FAIL ${t##*/}: it ended before its tests did; $log has the rest"
             failed=$((failed + 1))

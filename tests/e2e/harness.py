@@ -46,6 +46,7 @@ class Env:
     node = ""  # the static look-alike
     docker_socket = ""  # of the private engine; "" = there is none
     tmp = Path("/nonexistent")  # of this case, removed after it
+    running = set()  # observers that nobody has ended: one that ends by itself fails the case
     cleanup = contextlib.ExitStack()
 
 
@@ -57,6 +58,8 @@ def wait_for(what, check, limit_s=15.0, step_s=0.02):
     end = time.monotonic() + limit_s
     error = None
     while True:
+        for observer in Env.running:
+            observer.check_alive()
         try:
             error = None
             value = check()
@@ -108,10 +111,12 @@ class Request:
         self.status = 0
 
     def events(self):
-        body = self.body
+        return json.loads(self.text())
+
+    def text(self):
         if self.headers.get("content-encoding") == "gzip":
-            body = gzip.decompress(body)
-        return json.loads(body)
+            return gzip.decompress(self.body)
+        return self.body
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -175,6 +180,8 @@ class Api:
     def __init__(self):
         self.requests = []  # all, in the order of arrival
         self.count = 0  # events in accepted requests
+        self.index = collections.defaultdict(set)  # see seen()
+        self.indexed = 0  # requests
         self.plan = collections.deque()  # [status, headers, until or None, times or None]
         self.lock = threading.Lock()
         self.server = None
@@ -214,11 +221,8 @@ class Api:
             request.status = status
             self.requests.append(request)
             if status < 300:
-                # In JSON text inside a string the quotes would be escaped.
-                body = request.body
-                if request.headers.get("content-encoding") == "gzip":
-                    body = gzip.decompress(body)
-                self.count += body.count(b'"event_id":')
+                # inside a string the quotes would be escaped
+                self.count += request.text().count(b'"event_id":')
         return status, headers
 
     def next_answer(self):
@@ -246,14 +250,21 @@ class Api:
         with contextlib.suppress(AssertionError):
             wait_for(f"{n} events", lambda: self.count >= n, limit_s)
 
+    def seen(self, node, path=LAUNCHER_LOG):
+        """The offsets of a file that have been accepted. Looks at each request once."""
+        while self.indexed < len(self.requests):
+            request = self.requests[self.indexed]
+            self.indexed += 1
+            for e in request.events() if request.status < 300 else ():
+                o = e.get("origin", {})
+                if o.get("via") in ("file", "backfill"):
+                    self.index[o.get("container_id"), o.get("path")].add(o.get("offset"))
+        return self.index[node.id and node.id[:12], node.log_path(path)]
+
     def wait_file(self, node, n, limit_s=30.0, path=LAUNCHER_LOG):
         """Wait until n different lines of a node's file have been accepted."""
-
-        def check():
-            return len({e["origin"]["offset"] for e in of_file(self.events(), node, path)}) >= n
-
         with contextlib.suppress(AssertionError):
-            wait_for(f"{n} lines", check, limit_s, 0.1)
+            wait_for(f"{n} lines", lambda: len(self.seen(node, path)) >= n, limit_s)
 
     def settle(self, quiet_s=1.0, limit_s=20.0):
         """Wait until nothing has come for a while: what comes twice has come by then."""
@@ -308,14 +319,22 @@ class Observer:
             self.process = subprocess.Popen(
                 [*self.prefix, Env.observer, "run", "-c", str(self.config_path), *self.args],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.dir)
+        Env.running.add(self)
         if ready:
-            wait_for("/health", self.is_ready, 20)
+            self.wait_ready()
         return self
 
-    def is_ready(self):
+    def wait_ready(self):
+        wait_for("/health", self.health, 20)
+
+    def check_alive(self):
         if self.process.poll() is not None:
-            raise RuntimeError(f"the observer ended with {self.process.returncode}:\n{self.log()}")
-        return self.health() is not None
+            raise RuntimeError(f"the observer ended by itself with {self.process.returncode}")
+
+    def wait_end(self, limit_s=10):
+        """It will end by itself; returns its exit code."""
+        Env.running.discard(self)
+        return self.process.wait(limit_s)
 
     def get(self, path):
         url = f"http://127.0.0.1:{self.port}{path}"
@@ -344,11 +363,11 @@ class Observer:
         """Send a signal; return (exit code, seconds until the end)."""
         start = time.monotonic()
         self.process.send_signal(sig)
-        code = self.process.wait(limit_s)
-        return code, time.monotonic() - start
+        return self.wait_end(limit_s), time.monotonic() - start
 
     def kill(self):
         """kill -9, if it is still there."""
+        Env.running.discard(self)
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -411,6 +430,9 @@ class Node:
         return split_lines(self.read(path))
 
     def gate(self):
+        # before that the signal would be lost
+        wait_for("the launcher", lambda: Path(f"/proc/{self.pid}/cmdline").read_bytes()
+                 .startswith(b"bash\0"), 5)
         os.kill(self.pid, signal.SIGUSR1)
 
     def process(self, role):

@@ -11,6 +11,7 @@ the directories of failed cases in place. Exit 0: all that ran passed.
 
 import argparse
 import contextlib
+import ctypes
 import importlib
 import os
 import shutil
@@ -31,6 +32,8 @@ import harness  # noqa: E402 (needs the path above)
 from cases import CASES  # noqa: E402
 
 SKIPPED = 77
+PR_SET_PDEATHSIG = 1
+TMP_PREFIX = "gso-e2e-"
 
 
 class Ended(Exception):
@@ -107,6 +110,7 @@ def print_logs(tmp):
 def child(case, tmp, log_fd):
     """In the case's own process: run it, clean up, say how it went by the exit status."""
     os.setpgid(0, 0)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     os.dup2(log_fd, 1)
     os.dup2(log_fd, 2)
     signal.signal(signal.SIGTERM, on_signal)
@@ -152,12 +156,20 @@ def wait_child(pid, limit_s):
     return None
 
 
+def sweep():
+    """Remove what a killed run.py left: its directories. The engine script does the rest."""
+    for path in Path(tempfile.gettempdir()).glob(TMP_PREFIX + "*"):
+        owner = path.name.removeprefix(TMP_PREFIX).split("-")[0]
+        if not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def run_case(case, engine, keep):
     """Returns ("ok" | "FAIL" | "skip", seconds, text)."""
     reason = why_skip(case, engine)
     if reason:
         return "skip", 0.0, reason
-    tmp = tempfile.mkdtemp(prefix="gso-e2e-")
+    tmp = tempfile.mkdtemp(prefix=f"{TMP_PREFIX}{os.getpid()}-")
     os.chmod(tmp, 0o755)
     log = tempfile.TemporaryFile(mode="w+b")
     start = time.monotonic()
@@ -242,6 +254,7 @@ def main():
             return 2
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, on_signal)
+    sweep()
     engine = Engine(harness.Env.node)
     results = []
     try:

@@ -5,7 +5,7 @@ import random
 import time
 
 from cases import case
-from harness import Api, ContainerNode, Observer, check_file, of_file, wait_for
+from harness import Api, ContainerNode, Observer, check_file, of_file
 
 KILLS = 10
 
@@ -43,7 +43,7 @@ def kill_9():
         # at times it is away for a while, at times it is killed while it starts
         time.sleep(rng.choice((0, 0, 0.2)))
         observer.start(ready=rng.random() < 0.7)
-    wait_for("/health", observer.is_ready, 20)
+    observer.wait_ready()
     node.wait_written(n)
     api.wait_file(node, n, 60)
     api.settle()

@@ -49,7 +49,7 @@ def second_observer():
     first = Observer(args=["--no-bpf"]).start()
     second = Observer(config={"state_dir": str(first.state)}, args=["--no-bpf"])
     second.start(ready=False)
-    assert second.process.wait(10) == 1, second.log()
+    assert second.wait_end() == 1, second.log()
     assert re.search(rf"\b{first.process.pid}\b", second.log()), second.log()
     assert str(first.state) in second.log(), second.log()
     assert first.process.poll() is None and first.health()

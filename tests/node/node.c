@@ -170,6 +170,20 @@ static pid_t fork_child(void)
 	return 0;
 }
 
+/* The launcher takes its signals in wait_launcher(). Blocked before it is started again as
+ * "bash", so that none is lost on the way. */
+static void block_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 static void unblock_signals(void)
 {
 	sigset_t none;
@@ -442,14 +456,6 @@ static void play(struct player *p, size_t from, size_t to, unsigned long turn)
 
 static void role_launcher(struct player *p)
 {
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGUSR1);
-	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigprocmask(SIG_BLOCK, &set, NULL);
 	p->launcher = true;
 	p->fds[PLACE_SH] = 1;
 	p->server = start_server();
@@ -642,6 +648,7 @@ int main(int argc, char **argv)
 		die("%s", o.dir);
 	make_tree();
 	make_shared();
+	block_signals();
 	if (setenv(ENV_SCRIPT, text, 1) < 0 || (o.hold && setenv(ENV_HOLD, "1", 1) < 0))
 		die("setenv");
 	become("launcher", ".venv/bin/bash", (char *[]){ "bash", "./run_rl_swarm.sh", NULL });
