@@ -17,7 +17,7 @@ unit() {
     local t log ran check=0
     for t in "$@"; do rm -f "$t.log"; done
     # check stops at nothing but a failed build, and shows the logs of failed programs
-    $MAKE --no-print-directory check || check=1
+    "$MAKE" -j"$(nproc)" --no-print-directory check || check=1
     for t in "$@"; do
         log=$t.log
         if [ ! -f "$log" ]; then
@@ -46,7 +46,7 @@ e2e() {
     summary=$(mktemp)
     sudo=()
     if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then sudo=(sudo -n); fi
-    $MAKE --no-print-directory all node || {
+    "$MAKE" -j"$(nproc)" --no-print-directory all node || {
         echo "FAIL e2e: the build failed"
         failed=$((failed + 1))
         return

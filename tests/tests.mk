@@ -29,4 +29,4 @@ test-e2e: all node ## run the end-to-end tests (root: all of them; else those th
 .PHONY: test
 test: ## install what is missing, run every test, sum up in the last line
 	$(Q)test ! -x scripts/install-deps.sh || scripts/install-deps.sh test
-	$(Q)MAKE="$(MAKE)" OUT=$(OUT) tests/all.sh $(UNIT_BINS)
+	$(Q)OUT=$(OUT) tests/all.sh $(UNIT_BINS)
