@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# all.sh - unit tests, then end-to-end tests; the last line sums them up. For `make test`.
+# Arguments: the unit test programs, as `make check` builds and runs them.
+set -uo pipefail
+
+MAKE=${MAKE:-make}
+OUT=${OUT:-build}
+passed=0 failed=0 skipped=0
+
+# Sum of the numbers that cmocka printed: "[  PASSED  ] 5 test(s)."
+count() { # WORD LOG
+    awk -v word="$1" '$1 == "[" && $2 == word && $5 ~ /^test/ { n += $4 } END { print n + 0 }' "$2"
+}
+
+unit() {
+    local t log ran check=0
+    for t in "$@"; do rm -f "$t.log"; done
+    # check stops at nothing but a failed build, and shows the logs of failed programs
+    "$MAKE" -j"$(nproc)" --no-print-directory check || check=1
+    for t in "$@"; do
+        log=$t.log
+        if [ ! -f "$log" ]; then
+            echo "FAIL ${t##*/}: it was not built or not run"
+            failed=$((failed + 1))
+            continue
+        fi
+        ran=$(($(count PASSED "$log") + $(count FAILED "$log") + $(count SKIPPED "$log")))
+        passed=$((passed + $(count PASSED "$log")))
+        failed=$((failed + $(count FAILED "$log")))
+        skipped=$((skipped + $(count SKIPPED "$log")))
+        sed -n "s/^\[  SKIPPED \] \([^0-9].*\)/skip ${t##*/}: \1/p" "$log"
+        if [ "$ran" = 0 ]; then
+            echo "FAIL ${t##*/}: it ended before its tests did; $log has the rest"
+            failed=$((failed + 1))
+        fi
+    done
+    if [ "$check" != 0 ] && [ "$failed" = 0 ]; then
+        echo "FAIL unit: a test program, all tests passed, ended with an error"
+        failed=1
+    fi
+}
+
+e2e() {
+    local summary p f s
+    summary=$(mktemp)
+    sudo=()
+    if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then sudo=(sudo -n); fi
+    "$MAKE" -j"$(nproc)" --no-print-directory all node || {
+        echo "FAIL e2e: the build failed"
+        failed=$((failed + 1))
+        return
+    }
+    "${sudo[@]}" tests/e2e/run.py --observer "$OUT/gswarm-observer" --node "$OUT/tests/node/node" \
+        --summary "$summary"
+    if read -r p f s <"$summary"; then
+        passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    else
+        echo "FAIL e2e: it did not come to its end"
+        failed=$((failed + 1))
+    fi
+    rm -f "$summary"
+}
+
+unit "$@"
+e2e
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]

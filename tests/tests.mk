@@ -1,0 +1,32 @@
+# The look-alike, the demo, the end-to-end tests. Included by the Makefile.
+
+NODE      := $(OUT)/tests/node/node
+NODE_OBJS := $(OUT)/tests/node/node.o $(OUT)/tests/node/script.o
+
+# It stands apart from the observer: static, no libraries, no sanitizers. So that it runs in an
+# empty image.
+$(OUT)/tests/node/%.o: tests/node/%.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 $(WARN) -O2 -g -D_GNU_SOURCE -MMD -MP -c $< -o $@
+
+$(NODE): $(NODE_OBJS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -static -o $@ $^
+
+.PHONY: node
+node: $(NODE) ## build the node look-alike (tests/node)
+
+.PHONY: demo
+demo: all node ## start a node look-alike in a container and show its events live
+	$(Q)OBSERVER=$(abspath $(BIN)) NODE=$(abspath $(NODE)) scripts/demo.sh
+
+# E2E='crash config.bad' runs only the cases whose names hold one of the words.
+.PHONY: test-e2e
+test-e2e: all node ## run the end-to-end tests (root: all of them; else those that can)
+	$(Q)tests/e2e/run.py --observer $(abspath $(BIN)) --node $(abspath $(NODE)) $(E2E)
+
+.PHONY: test
+test: ## install what is missing, run every test, sum up in the last line
+	$(Q)test ! -x scripts/install-deps.sh || scripts/install-deps.sh test
+	$(Q)OUT=$(OUT) tests/all.sh $(UNIT_BINS)
