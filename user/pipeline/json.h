@@ -3,7 +3,7 @@
  * json.h - a streaming JSON writer for the hot path.
  *
  * Appends to an obs_buf; commas are placed by the writer. Errors gather in
- * buf->failed. No nesting check: the callers' shapes are fixed.
+ * buf->failed and err. No nesting check: the callers' shapes are fixed.
  */
 #pragma once
 
@@ -15,6 +15,7 @@
 struct obs_json {
 	struct obs_buf *out; /* borrowed */
 	bool comma;	     /* a value stands before, a comma is due */
+	int err;	     /* first error of the buffer: -EMSGSIZE, -ENOMEM; 0 = none */
 };
 
 void obs_json_object_open(struct obs_json *j);
