@@ -11,7 +11,7 @@
 #include "util/distance.h"
 
 /* One row per command, in the order --help shows them. */
-#define COMMANDS(X) X(check_config)
+#define COMMANDS(X) X(replay) X(check_config)
 
 #define X(name) extern const struct obs_command obs_command_##name;
 COMMANDS(X)

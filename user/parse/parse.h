@@ -56,6 +56,21 @@ enum obs_source obs_source_for_path(struct obs_slice path);
 int obs_parser_new(enum obs_source source, obs_parse_fn emit, void *ctx, struct obs_parser **ret);
 void obs_parser_free(struct obs_parser **p);
 
+struct obs_zone;
+struct obs_patterns;
+
+/* All borrowed: they must outlive the parser. Zero = none. */
+struct obs_parser_options {
+	const struct obs_zone *zone;	     /* of log texts, until kernel-timed lines teach it */
+	uint64_t reference_ns;		     /* about when the text was written: for times without
+						a year and lines before the first time */
+	const char *rpc_host;		     /* the chain's, besides gensyn-testnet* */
+	const struct obs_patterns *patterns; /* the operator's own (patterns.h) */
+};
+
+/** obs_parser_configure() - set the options; before the first line. */
+void obs_parser_configure(struct obs_parser *p, const struct obs_parser_options *options);
+
 /** obs_parser_push() - the next line. Text is copied if it must outlive the call. */
 void obs_parser_push(struct obs_parser *p, const struct obs_line *line);
 

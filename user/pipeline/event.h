@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pipeline/cursor.h"
 #include "util/buf.h"
 #include "util/slice.h"
 
@@ -116,6 +117,13 @@ const char *obs_via_str(enum obs_via via);
  * Return: the type, or -EINVAL.
  */
 int obs_event_type_from_str(struct obs_slice name);
+
+/**
+ * obs_event_id_file() - the id of what stands at @offset of a file: the same whenever it is read.
+ * @epoch: how often the file was truncated before (struct obs_cursor)
+ */
+struct obs_event_id obs_event_id_file(struct obs_slice node_id, const struct obs_file_id *file,
+				      uint32_t epoch, uint64_t offset);
 
 /**
  * obs_event_add_str(), _int, _uint, _real, _bool, _number_text, _list() - append one field to
