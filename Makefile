@@ -3,7 +3,7 @@
 # Out of tree: everything made stands in build/ (or OUT=…). V=1 shows commands.
 
 OUT   ?= build
-CC    ?= gcc
+CC    := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CLANG ?= clang
 BPFTOOL ?= $(firstword $(shell command -v bpftool 2>/dev/null) /usr/sbin/bpftool)
 PKG_CONFIG ?= pkg-config
@@ -25,13 +25,16 @@ HARDEN   ?= -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 OPT      ?= -O2 -g
 VERSION  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+PKG_LIBS   := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
 CFLAGS_ALL = -std=gnu17 $(WARN) $(OPT) $(HARDEN) $(SAN) -D_GNU_SOURCE \
-             -Iinclude -Iuser -I$(OUT) $(shell $(PKG_CONFIG) --cflags $(PACKAGES)) $(CFLAGS)
-LIBS       = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lpthread -ldl -lm
+             -Iinclude -Iuser -I$(OUT) $(PKG_CFLAGS) $(CFLAGS)
+LIBS       = $(PKG_LIBS) -lpthread -ldl -lm
 
 BPF_CFLAGS := -g -O2 -Wall -Wextra -Wno-unused-parameter -Werror -Wno-missing-declarations \
               --target=bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) \
-              -Iinclude -Ibpf -Ivmlinux/$(ARCH) -Ivmlinux
+              -Iinclude -Ibpf -Ivmlinux \
+              -idirafter /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
 
 BPF_SRCS  := $(wildcard bpf/*.bpf.c)
 SKELS     := $(BPF_SRCS:bpf/%.bpf.c=$(OUT)/bpf/%.skel.h)
@@ -45,13 +48,13 @@ UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(OUT)/tests/unit/%)
 .PHONY: all
 all: $(BIN) ## build the observer (default)
 
-$(OUT)/bpf/%.bpf.o: bpf/%.bpf.c
+$(SKELS:%.skel.h=%.bpf.o): $(OUT)/bpf/%.bpf.o: bpf/%.bpf.c
 	$(call say,BPF,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $@.dwarf
 	$(Q)$(BPFTOOL) gen object $@ $@.dwarf && rm $@.dwarf
 
-$(OUT)/bpf/%.skel.h: $(OUT)/bpf/%.bpf.o
+$(SKELS): $(OUT)/bpf/%.skel.h: $(OUT)/bpf/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
@@ -199,8 +202,9 @@ help: ## this list
 
 -include tests/tests.mk
 -include tests/fuzz/fuzz.mk
+-include tests/kernels/kernels.mk
 
 -include $(wildcard $(OUT)/bpf/*.d $(OUT)/user/*.d $(OUT)/user/*/*.d $(OUT)/tests/*/*.d)
 
 .DELETE_ON_ERROR:
-.SECONDARY:
+.PRECIOUS: $(OUT)/%.o

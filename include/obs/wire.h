@@ -53,12 +53,15 @@ enum obs_file_kind {
 };
 
 enum obs_write_flags {
-	OBS_W_SHARED = 1, /* other threads or processes hold this description: offset may be
-			     * another write's, the payload may have changed since */
-	OBS_W_NO_OFFSET =
-		2,	/* where it went is not known (splice, sendfile, …): look at the file */
-	OBS_W_PART = 4, /* not the first record of this write (consoles) */
-	OBS_W_MARK = 8, /* no payload by budget: the file has it */
+	/* Other threads or processes hold this description: the offset may be another
+	 * write's, and the payload may have changed since. */
+	OBS_W_SHARED = 1,
+	/* Where it went is not known (splice, sendfile, ...): look at the file. */
+	OBS_W_NO_OFFSET = 2,
+	/* Not the first record of this write (consoles). */
+	OBS_W_PART = 4,
+	/* No payload by budget: the file has it. */
+	OBS_W_MARK = 8,
 };
 
 /* One write(2), or a part of it; payload follows. */
@@ -152,6 +155,7 @@ enum obs_drop {
 	OBS_DROP_FAULT = 5,	     /* the writer's buffer could not be read */
 	OBS_DROP_MAP = 6,	     /* targets or files map full */
 	OBS_DROP_BYTES_CONSOLE = 7,  /* bytes, not records: of all console drops */
+	OBS_DROP_TOO_LONG = 8, /* the rest of a console write longer than one capture takes: lost */
 	OBS_DROP_MAX,
 };
 
@@ -159,9 +163,10 @@ enum obs_drop {
 struct obs_control {
 	__u32 reader_sleeps; /* set by user space before it sleeps; the next record wakes it */
 	__u32 drain;	     /* +1 per drain: budgets are per drain */
-	__u32 self_tgid;     /* ours: never captured */
-	__u32 payload_max;   /* bytes per record, ≤ OBS_PAYLOAD_MAX */
-	__u64 budget_bytes;  /* ring bytes per target and drain */
+	__u32 payload_max;   /* bytes per record, at most OBS_PAYLOAD_MAX */
+	__u32 pad;
+	__u64 budget_bytes; /* ring bytes per target and drain */
+	__u64 drops;	    /* +1 with each entry in the drops map: look there */
 };
 
 /* budgets: target slot -> bytes used in which drain. */
@@ -171,6 +176,14 @@ struct obs_budget {
 	__u64 bytes;
 };
 
+/* identity: what identify.bpf.c found out about a descriptor of ours. */
+struct obs_identity {
+	struct obs_rec_file_id file;
+	__u32 kind;
+	__u32 serial; /* +1 per answer */
+};
+
+_Static_assert(sizeof(struct obs_identity) == 24, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_hdr) == 16, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_file_id) == 16, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_write) == 88, "new layout: bump OBS_WIRE_VERSION");
@@ -180,5 +193,5 @@ _Static_assert(sizeof(struct obs_rec_exec) == 64 + OBS_ARGS_LEN,
 	       "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_fork) == 32, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_exit) == 48, "new layout: bump OBS_WIRE_VERSION");
-_Static_assert(sizeof(struct obs_control) == 24, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_control) == 32, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_budget) == 16, "new layout: bump OBS_WIRE_VERSION");

@@ -378,7 +378,8 @@ static void metrics_are_well_formed(void **state)
 		strstr(text, "\ngswarm_ring_drops_total{cpu=\"1\",reason=\"ring_file\"} 7\n"));
 	assert_non_null(strstr(text, "\ngswarm_node_last_event_age_seconds{node=\"rl-swarm-1\","
 				     "container_id=\"6a3107ab146b\",slot=\"1\"} 2.5\n"));
-	assert_non_null(strstr(text, "\ngswarm_sink_events_delivered_total{sink=\"http\"} 40\n"));
+	assert_non_null(
+		strstr(text, "\ngswarm_sink_events{sink=\"http\",place=\"delivered\"} 40\n"));
 	assert_non_null(strstr(text, "{node=\"evil\\\"} 1\xef\xbf\xbd\\\\ "));
 	assert_non_null(strstr(text, "\ngswarm_lines_total{place=\"backfilled\"} 0\n"));
 	check_metrics(out.p);

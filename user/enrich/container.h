@@ -70,7 +70,7 @@ typedef void (*obs_container_fn)(void *ctx, const char *id, int err,
  * obs_containers_open() - start asking the engine behind @socket_path.
  * @on_change: called, unasked, when a container starts, is renamed, paused, unpaused or dies
  *             (from the engine's event stream, which is reconnected with backoff and then
- *             asked for what happened meanwhile, so that a change may be told twice). @err as for an answer: -ENOENT when the
+ *             asked for what happened meanwhile). @err as for an answer: -ENOENT when the
  *             container is removed, -ECANCELED from obs_containers_free()
  *
  * Return: 0 even when no engine answers yet; -ENOMEM.

@@ -29,7 +29,6 @@
 #define RECONNECT_MAX_MS      5000
 #define CONNECT_TIMEOUT_MS    2000
 #define CHANGE_TIMEOUT_MS     5000
-#define TIME_ERROR_NS	      1000 /* of a time that went through a double */
 #define EVENT_LINE_MAX_BYTES  (64 * 1024)
 #define EVENT_CHUNK_MAX_BYTES (1024 * 1024)
 
@@ -233,7 +232,7 @@ static void take_event(struct obs_containers *c, const struct obs_engine_event *
 	struct ask *a = find_change(c, ev->id);
 
 	if (ev->time_ns)
-		c->since_ns = ev->time_ns - TIME_ERROR_NS;
+		c->since_ns = ev->time_ns;
 	if (a && ev->destroyed)
 		finish(a, -ENOENT, NULL);
 	else if (a)

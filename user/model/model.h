@@ -44,7 +44,8 @@ struct obs_node_status {
 
 struct obs_sink_view {
 	char name[32];
-	char where[160]; /* URL without secrets, or "stdout" */
+	char where[160];    /* URL without secrets, or "stdout" */
+	uint64_t inherited; /* waited already when we started */
 	uint64_t delivered, waiting, failures, dead_lettered, jumped, requests, bytes;
 	uint64_t last_ok_ns, retry_at_ns;
 	char last_error[160];
@@ -66,7 +67,7 @@ struct obs_model {
 	int store_error;  /* negative errno of the last commit; 0 = fine */
 	uint64_t streams; /* followed now */
 	uint32_t n_cpus;
-	uint64_t drops[64][8]; /* [cpu][enum obs_drop of wire.h], since load; cpus past 63 in 63 */
+	uint64_t drops[64][16]; /* [cpu][enum obs_drop of wire.h], since load; cpus past 63 in 63 */
 	uint64_t ring_bytes, ring_used_bytes;
 };
 

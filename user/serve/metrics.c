@@ -214,13 +214,34 @@ static void format_node_age(const struct scrape *s)
 		}                                                                     \
 	}
 
-EACH_SINK(delivered)
-EACH_SINK(waiting)
 EACH_SINK(failures)
-EACH_SINK(dead_lettered)
-EACH_SINK(jumped)
 EACH_SINK(requests)
 EACH_SINK(bytes)
+
+/* stored + inherited = delivered + dead_lettered + evicted + waiting, at any moment */
+static void format_sink_ledger(const struct scrape *s)
+{
+	for (size_t i = 0; i < s->m->n_sinks; i++) {
+		const struct obs_sink_view *v = &s->m->sinks[i];
+		const struct {
+			const char *place;
+			uint64_t n;
+		} rows[] = {
+			{ "inherited", v->inherited },
+			{ "delivered", v->delivered },
+			{ "dead_lettered", v->dead_lettered },
+			{ "evicted", v->jumped },
+			{ "waiting", v->waiting },
+		};
+
+		for (size_t j = 0; j < sizeof(rows) / sizeof(rows[0]); j++) {
+			const struct label l[] = { { "sink", v->name },
+						   { "place", rows[j].place } };
+
+			sample_count(s, l, 2, rows[j].n);
+		}
+	}
+}
 
 static void format_sink_last_ok(const struct scrape *s)
 {
@@ -354,14 +375,9 @@ static const struct metric {
 	  format_store_first_seq },
 	{ "gswarm_store_last_sequence", "gauge", "Number of the newest event in the store",
 	  format_store_last_seq },
-	{ "gswarm_sink_events_delivered_total", "counter", "Events the sink's receiver has taken",
-	  format_sink_delivered },
-	{ "gswarm_sink_events_waiting", "gauge", "Stored events the sink has not delivered yet",
-	  format_sink_waiting },
-	{ "gswarm_sink_events_dead_lettered_total", "counter",
-	  "Events the sink's receiver has refused for good", format_sink_dead_lettered },
-	{ "gswarm_sink_events_jumped_total", "counter",
-	  "Events evicted from the store before the sink had them", format_sink_jumped },
+	{ "gswarm_sink_events", "gauge",
+	  "A sink's share of the ledger: stored + inherited = delivered + dead_lettered + evicted + waiting",
+	  format_sink_ledger },
 	{ "gswarm_sink_requests_total", "counter", "Requests made by the sink",
 	  format_sink_requests },
 	{ "gswarm_sink_failures_total", "counter", "Requests of the sink that failed",

@@ -13,7 +13,7 @@
 #include "util/slice.h"
 
 #define OBS_BACKOFF_BASE_MS    250
-#define OBS_BACKOFF_CAP_MS     (60 * 1000)
+#define OBS_BACKOFF_CAP_MS     (15 * 1000)
 #define OBS_BACKOFF_FLOOR_MS   25 /* no wait is shorter, or a fast refusal would make us spin */
 #define OBS_RETRY_AFTER_MAX_MS (3600 * 1000)
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * clock.h - the clocks as nanoseconds.
+ * clock.h - kernel time and wall time, both in ns.
  */
 #pragma once
 
@@ -17,4 +17,16 @@ static inline uint64_t obs_clock_ns(clockid_t clock)
 
 	clock_gettime(clock, &ts);
 	return (uint64_t)ts.tv_sec * OBS_NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+/** obs_wall_ns() - CLOCK_REALTIME. */
+static inline uint64_t obs_wall_ns(void)
+{
+	return obs_clock_ns(CLOCK_REALTIME);
+}
+
+/** obs_boot_ns() - CLOCK_BOOTTIME, the clock of the records. */
+static inline uint64_t obs_boot_ns(void)
+{
+	return obs_clock_ns(CLOCK_BOOTTIME);
 }

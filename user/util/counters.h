@@ -32,6 +32,7 @@
 	X(lines_cut,		"lines_cut_total",	"",	"Lines longer than limits.line_bytes, cut and marked") \
 	X(events_parsed,	"events_total",		"place=\"parsed\"",	"Events by the place they reached") \
 	X(events_filtered,	"events_total",		"place=\"filtered\"",	"Events by the place they reached") \
+	X(events_refused,	"events_total",		"place=\"refused\"",	"Events by the place they reached") \
 	X(events_stored,	"events_total",		"place=\"stored\"",	"Events by the place they reached") \
 	X(events_evicted_size,	"events_evicted_total",	"reason=\"size\"",	"Stored events removed before every sink had them") \
 	X(events_evicted_age,	"events_evicted_total",	"reason=\"age\"",	"Stored events removed before every sink had them") \

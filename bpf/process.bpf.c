@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * process.bpf.c - which processes belong to a node, and that one started or ended.
+ *
+ * Hooks: tp_btf/sched_process_{exec,fork,exit}. Membership is kept here, in the
+ * kernel, so that a child's first write is already ours: fork inherits, exec in
+ * a target's cgroup joins, the last thread's exit leaves.
+ * Cost: exec sends one record for every program started on the host (user space
+ * decides by the arguments); fork and exit look up one tgid.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "emit.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+static __always_inline __u32 join_by_cgroup(__u32 tgid, __u64 cgroup)
+{
+	struct obs_target_value *known = bpf_map_lookup_elem(&targets, &tgid);
+
+	if (known)
+		return known->target;
+	known = bpf_map_lookup_elem(&cgroups, &cgroup);
+	if (!known)
+		return 0;
+	if (bpf_map_update_elem(&targets, &tgid, known, BPF_ANY) < 0)
+		obs_drop(OBS_DROP_MAP, 1);
+	return known->target;
+}
+
+static __always_inline __u32 read_args(struct task_struct *task, __u8 *out)
+{
+	__u64 start = BPF_CORE_READ(task, mm, arg_start);
+	__u64 len = BPF_CORE_READ(task, mm, arg_end) - start;
+
+	if (len > OBS_ARGS_LEN)
+		len = OBS_ARGS_LEN;
+	if (bpf_probe_read_user(out, len, (void *)start) < 0)
+		return 0;
+	return len;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(obs_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+{
+	struct obs_control *c = obs_control();
+	struct obs_rec_exec *rec;
+
+	if (!c)
+		return 0;
+	rec = obs_reserve(OBS_REC_EXEC, sizeof(*rec));
+	if (!rec)
+		return 0;
+
+	rec->tgid = BPF_CORE_READ(task, tgid);
+	rec->ppid = BPF_CORE_READ(task, real_parent, tgid);
+	rec->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	rec->cgroup = bpf_get_current_cgroup_id();
+	rec->target = join_by_cgroup(rec->tgid, rec->cgroup);
+	bpf_get_current_comm(rec->comm, sizeof(rec->comm));
+	rec->args_len = read_args(task, rec->args);
+	bpf_ringbuf_submit(rec, obs_wakeup(c));
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(obs_fork, struct task_struct *parent, struct task_struct *child)
+{
+	__u32 ppid = BPF_CORE_READ(parent, tgid), tgid = BPF_CORE_READ(child, tgid);
+	struct obs_control *c = obs_control();
+	struct obs_target_value *target;
+	struct obs_rec_fork *rec;
+
+	if (ppid == tgid || !c)
+		return 0; /* a thread */
+	target = bpf_map_lookup_elem(&targets, &ppid);
+	if (!target)
+		return 0;
+	if (bpf_map_update_elem(&targets, &tgid, target, BPF_ANY) < 0)
+		obs_drop(OBS_DROP_MAP, 1);
+
+	rec = obs_reserve(OBS_REC_FORK, sizeof(*rec));
+	if (!rec)
+		return 0;
+	rec->tgid = tgid;
+	rec->ppid = ppid;
+	rec->target = target->target;
+	bpf_ringbuf_submit(rec, obs_wakeup(c));
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(obs_exit, struct task_struct *task)
+{
+	__u32 tgid = BPF_CORE_READ(task, tgid), slot;
+	struct obs_control *c = obs_control();
+	struct obs_target_value *target;
+	struct obs_rec_exit *rec;
+
+	if (BPF_CORE_READ(task, signal, live.counter) != 0 || !c)
+		return 0; /* other threads live on */
+	target = bpf_map_lookup_elem(&targets, &tgid);
+	if (!target)
+		return 0;
+	slot = target->target;
+	bpf_map_delete_elem(&targets, &tgid);
+
+	rec = obs_reserve(OBS_REC_EXIT, sizeof(*rec));
+	if (!rec)
+		return 0;
+	rec->tgid = tgid;
+	rec->target = slot;
+	rec->code = BPF_CORE_READ(task, exit_code);
+	bpf_get_current_comm(rec->comm, sizeof(rec->comm));
+	bpf_ringbuf_submit(rec, obs_wakeup(c));
+	return 0;
+}

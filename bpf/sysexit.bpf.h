@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * sysexit.bpf.h - a finished system call turned into a captured write.
+ *
+ * The offset is f_pos after the write minus its length: right unless another
+ * writer shares the description, which OBS_W_SHARED says.
+ */
+#pragma once
+
+#include "capture.bpf.h"
+#include "syscalls.bpf.h"
+
+/* Does call @nr write to a descriptor? */
+static __always_inline int obs_is_write(__u64 nr)
+{
+	switch (nr) {
+	case NR_write:
+	case NR_pwrite64:
+	case NR_writev:
+	case NR_pwritev:
+	case NR_pwritev2:
+	case NR_sendfile:
+	case NR_splice:
+	case NR_copy_file_range:
+		return 1;
+	}
+	return 0;
+}
+
+static __always_inline __s32 written_fd(struct pt_regs *regs, __u64 nr)
+{
+	if (nr == NR_splice || nr == NR_copy_file_range)
+		return SYSCALL_ARG2(regs);
+	return SYSCALL_ARG0(regs);
+}
+
+static __always_inline void find_content(struct obs_write_args *w, struct pt_regs *regs, __u64 nr)
+{
+	if (nr == NR_write || nr == NR_pwrite64) {
+		w->buf = (const void *)SYSCALL_ARG1(regs);
+	} else if (nr == NR_writev || nr == NR_pwritev || nr == NR_pwritev2) {
+		w->iov = (const struct iovec_user *)SYSCALL_ARG1(regs);
+		w->n_iov = SYSCALL_ARG2(regs);
+	}
+}
+
+static __always_inline void find_offset(struct obs_write_args *w, const struct obs_seen_file *seen,
+					struct pt_regs *regs, __u64 nr)
+{
+	__s64 at = SYSCALL_ARG3(regs);
+
+	if (nr == NR_write || nr == NR_writev || (nr == NR_pwritev2 && at == -1)) {
+		w->offset = seen->pos - w->len;
+	} else if ((nr == NR_pwrite64 || nr == NR_pwritev || nr == NR_pwritev2) &&
+		   !(seen->open_flags & O_APPEND)) {
+		/* with O_APPEND Linux appends whatever the offset says: pwrite(2), BUGS */
+		w->offset = at;
+	} else {
+		w->flags |= OBS_W_NO_OFFSET;
+	}
+}
+
+/* The calling task has returned from write-like call @nr with @ret > 0. */
+static __always_inline void obs_capture_syscall(struct pt_regs *regs, __u64 nr, long ret)
+{
+	struct obs_write_args w = { .len = ret };
+	struct obs_seen_file seen = {};
+	struct obs_target_value *target;
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+	target = bpf_map_lookup_elem(&targets, &tgid);
+	if (!target)
+		return;
+	w.task = bpf_get_current_task_btf();
+	if (TASK_IS_32BIT(w.task))
+		return;
+	w.target = target->target;
+	w.fd = written_fd(regs, nr);
+	w.file = obs_file_of_fd(w.task, w.fd);
+	if (!w.file)
+		return;
+
+	obs_look_at(w.file, &seen);
+	find_content(&w, regs, nr);
+	find_offset(&w, &seen, regs, nr);
+	if (obs_is_shared(w.task, w.file))
+		w.flags |= OBS_W_SHARED;
+	obs_capture(&w, &seen);
+}

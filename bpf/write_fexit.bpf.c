@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * write_fexit.bpf.c - writes of targets, seen when the VFS is done with them.
+ *
+ * Hooks: fexit/vfs_write and fexit/vfs_writev, the outermost functions (docs/kernels.md:
+ * deeper ones see overlayfs's inner file too); tp_btf/sys_exit for splice, sendfile and
+ * copy_file_range, which carry no payload.
+ * Better than sys_exit alone: the position is the write's own (the pos argument),
+ * whatever other writers of the description do meanwhile.
+ * fexit programs may be preempted: a second run on the same CPU is skipped by the
+ * trampoline's recursion check; user space finds that write by looking at the file.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "sysexit.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Descriptor 1 or 2 if that is where @file stands, else -1. */
+static __always_inline __s32 console_fd(struct task_struct *task, struct file *file)
+{
+	if (obs_file_of_fd(task, 1) == file)
+		return 1;
+	return obs_file_of_fd(task, 2) == file ? 2 : -1;
+}
+
+static __always_inline void seen_by_vfs(struct obs_write_args *w, long long *pos)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct obs_seen_file seen = {};
+	struct obs_target_value *target;
+	long long end;
+
+	target = bpf_map_lookup_elem(&targets, &tgid);
+	if (!target)
+		return;
+	w->task = bpf_get_current_task_btf();
+	w->target = target->target;
+	w->fd = console_fd(w->task, w->file);
+	obs_look_at(w->file, &seen);
+	if (pos && bpf_probe_read_kernel(&end, sizeof(end), pos) == 0)
+		w->offset = end - w->len;
+	else if (seen.kind == OBS_KIND_REG)
+		w->flags |= OBS_W_NO_OFFSET;
+	obs_capture(w, &seen);
+}
+
+SEC("fexit/vfs_write")
+int BPF_PROG(obs_vfs_write, struct file *file, const char *buf, size_t count, long long *pos,
+	     ssize_t ret)
+{
+	struct obs_write_args w = { .file = file, .buf = buf, .len = ret };
+
+	if (ret > 0)
+		seen_by_vfs(&w, pos);
+	return 0;
+}
+
+SEC("fexit/vfs_writev")
+int BPF_PROG(obs_vfs_writev, struct file *file, const struct iovec_user *vec, unsigned long vlen,
+	     long long *pos, int flags, ssize_t ret)
+{
+	struct obs_write_args w = { .file = file, .iov = vec, .n_iov = vlen, .len = ret };
+
+	if (ret > 0)
+		seen_by_vfs(&w, pos);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(obs_payloadless_exit, struct pt_regs *regs, long ret)
+{
+	__u64 nr = SYSCALL_NR(regs);
+
+	if (ret > 0 && (nr == NR_sendfile || nr == NR_splice || nr == NR_copy_file_range))
+		obs_capture_syscall(regs, nr, ret);
+	return 0;
+}
