@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * decode.h - raw ring bytes to a checked record.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "obs/wire.h"
+#include "util/slice.h"
+
+struct obs_record {
+	const struct obs_rec_hdr *hdr; /* borrowed from the ring; all pointers are */
+	union {
+		const struct obs_rec_write *write;
+		const struct obs_rec_file *file;
+		const struct obs_rec_exec *exec;
+		const struct obs_rec_fork *fork;
+		const struct obs_rec_exit *exit;
+	};
+	struct obs_slice tail; /* write: payload; file: names; exec: arguments */
+};
+
+/**
+ * obs_decode() - check one record.
+ * @len: what the ring delivered; may be more than the record says, never less
+ * @ret: written only on success
+ *
+ * Return: 0, -EMSGSIZE (a length lies), -EPROTO (another version's), -ENOTSUP (unknown type).
+ */
+int obs_decode(const void *data, size_t len, struct obs_record *ret);

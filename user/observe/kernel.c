@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * kernel.c - see kernel.h. One object creates the shared maps, the others are
+ * given the same ones before they load.
+ */
+#include "observe/kernel.h"
+
+#include <errno.h>
+#include <linux/fs.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "bpf/identify.skel.h"
+#include "bpf/process.skel.h"
+#include "bpf/write_fexit.skel.h"
+#include "bpf/write_sysexit.skel.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+
+struct obs_kernel {
+	struct process_bpf *process;	   /* owned; owns the shared maps */
+	struct write_sysexit_bpf *sysexit; /* owned, or NULL */
+	struct write_fexit_bpf *fexit;	   /* owned, or NULL */
+	struct identify_bpf *identify;	   /* owned, or NULL */
+	struct obs_control *control;	   /* mapped */
+	size_t control_bytes;
+	uint32_t ring_bytes;
+	int n_cpus;
+	__u64 *drop_values; /* owned, n_cpus entries */
+};
+
+/* --- libbpf's own words: kept for the reason of a refusal, shown only when debugging --- */
+
+static char last_words[160]; /* the first complaint about what is being loaded */
+
+static int on_libbpf_message(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	char text[512];
+
+	if (level == LIBBPF_DEBUG)
+		return 0;
+	vsnprintf(text, sizeof(text), fmt, ap);
+	text[strcspn(text, "\n")] = '\0';
+	if (!*last_words && strncmp(text, "libbpf: ", 8) == 0 &&
+	    !strstr(text, "BEGIN PROG LOAD LOG"))
+		snprintf(last_words, sizeof(last_words), "%.150s", text + 8);
+	obs_debug("%s", text);
+	return 0;
+}
+
+static struct bpf_map *find_map(struct bpf_object *obj, const char *name)
+{
+	return bpf_object__find_map_by_name(obj, name);
+}
+
+/* --- shared maps --- */
+
+static const char *const shared_maps[] = { "events", "control", "targets", "cgroups",
+					   "files",  "budgets", "drops" };
+
+static int reuse_maps(struct bpf_object *from, struct bpf_object *to)
+{
+	for (size_t i = 0; i < ARRAY_LEN(shared_maps); i++) {
+		struct bpf_map *have = find_map(from, shared_maps[i]);
+		struct bpf_map *want = find_map(to, shared_maps[i]);
+		int r;
+
+		if (!have || !want)
+			continue;
+		r = bpf_map__reuse_fd(want, bpf_map__fd(have));
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int map_control(struct obs_kernel *k, const struct obs_kernel_options *opt)
+{
+	int fd = bpf_map__fd(k->process->maps.control);
+	void *p;
+
+	k->control_bytes = (size_t)sysconf(_SC_PAGESIZE);
+	p = mmap(NULL, k->control_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	k->control = p;
+	k->control->payload_max = opt->payload_bytes;
+	/* One loud node may fill half the ring between two drains, not more. */
+	k->control->budget_bytes = opt->ring_bytes / 2;
+	return 0;
+}
+
+static int load_process(struct obs_kernel *k, const struct obs_kernel_options *opt)
+{
+	int r;
+
+	k->process = process_bpf__open();
+	if (!k->process)
+		return -errno;
+	bpf_map__set_max_entries(k->process->maps.events, (uint32_t)opt->ring_bytes);
+	r = process_bpf__load(k->process);
+	if (r < 0)
+		return r;
+	r = process_bpf__attach(k->process);
+	return r < 0 ? r : map_control(k, opt);
+}
+
+static int load_sysexit(struct obs_kernel *k)
+{
+	struct write_sysexit_bpf *s = write_sysexit_bpf__open();
+	int r;
+
+	if (!s)
+		return -errno;
+	r = reuse_maps(k->process->obj, s->obj);
+	if (r == 0)
+		r = write_sysexit_bpf__load(s);
+	if (r == 0)
+		r = write_sysexit_bpf__attach(s);
+	if (r < 0) {
+		write_sysexit_bpf__destroy(s);
+		return r;
+	}
+	k->sysexit = s;
+	return 0;
+}
+
+static int load_fexit(struct obs_kernel *k)
+{
+	struct write_fexit_bpf *s = write_fexit_bpf__open();
+	int r;
+
+	if (!s)
+		return -errno;
+	r = reuse_maps(k->process->obj, s->obj);
+	if (r == 0)
+		r = write_fexit_bpf__load(s);
+	if (r == 0)
+		r = write_fexit_bpf__attach(s);
+	if (r < 0) {
+		write_fexit_bpf__destroy(s);
+		return r;
+	}
+	k->fexit = s;
+	return 0;
+}
+
+static void load_identify(struct obs_kernel *k)
+{
+	k->identify = identify_bpf__open_and_load();
+}
+
+/* --- rungs --- */
+
+struct write_rung {
+	const char *key;  /* of probes.file_write */
+	const char *name; /* for people */
+	int (*load)(struct obs_kernel *k);
+	const char *unseen; /* what this rung does not see as it happens */
+};
+
+static const struct write_rung write_rungs[] = {
+	{ "fexit", "fexit/vfs_write", load_fexit,
+	  "writes through mmap are found by looking at the file, up to 2 s later" },
+	{ "sys_exit", "tp_btf/sys_exit", load_sysexit,
+	  "writes through io_uring, aio and mmap are found by looking at the file, up to 2 s "
+	  "later" },
+};
+
+static struct obs_probe_status *add_probe(struct obs_model *model, const char *need)
+{
+	struct obs_probe_status *p = &model->probes[model->n_probes++];
+
+	*p = (struct obs_probe_status){ .need = need, .rung = "none" };
+	return p;
+}
+
+static void set_text(char *out, size_t size, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void set_text(char *out, size_t size, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(out, size, fmt, ap);
+	va_end(ap);
+}
+
+static const char *advice_for(int err)
+{
+	if (err == -EPERM || err == -EACCES)
+		return geteuid() == 0 ? "this host's policy forbids it (lockdown, seccomp, LSM)"
+				      : "run as root, or with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE "
+					"and CAP_DAC_READ_SEARCH";
+	if (err == -ESRCH || err == -ENOENT || err == -ESRCH)
+		return "this kernel has no BTF (/sys/kernel/btf/vmlinux) or lacks the hook";
+	return "";
+}
+
+static void add_refusal(struct obs_probe_status *p, const char *rung, int err)
+{
+	size_t used = strlen(p->refused);
+
+	set_text(p->refused + used, sizeof(p->refused) - used, "%s%s: %s%s%.100s", used ? "; " : "",
+		 rung, strerror(-err), *last_words ? ": " : "", last_words);
+}
+
+static void try_write_rungs(struct obs_kernel *k, const struct obs_kernel_options *opt,
+			    struct obs_probe_status *p)
+{
+	for (size_t i = 0; i < ARRAY_LEN(write_rungs); i++) {
+		const struct write_rung *rung = &write_rungs[i];
+		int r;
+
+		if (strcmp(opt->file_write, "auto") != 0 && strcmp(opt->file_write, rung->key) != 0)
+			continue;
+		last_words[0] = '\0';
+		r = rung->load(k);
+		if (r < 0) {
+			add_refusal(p, rung->name, r);
+			continue;
+		}
+		p->rung = rung->name;
+		p->ok = true;
+		p->first_choice = i == 0;
+		set_text(p->unseen, sizeof(p->unseen), "%s", rung->unseen);
+		return;
+	}
+}
+
+static void fall_back_to_inotify(struct obs_probe_status *files, struct obs_probe_status *consoles,
+				 int err)
+{
+	files->rung = "inotify";
+	files->ok = true;
+	if (err == -ECANCELED)
+		set_text(files->refused, sizeof(files->refused),
+			 "BPF is switched off (--no-bpf or probes.bpf: false)");
+	set_text(files->unseen, sizeof(files->unseen),
+		 "who wrote a line and when exactly; lines of files removed before they are read");
+	set_text(files->advice, sizeof(files->advice), "%s", advice_for(err));
+	set_text(consoles->unseen, sizeof(consoles->unseen),
+		 "stdout and stderr of nodes: out-of-memory kills, daemon start failures, "
+		 "hivemind's own messages");
+	set_text(consoles->advice, sizeof(consoles->advice), "%s", advice_for(err));
+}
+
+static void describe_processes(struct obs_probe_status *p, int err)
+{
+	if (err == 0) {
+		p->rung = "tp_btf/sched_process_{exec,fork,exit}";
+		p->ok = p->first_choice = true;
+		return;
+	}
+	p->rung = "/proc polling";
+	p->ok = true;
+	set_text(p->unseen, sizeof(p->unseen), "processes that live for less than 1 s");
+	set_text(p->advice, sizeof(p->advice), "%s", advice_for(err));
+	if (err != -ECANCELED)
+		add_refusal(p, "tp_btf/sched_process_exec", err);
+}
+
+static int open_bpf(const struct obs_kernel_options *opt, struct obs_kernel *k)
+{
+	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+
+	/* Before 5.11 maps count against RLIMIT_MEMLOCK (cbf1bc1bdc0c: memcg instead). */
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	k->n_cpus = libbpf_num_possible_cpus();
+	if (k->n_cpus < 1)
+		return -EINVAL;
+	k->drop_values = calloc((size_t)k->n_cpus, sizeof(__u64));
+	if (!k->drop_values)
+		return -ENOMEM;
+	k->ring_bytes = (uint32_t)opt->ring_bytes;
+	return load_process(k, opt);
+}
+
+int obs_kernel_open(const struct obs_kernel_options *opt, struct obs_model *model,
+		    struct obs_kernel **ret)
+{
+	struct obs_probe_status *files = add_probe(model, "file writes");
+	struct obs_probe_status *consoles = add_probe(model, "console writes");
+	struct obs_probe_status *processes = add_probe(model, "processes");
+	struct obs_kernel *k = calloc(1, sizeof(*k));
+	int r;
+
+	if (!k)
+		return -ENOMEM;
+
+	libbpf_set_print(on_libbpf_message);
+	last_words[0] = '\0';
+	r = opt->bpf ? open_bpf(opt, k) : -ECANCELED;
+	describe_processes(processes, r);
+	if (r == 0)
+		try_write_rungs(k, opt, files);
+	if (r == 0 && files->ok) {
+		consoles->rung = files->rung;
+		consoles->ok = true;
+		consoles->first_choice = files->first_choice;
+		load_identify(k);
+		*ret = k;
+		return 0;
+	}
+
+	fall_back_to_inotify(files, consoles, r);
+	if (r < 0) {
+		obs_kernel_free(&k);
+		*ret = NULL;
+		return 0;
+	}
+	load_identify(k);
+	*ret = k;
+	return 0;
+}
+
+void obs_kernel_free(struct obs_kernel **kp)
+{
+	struct obs_kernel *k = *kp;
+
+	if (!k)
+		return;
+	if (k->control)
+		munmap(k->control, k->control_bytes);
+	write_fexit_bpf__destroy(k->fexit);
+	write_sysexit_bpf__destroy(k->sysexit);
+	identify_bpf__destroy(k->identify);
+	process_bpf__destroy(k->process);
+	free(k->drop_values);
+	free(k);
+	*kp = NULL;
+}
+
+int obs_kernel_ring_fd(const struct obs_kernel *k)
+{
+	return bpf_map__fd(k->process->maps.events);
+}
+
+struct obs_control *obs_kernel_control(struct obs_kernel *k)
+{
+	return k->control;
+}
+
+static int set_target(struct bpf_map *map, const void *key, uint32_t slot)
+{
+	struct obs_target_value v = { .target = slot };
+
+	return bpf_map_update_elem(bpf_map__fd(map), key, &v, BPF_ANY);
+}
+
+int obs_kernel_add_process(struct obs_kernel *k, uint32_t tgid, uint32_t slot)
+{
+	return set_target(k->process->maps.targets, &tgid, slot);
+}
+
+int obs_kernel_drop_process(struct obs_kernel *k, uint32_t tgid)
+{
+	return bpf_map_delete_elem(bpf_map__fd(k->process->maps.targets), &tgid);
+}
+
+int obs_kernel_add_cgroup(struct obs_kernel *k, uint64_t id, uint32_t slot)
+{
+	return set_target(k->process->maps.cgroups, &id, slot);
+}
+
+int obs_kernel_drop_cgroup(struct obs_kernel *k, uint64_t id)
+{
+	return bpf_map_delete_elem(bpf_map__fd(k->process->maps.cgroups), &id);
+}
+
+static int files_map_fd(const struct obs_kernel *k)
+{
+	if (k->sysexit)
+		return bpf_map__fd(k->sysexit->maps.files);
+	return k->fexit ? bpf_map__fd(k->fexit->maps.files) : -ENOENT;
+}
+
+int obs_kernel_judge(struct obs_kernel *k, const struct obs_file_id *file, enum obs_verdict verdict)
+{
+	struct obs_rec_file_id key = { .ino = file->ino, .dev = file->dev, .gen = file->gen };
+	struct obs_file_value v = { .verdict = verdict };
+	int fd = files_map_fd(k);
+
+	return fd < 0 ? fd : bpf_map_update_elem(fd, &key, &v, BPF_ANY);
+}
+
+int obs_kernel_forget(struct obs_kernel *k, const struct obs_file_id *file)
+{
+	struct obs_rec_file_id key = { .ino = file->ino, .dev = file->dev, .gen = file->gen };
+	int fd = files_map_fd(k);
+
+	return fd < 0 ? fd : bpf_map_delete_elem(fd, &key);
+}
+
+static int identify_by_program(struct obs_kernel *k, int fd, struct obs_file_id *ret)
+{
+	__u64 args[1] = { (__u64)fd };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = args, .ctx_size_in = sizeof(args));
+	struct obs_identity answer;
+	__u32 zero = 0;
+	int r;
+
+	r = bpf_prog_test_run_opts(bpf_program__fd(k->identify->progs.obs_identify), &opts);
+	if (r < 0)
+		return r;
+	r = bpf_map_lookup_elem(bpf_map__fd(k->identify->maps.identity), &zero, &answer);
+	if (r < 0)
+		return r;
+	if (answer.kind != OBS_KIND_REG)
+		return -EINVAL;
+	*ret = (struct obs_file_id){ answer.file.ino, answer.file.dev, answer.file.gen };
+	return 0;
+}
+
+static int identify_by_stat(int fd, struct obs_file_id *ret)
+{
+	unsigned int generation = 0;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if (ioctl(fd, FS_IOC_GETVERSION, &generation) < 0)
+		generation = 0; /* not every file system has one */
+	/* MKDEV() of include/linux/kdev_t.h */
+	*ret = (struct obs_file_id){ st.st_ino, major(st.st_dev) << 20 | minor(st.st_dev),
+				     generation };
+	return 0;
+}
+
+int obs_kernel_identify(struct obs_kernel *k, int fd, struct obs_file_id *ret)
+{
+	if (k && k->identify)
+		return identify_by_program(k, fd, ret);
+	return identify_by_stat(fd, ret);
+}
+
+uint64_t obs_kernel_read_drops(struct obs_kernel *k, struct obs_model *model)
+{
+	uint64_t sum = 0;
+
+	model->n_cpus = k->n_cpus < 64 ? (uint32_t)k->n_cpus : 64;
+	memset(model->drops, 0, sizeof(model->drops));
+	for (__u32 reason = 0; reason < OBS_DROP_MAX; reason++) {
+		if (bpf_map_lookup_elem(bpf_map__fd(k->process->maps.drops), &reason,
+					k->drop_values) < 0)
+			continue;
+		for (int cpu = 0; cpu < k->n_cpus; cpu++) {
+			model->drops[cpu < 63 ? cpu : 63][reason] += k->drop_values[cpu];
+			sum += k->drop_values[cpu];
+		}
+	}
+	return sum;
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* proc.c - see proc.h. */
+#include "observe/proc.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <mntent.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "util/cleanup.h"
+
+#define PROC_FILE_MAX 65536
+#define FDS_MAX	      4096
+
+int obs_proc_read(pid_t pid, const char *name, struct obs_buf *out)
+{
+	cleanup_close int fd = -1;
+	char path[64];
+	ssize_t n;
+
+	obs_buf_reset(out);
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	do {
+		int r = obs_buf_reserve(out, 4096);
+
+		if (r < 0)
+			return r;
+		n = read(fd, out->p + out->len, 4096);
+		if (n > 0)
+			out->len += (size_t)n;
+	} while (n > 0 && out->len < PROC_FILE_MAX);
+	return n < 0 ? -errno : 0;
+}
+
+/* Field @want (from 1, as in proc(5)) of /proc/PID/stat, counted behind the name's last
+ * parenthesis, since a process may put parentheses and spaces into its name. */
+static uint64_t stat_field(pid_t pid, int want)
+{
+	cleanup_buf struct obs_buf text = {};
+	const char *p;
+	int field = 2;
+
+	if (obs_proc_read(pid, "stat", &text) < 0)
+		return 0;
+	p = strrchr(obs_buf_cstr(&text), ')');
+	while (p && field < want) {
+		p = strchr(p + 1, ' ');
+		field++;
+	}
+	return p ? strtoull(p + 1, NULL, 10) : 0;
+}
+
+pid_t obs_proc_parent(pid_t pid)
+{
+	return (pid_t)stat_field(pid, 4);
+}
+
+uint64_t obs_proc_start_ticks(pid_t pid)
+{
+	return stat_field(pid, 22);
+}
+
+/* Where cgroup v2 is mounted: /sys/fs/cgroup, or …/unified on a hybrid host. */
+static const char *cgroup2_mount(void)
+{
+	static char where[PATH_MAX];
+	struct mntent *m;
+	FILE *f;
+
+	if (*where)
+		return where;
+	f = setmntent("/proc/self/mounts", "re");
+	if (!f)
+		return NULL;
+	while (!*where && (m = getmntent(f))) {
+		if (strcmp(m->mnt_type, "cgroup2") == 0)
+			snprintf(where, sizeof(where), "%s", m->mnt_dir);
+	}
+	endmntent(f);
+	return *where ? where : NULL;
+}
+
+uint64_t obs_proc_cgroup_v2(struct obs_slice cgroup, const char *must_contain)
+{
+	const char *mount = cgroup2_mount();
+	const char *line, *end;
+	cleanup_buf struct obs_buf path = {};
+	struct stat st;
+
+	line = memmem(cgroup.p, cgroup.len, "0::/", 4);
+	if (!mount || !line || (line != cgroup.p && line[-1] != '\n'))
+		return 0;
+	line += 3;
+	end = memchr(line, '\n', (size_t)(cgroup.p + cgroup.len - line));
+	if (!end)
+		end = cgroup.p + cgroup.len;
+	obs_buf_printf(&path, "%s%.*s", mount, (int)(end - line), line);
+	if (!strstr(obs_buf_cstr(&path), must_contain) || stat(obs_buf_cstr(&path), &st) < 0)
+		return 0;
+	return st.st_ino; /* kernfs id on 64-bit kernels (67c0496e87d1) */
+}
+
+int obs_proc_each(obs_proc_fn fn, void *ctx)
+{
+	cleanup_closedir DIR *dir = opendir("/proc");
+	struct dirent *e;
+
+	if (!dir)
+		return -errno;
+	while ((e = readdir(dir))) {
+		if (!isdigit((unsigned char)e->d_name[0]))
+			continue;
+		if (!fn(ctx, (pid_t)atoi(e->d_name)))
+			break;
+	}
+	return 0;
+}
+
+static bool is_writable(pid_t pid, int fd)
+{
+	cleanup_buf struct obs_buf text = {};
+	const char *flags;
+	char name[32];
+
+	snprintf(name, sizeof(name), "fdinfo/%d", fd);
+	if (obs_proc_read(pid, name, &text) < 0)
+		return false;
+	flags = strstr(obs_buf_cstr(&text), "flags:\t");
+	return flags && (strtoul(flags + 7, NULL, 8) & O_ACCMODE) != O_RDONLY;
+}
+
+static void visit_fd(pid_t pid, int dir_fd, const char *name, obs_proc_fd_fn fn, void *ctx)
+{
+	struct obs_proc_fd fd = { .fd = atoi(name), .path = "" };
+	char path[PATH_MAX];
+	struct stat st;
+	ssize_t n;
+
+	if (fstatat(dir_fd, name, &st, 0) < 0 || !S_ISREG(st.st_mode))
+		return;
+	n = readlinkat(dir_fd, name, path, sizeof(path) - 1);
+	if (n > 0) {
+		path[n] = '\0';
+		fd.path = path;
+	}
+	fd.writable = is_writable(pid, fd.fd);
+	fn(ctx, pid, &fd);
+}
+
+int obs_proc_each_fd(pid_t pid, obs_proc_fd_fn fn, void *ctx)
+{
+	cleanup_closedir DIR *dir = NULL;
+	struct dirent *e;
+	char path[64];
+	int left = FDS_MAX;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	if (!dir)
+		return -errno;
+	while (left-- > 0 && (e = readdir(dir))) {
+		if (isdigit((unsigned char)e->d_name[0]))
+			visit_fd(pid, dirfd(dir), e->d_name, fn, ctx);
+	}
+	return 0;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * targets.h - which containers and process trees are nodes, now.
+ *
+ * A node is found by what runs in it (rules.h) or by the configured globs, at start
+ * by a scan and afterwards by exec records. While its container's engine is being
+ * asked for name and labels it is already captured; its records wait. Belongs to the
+ * event loop's thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "config/config.h"
+#include "enrich/container.h"
+#include "observe/kernel.h"
+#include "util/buf.h"
+#include "util/counters.h"
+
+enum obs_node_state {
+	OBS_NODE_ASKING, /* captured, but who it is is not known yet */
+	OBS_NODE_READY,
+	OBS_NODE_GONE, /* no process left */
+};
+
+struct obs_node {
+	uint32_t slot;
+	enum obs_node_state state;
+	struct obs_container_ref ref; /* runtime NONE: a plain process tree */
+	uint64_t cgroup;	      /* cgroup v2 id; 0 = unknown or shared */
+	char name[128];		      /* container name; "" = unknown or plain */
+	char id12[13];		      /* container id, short; "" = plain */
+	char image[256];
+	char title[160]; /* for people: the name, or "pid 4711 (bash)" */
+	bool paused;
+	bool wanted; /* a command in it matched: no container rule is needed */
+	uint32_t n_pids;
+	uint64_t found_ns; /* CLOCK_REALTIME */
+	uint64_t last_event_ns;
+	uint64_t events;
+	uint32_t streams;
+	struct obs_buf pending; /* records that wait for READY, each behind its size_t length */
+};
+
+/* What the owner wants to hear; called from within the obs_targets_ functions. */
+struct obs_targets_ops {
+	void (*ready)(void *ctx, struct obs_node *node);
+	/* pid joined a READY node that was found earlier; its open files may be unknown */
+	void (*joined)(void *ctx, struct obs_node *node, pid_t pid);
+	void (*left)(void *ctx, struct obs_node *node, pid_t pid);
+	void (*gone)(void *ctx, struct obs_node *node); /* freed after the call */
+};
+
+struct obs_targets_options {
+	const struct obs_target_rules *include, *exclude; /* borrowed for life */
+	bool builtin;
+	struct obs_kernel *kernel;	   /* borrowed; NULL without BPF */
+	struct obs_containers *containers; /* borrowed; NULL without an engine socket */
+	struct obs_counters *counters;
+	const struct obs_targets_ops *ops;
+	void *ctx;
+};
+
+struct obs_targets;
+
+int obs_targets_new(const struct obs_targets_options *opt, struct obs_targets **ret);
+void obs_targets_free(struct obs_targets **t);
+
+/** obs_targets_scan() - look at every process: new ones are judged, dead ones leave. */
+int obs_targets_scan(struct obs_targets *t);
+
+/** obs_targets_exec() - @pid runs a new program. @args: argv with NULs; @slot: 0 = no node yet. */
+void obs_targets_exec(struct obs_targets *t, pid_t pid, struct obs_slice args, uint32_t slot);
+void obs_targets_fork(struct obs_targets *t, pid_t child, uint32_t slot);
+void obs_targets_exit(struct obs_targets *t, pid_t pid);
+
+/** obs_targets_container_changed() - the engine told of a start, rename, pause or end. */
+void obs_targets_container_changed(struct obs_targets *t, const char *id,
+				   const struct obs_container_info *info);
+
+/** obs_targets_node() - the node in @slot, or NULL. Borrowed. */
+struct obs_node *obs_targets_node(struct obs_targets *t, uint32_t slot);
+
+/** obs_targets_node_of() - the node that @pid belongs to, or NULL. */
+struct obs_node *obs_targets_node_of(struct obs_targets *t, pid_t pid);
+
+/** obs_targets_each() - all nodes, in slot order. */
+void obs_targets_each(struct obs_targets *t, void (*fn)(void *ctx, struct obs_node *node),
+		      void *ctx);
+
+/** obs_targets_each_pid() - all processes of @node. */
+void obs_targets_each_pid(struct obs_targets *t, const struct obs_node *node,
+			  void (*fn)(void *ctx, pid_t pid), void *ctx);
+
+/** obs_targets_any_pid() - a process of @node that should still live, or 0. */
+pid_t obs_targets_any_pid(struct obs_targets *t, const struct obs_node *node);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * watch.h - inotify on files that we have open: the rung below BPF.
+ */
+#pragma once
+
+#include <uv.h>
+
+struct obs_watch;
+
+/** typedef obs_watch_fn - the file watched as @wd was written to. */
+typedef void (*obs_watch_fn)(void *ctx, int wd);
+
+/** obs_watch_new() - Return: 0, -ENOMEM, or a negative errno. */
+int obs_watch_new(uv_loop_t *loop, obs_watch_fn fn, void *ctx, struct obs_watch **ret);
+
+/** obs_watch_add() - watch the file behind our descriptor @fd. Return: wd, or negative errno. */
+int obs_watch_add(struct obs_watch *w, int fd);
+void obs_watch_drop(struct obs_watch *w, int wd);
+
+/** obs_watch_free() - stop; the loop must run once more for the handle to close. */
+void obs_watch_free(struct obs_watch **w);
