@@ -104,6 +104,26 @@ struct obs_event {
 	struct obs_origin origin;
 };
 
+struct obs_file_id;
+
+/**
+ * obs_event_id_file() - the id of the event that starts at @offset of a file.
+ * @epoch: how often the file was cut below what was read (pipeline/cursor.h)
+ *
+ * The same node, file, epoch and offset give the same id, whenever and however it is read.
+ */
+struct obs_event_id obs_event_id_file(struct obs_slice node_id, const struct obs_file_id *file,
+				      uint32_t epoch, uint64_t offset);
+
+/**
+ * obs_event_id_other() - the id of an event that has no file behind it.
+ * @boot:   hash of the kernel's boot id
+ * @source: number of the source within this boot (process and descriptor)
+ * @boot_ns, @sequence: when, and which of several at that moment
+ */
+struct obs_event_id obs_event_id_other(struct obs_slice node_id, uint64_t boot, uint64_t source,
+				       uint64_t boot_ns, uint64_t sequence);
+
 /**
  * obs_event_type_str() - "training_progress", …
  * obs_via_str() - "file", …; "" for OBS_VIA_NONE.
@@ -117,13 +137,6 @@ const char *obs_via_str(enum obs_via via);
  * Return: the type, or -EINVAL.
  */
 int obs_event_type_from_str(struct obs_slice name);
-
-/**
- * obs_event_id_file() - the id of what stands at @offset of a file: the same whenever it is read.
- * @epoch: how often the file was truncated before (struct obs_cursor)
- */
-struct obs_event_id obs_event_id_file(struct obs_slice node_id, const struct obs_file_id *file,
-				      uint32_t epoch, uint64_t offset);
 
 /**
  * obs_event_add_str(), _int, _uint, _real, _bool, _number_text, _list() - append one field to

@@ -22,31 +22,38 @@
 #define EXACT_MAX	((uint64_t)1 << 53) /* above it, doubles lose integers */
 #define ESCAPE_MAX	6		    /* \u00XX, the longest form of one input byte */
 #define ESCAPE_CHUNK	256		    /* input bytes per reservation */
-#define PLAIN_SLACK	16		    /* copy_plain() stores whole vectors */
 #define NS_PER_S	1000000000u
 #define S_PER_DAY	86400u
 #define TIME_TEXT_BYTES 29 /* "2025-10-26T23:30:27.842113Z" with its quotes */
 
-char *obs_json_grow(struct obs_json *j, size_t n)
+static char *room(struct obs_json *j, size_t n)
 {
-	int r = obs_buf_reserve(j->out, n);
+	struct obs_buf *b = j->out;
 
-	if (r < 0) {
-		j->err = j->err ? j->err : r;
-		return NULL;
+	if (n > b->cap - b->len) {
+		int r = obs_buf_reserve(b, n);
+
+		if (r < 0) {
+			j->err = j->err ? j->err : r;
+			return NULL;
+		}
 	}
-	return j->out->p + j->out->len;
+	return b->p + b->len;
 }
 
-static inline void put(struct obs_json *j, const char *p, size_t len)
+static void put(struct obs_json *j, const char *p, size_t len)
 {
-	if (len)
-		obs_json_lit(j, obs_slice(p, len));
+	char *w = room(j, len);
+
+	if (w && len) {
+		memcpy(w, p, len);
+		j->out->len += len;
+	}
 }
 
-static inline void put_char(struct obs_json *j, char c)
+static void put_char(struct obs_json *j, char c)
 {
-	char *w = obs_json_room(j, 1);
+	char *w = room(j, 1);
 
 	if (w) {
 		*w = c;
@@ -54,7 +61,7 @@ static inline void put_char(struct obs_json *j, char c)
 	}
 }
 
-static inline void before_value(struct obs_json *j)
+static void before_value(struct obs_json *j)
 {
 	if (j->comma)
 		put_char(j, ',');
@@ -93,9 +100,8 @@ static bool is_plain(unsigned char c)
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-/* Copy the plain bytes at the start of [p, end) to @w, which has room for them and
- * PLAIN_SLACK more. Return: how many. */
-static inline size_t copy_plain(char *w, const char *p, const char *end)
+/* How many bytes of [p, end) are plain, from the start. */
+static size_t plain_run(const char *p, const char *end)
 {
 	const char *s = p;
 
@@ -103,20 +109,19 @@ static inline size_t copy_plain(char *w, const char *p, const char *end)
 	const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
 	const __m128i low = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f);
 
-	for (; end - s >= 16; s += 16, w += 16) {
+	for (; end - s >= 16; s += 16) {
 		__m128i v = _mm_loadu_si128((const __m128i *)s);
 		/* signed compare: bytes ≥ 0x80 are negative and so fail "> 0x1f" too */
 		__m128i ok = _mm_and_si128(_mm_cmpgt_epi8(v, low), _mm_cmplt_epi8(v, del));
 		__m128i bad = _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash));
 		unsigned plain = (unsigned)_mm_movemask_epi8(_mm_andnot_si128(bad, ok));
 
-		_mm_storeu_si128((__m128i *)w, v);
 		if (plain != 0xffff)
 			return (size_t)(s - p) + (size_t)__builtin_ctz(~plain);
 	}
 #endif
 	while (s < end && is_plain((unsigned char)*s))
-		*w++ = *s++;
+		s++;
 	return (size_t)(s - p);
 }
 
@@ -196,7 +201,7 @@ static char *escape_wide(char *w, const unsigned char *s, size_t len, size_t *re
 static const char *escape_some(struct obs_json *j, const char *p, const char *end)
 {
 	const char *stop = end - p > ESCAPE_CHUNK ? p + ESCAPE_CHUNK : end;
-	char *w = obs_json_room(j, (ESCAPE_CHUNK + 4) * ESCAPE_MAX);
+	char *w = room(j, (ESCAPE_CHUNK + 4) * ESCAPE_MAX);
 	size_t used = 1;
 
 	if (!w)
@@ -215,18 +220,12 @@ static const char *escape_some(struct obs_json *j, const char *p, const char *en
 static void put_escaped(struct obs_json *j, struct obs_slice s)
 {
 	const char *p = s.p, *end = s.p + s.len;
-	char *w = obs_json_room(j, 1);
 
-	if (w)
-		j->out->p[j->out->len++] = '"';
-	while (w && p < end) {
-		size_t n;
+	put_char(j, '"');
+	while (p < end) {
+		size_t n = plain_run(p, end);
 
-		w = obs_json_room(j, (size_t)(end - p) + PLAIN_SLACK);
-		if (!w)
-			return;
-		n = copy_plain(w, p, end);
-		j->out->len += n;
+		put(j, p, n);
 		p += n;
 		if (p < end)
 			p = escape_some(j, p, end);
@@ -366,7 +365,7 @@ void obs_json_time(struct obs_json *j, uint64_t wall_ns)
 	char *w;
 
 	before_value(j);
-	w = obs_json_room(j, TIME_TEXT_BYTES);
+	w = room(j, TIME_TEXT_BYTES);
 	if (!w)
 		return;
 	*w = '"';

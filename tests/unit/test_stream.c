@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * test_stream.c - a file and the records of its writes, in every order and with
+ * every loss: each line comes out exactly once.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "stream/stream.h"
+#include "util/buf.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+
+#define LINE_BYTES 65536
+
+/* One file, its stream, and what came out: "text@offset,via;" per event. */
+struct fixture {
+	char path[64];
+	int fd; /* the writer's */
+	struct obs_counters counters;
+	struct obs_stream_options opt;
+	struct obs_stream *stream;
+	struct obs_buf out;
+	uint64_t size;
+};
+
+static void on_event(void *ctx, struct obs_stream *s, struct obs_event *ev,
+		     const struct obs_line *first)
+{
+	struct fixture *f = ctx;
+
+	(void)s;
+	obs_buf_printf(&f->out, "%.*s@%llu%s;", (int)ev->message.len, ev->message.p,
+		       (unsigned long long)first->offset, first->backfilled ? "b" : "");
+}
+
+static void open_stream(struct fixture *f, const struct obs_cursor *cursor, int64_t tail_lines)
+{
+	struct obs_stream_start start = { .from_zero = tail_lines < 0, .tail_lines = tail_lines };
+	struct obs_file_id id = { .ino = 1, .dev = 2, .gen = 3 };
+
+	assert_int_equal(obs_stream_new_file(&f->opt, &id, open(f->path, O_RDONLY | O_CLOEXEC),
+					     f->path, cursor, &start, NULL, &f->stream),
+			 0);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	snprintf(f->path, sizeof(f->path), "/tmp/gso-stream-XXXXXX");
+	f->fd = mkstemp(f->path);
+	assert_true(f->fd >= 0);
+	f->opt = (struct obs_stream_options){
+		.line_bytes = LINE_BYTES, .counters = &f->counters, .on_event = on_event, .ctx = f
+	};
+	open_stream(f, NULL, -1);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	obs_stream_free(&f->stream);
+	close(f->fd);
+	unlink(f->path);
+	obs_buf_free(&f->out);
+	free(f);
+	return 0;
+}
+
+/* Write to the file; the record of it is returned and not given to the stream. */
+static struct obs_chunk append(struct fixture *f, const char *text)
+{
+	struct obs_chunk c = { .payload = obs_slice_str(text),
+			       .offset = f->size,
+			       .len = strlen(text),
+			       .pid = 7,
+			       .comm = "python" };
+
+	assert_int_equal(pwrite(f->fd, text, c.len, (off_t)f->size), c.len);
+	f->size += c.len;
+	c.boot_ns = obs_boot_ns();
+	c.wall_ns = obs_wall_ns();
+	return c;
+}
+
+static void give(struct fixture *f, struct obs_chunk c)
+{
+	obs_stream_write(f->stream, &c);
+}
+
+static void expect(struct fixture *f, const char *want)
+{
+	assert_string_equal(obs_buf_cstr(&f->out), want);
+}
+
+static uint64_t get(_Atomic uint64_t *c)
+{
+	return obs_counter_get(c);
+}
+
+static void captured_writes_need_no_file(void **state)
+{
+	struct fixture *f = *state;
+
+	give(f, append(f, "one\ntw"));
+	give(f, append(f, "o\nthree\n"));
+	expect(f, "one@0;two@4;three@8;");
+	assert_int_equal(get(&f->counters.lines_captured), 3);
+	assert_int_equal(get(&f->counters.bytes_backfilled), 0);
+}
+
+static void a_hole_is_read_back(void **state)
+{
+	struct fixture *f = *state;
+
+	give(f, append(f, "one\n"));
+	append(f, "two\nthr"); /* its record is lost */
+	give(f, append(f, "ee\nfour\n"));
+	expect(f, "one@0;two@4b;three@8;four@14;");
+	assert_int_equal(get(&f->counters.holes), 1);
+	assert_int_equal(get(&f->counters.bytes_backfilled), 7);
+}
+
+static void records_out_of_order_come_out_in_order(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_chunk first = append(f, "one\n"), second = append(f, "two\n");
+
+	give(f, second);
+	give(f, first);
+	expect(f, "one@0b;two@4;");
+	assert_int_equal(get(&f->counters.rewrites), 0);
+}
+
+static void a_payload_that_was_cut_is_completed(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_chunk c = append(f, "a long line\nanother\n");
+
+	c.payload.len = 5;
+	give(f, c);
+	expect(f, "a long line@0;another@12;");
+	assert_int_equal(get(&f->counters.lines_captured), 2);
+}
+
+/* Another writer of the description moved f_pos before the probe read it. */
+static void a_shared_description_is_not_believed(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_chunk a = append(f, "aaa\n"), b = append(f, "bbb\n");
+
+	a.offset = b.offset; /* f_pos was already behind b */
+	a.flags = b.flags = OBS_CHUNK_SHARED;
+	give(f, a);
+	give(f, b);
+	expect(f, "aaa@0b;bbb@4;");
+}
+
+static void marks_make_it_look(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_chunk c = append(f, "by splice\n");
+
+	c.flags = OBS_CHUNK_NO_OFFSET;
+	c.payload.len = 0;
+	give(f, c);
+	expect(f, "by splice@0b;");
+}
+
+static void a_truncated_file_begins_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_cursor cursor;
+
+	give(f, append(f, "old one\nold two\n"));
+	assert_true(obs_stream_cursor(f->stream, &cursor));
+	assert_int_equal(ftruncate(f->fd, 0), 0);
+	f->size = 0;
+	give(f, append(f, "new\n"));
+	expect(f, "old one@0;old two@8;new@0;");
+	assert_int_equal(obs_stream_epoch(f->stream), 1);
+	assert_int_equal(get(&f->counters.truncations), 1);
+}
+
+static void a_file_cut_and_grown_again_is_noticed(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_cursor cursor;
+
+	give(f, append(f, "old\n"));
+	assert_true(obs_stream_cursor(f->stream, &cursor));
+	assert_int_equal(ftruncate(f->fd, 0), 0);
+	f->size = 0;
+	append(f, "new line one\n");
+	give(f, append(f, "new line two\n"));
+	assert_true(obs_stream_sweep(f->stream));
+	obs_stream_catch_up(f->stream, true);
+	assert_non_null(strstr(obs_buf_cstr(&f->out), "new line one@0b;new line two@13"));
+	assert_int_equal(obs_stream_epoch(f->stream), 1);
+}
+
+static void a_rewrite_is_counted_and_not_repeated(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_chunk c = append(f, "one\ntwo\n");
+	struct obs_cursor cursor;
+
+	give(f, c);
+	assert_true(obs_stream_cursor(f->stream, &cursor));
+	c.boot_ns = obs_boot_ns();
+	c.len = c.payload.len = 4;
+	give(f, c);
+	expect(f, "one@0;two@4;");
+	assert_int_equal(get(&f->counters.rewrites), 1);
+}
+
+static void captured_bytes_of_a_file_that_is_gone_are_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_chunk c = append(f, "kept\n");
+
+	c.flags = OBS_CHUNK_SHARED; /* the file would be preferred */
+	assert_int_equal(ftruncate(f->fd, 0), 0);
+	give(f, c);
+	expect(f, "kept@0;");
+	assert_int_equal(get(&f->counters.bytes_lost_unreadable), 0);
+}
+
+static void bytes_that_nothing_holds_are_counted(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_chunk c;
+
+	append(f, "lost\n");
+	c = append(f, "seen\n");
+	assert_int_equal(ftruncate(f->fd, 0), 0);
+	give(f, c);
+	expect(f, "seen@5;");
+	assert_int_equal(get(&f->counters.bytes_lost_truncated) +
+				 get(&f->counters.bytes_lost_unreadable),
+			 5);
+}
+
+static void a_cursor_goes_on_where_it_stood(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_cursor cursor;
+
+	give(f, append(f, "one\ntwo\npart"));
+	assert_true(obs_stream_cursor(f->stream, &cursor));
+	assert_int_equal(cursor.offset, 8); /* a line without an end is not done */
+	assert_false(obs_stream_cursor(f->stream, &cursor));
+
+	obs_stream_free(&f->stream);
+	append(f, "ial\nthree\n");
+	open_stream(f, &cursor, 0);
+	assert_false(obs_stream_catch_up(f->stream, false));
+	expect(f, "one@0;two@4;partial@8b;three@16b;");
+	assert_int_equal(obs_stream_epoch(f->stream), 0);
+}
+
+static void a_cursor_of_another_file_is_not_believed(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_cursor cursor;
+
+	give(f, append(f, "one\ntwo\n"));
+	assert_true(obs_stream_cursor(f->stream, &cursor));
+	obs_stream_free(&f->stream);
+	assert_int_equal(ftruncate(f->fd, 0), 0);
+	f->size = 0;
+	append(f, "another file with the same inode\n");
+	open_stream(f, &cursor, 0);
+	obs_stream_catch_up(f->stream, false);
+	expect(f, "one@0;two@4;another file with the same inode@0b;");
+	assert_int_equal(obs_stream_epoch(f->stream), 1);
+}
+
+static void only_the_tail_of_an_old_file_is_read(void **state)
+{
+	struct fixture *f = *state;
+
+	obs_stream_free(&f->stream);
+	append(f, "one\ntwo\nthree\n");
+	open_stream(f, NULL, 2);
+	obs_stream_catch_up(f->stream, false);
+	expect(f, "two@4b;three@8b;");
+}
+
+static void growth_is_read_at_the_second_sweep(void **state)
+{
+	struct fixture *f = *state;
+
+	append(f, "by mmap\n");
+	assert_false(obs_stream_sweep(f->stream)); /* its record may be on its way */
+	assert_true(obs_stream_sweep(f->stream));
+	obs_stream_catch_up(f->stream, false);
+	expect(f, "by mmap@0b;");
+}
+
+static void consoles_keep_what_they_are_given(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_chunk c = { .payload = OBS_SLICE("half"), .len = 4, .pid = 7 };
+
+	obs_stream_free(&f->stream);
+	assert_int_equal(obs_stream_new_console(&f->opt, 7, 1, NULL, &f->stream), 0);
+	give(f, c);
+	c.payload = OBS_SLICE(" a line\r50%\r");
+	give(f, c);
+	obs_stream_end(f->stream);
+	assert_non_null(strstr(obs_buf_cstr(&f->out), "half a line"));
+}
+
+int main(void)
+{
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(captured_writes_need_no_file),
+		T(a_hole_is_read_back),
+		T(records_out_of_order_come_out_in_order),
+		T(a_payload_that_was_cut_is_completed),
+		T(a_shared_description_is_not_believed),
+		T(marks_make_it_look),
+		T(a_truncated_file_begins_anew),
+		T(a_file_cut_and_grown_again_is_noticed),
+		T(a_rewrite_is_counted_and_not_repeated),
+		T(captured_bytes_of_a_file_that_is_gone_are_kept),
+		T(bytes_that_nothing_holds_are_counted),
+		T(a_cursor_goes_on_where_it_stood),
+		T(a_cursor_of_another_file_is_not_believed),
+		T(only_the_tail_of_an_old_file_is_read),
+		T(growth_is_read_at_the_second_sweep),
+		T(consoles_keep_what_they_are_given),
+	};
+
+	return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
+}

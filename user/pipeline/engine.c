@@ -1,0 +1,624 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * engine.c - see engine.h. The order of the stages stands in on_record() (ring to
+ * stream) and on_event() (parser to outlet).
+ */
+#include "pipeline/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <xxhash.h>
+
+#include "enrich/container.h"
+#include "observe/decode.h"
+#include "observe/kernel.h"
+#include "observe/ring.h"
+#include "observe/targets.h"
+#include "pipeline/follow.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+#define COMMIT_INTERVAL_MS 5
+#define SWEEP_INTERVAL_MS  1000
+#define RESCAN_SWEEPS_BPF  10
+
+struct obs_engine {
+	uv_loop_t *loop;
+	const struct obs_config *config;
+	struct obs_model *model;
+	struct obs_counters *counters;
+	const struct obs_outlet *outlet;
+	struct obs_kernel *kernel;	   /* owned; NULL without BPF */
+	struct obs_ring *ring;		   /* owned; NULL without BPF */
+	struct obs_containers *containers; /* owned; NULL without an engine socket */
+	struct obs_targets *targets;	   /* owned */
+	struct obs_follow *follow;	   /* owned */
+	uv_timer_t commit_timer, sweep_timer;
+	uv_idle_t catch_up;
+	uint64_t wall_minus_boot_ns;
+	uint64_t last_commit_ns;
+	uint64_t boot_id; /* hash of the kernel's boot id */
+	uint64_t drops_seen;
+	unsigned sweeps;
+	bool uncommitted;
+	struct obs_buf json;
+	struct obs_node_status *statuses; /* owned; model->nodes */
+};
+
+static uint64_t to_wall(const struct obs_engine *e, uint64_t boot_ns)
+{
+	return boot_ns + e->wall_minus_boot_ns;
+}
+
+/* --- parser to outlet --- */
+
+static void fill_origin(const struct obs_stream *s, const struct obs_node *node,
+			const struct obs_line *first, struct obs_origin *o)
+{
+	bool is_file = obs_stream_kind(s) == OBS_STREAM_FILE;
+
+	o->via = !is_file ? OBS_VIA_CONSOLE : first->backfilled ? OBS_VIA_BACKFILL : OBS_VIA_FILE;
+	if (node) {
+		o->container = obs_slice_str(node->name);
+		o->container_id = obs_slice_str(node->id12);
+	}
+	o->pid = first->pid;
+	o->comm = obs_slice_str(first->comm);
+	o->path = obs_slice_str(obs_stream_path(s));
+	o->offset = first->offset;
+	o->has_offset = is_file;
+}
+
+/* A file's event has the same id after a crash or a replay; a console's is of this boot. */
+static void fill_id(const struct obs_engine *e, const struct obs_stream *s,
+		    const struct obs_line *first, struct obs_event_id *id)
+{
+	if (obs_stream_kind(s) == OBS_STREAM_FILE)
+		*id = obs_event_id_file(obs_slice_str(e->config->node_id), obs_stream_file(s),
+					obs_stream_epoch(s), first->offset);
+	else
+		*id = obs_event_id_other(obs_slice_str(e->config->node_id), e->boot_id,
+					 obs_stream_file(s)->ino << 2 | obs_stream_file(s)->dev,
+					 first->wall_ns - e->wall_minus_boot_ns, first->offset);
+}
+
+static void schedule_commit(struct obs_engine *e);
+
+static void on_event(void *ctx, struct obs_stream *s, struct obs_event *ev,
+		     const struct obs_line *first)
+{
+	struct obs_engine *e = ctx;
+	struct obs_node *node = obs_stream_owner(s);
+
+	obs_count(&e->counters->events_parsed, 1);
+	e->uncommitted = true;
+	if (ev->type == OBS_EVENT_LOG && e->config->forward == OBS_FORWARD_EVENTS) {
+		obs_count(&e->counters->events_filtered, 1);
+		return;
+	}
+	fill_origin(s, node, first, &ev->origin);
+	fill_id(e, s, first, &ev->id);
+	if (node) {
+		node->events++;
+		node->last_event_ns = ev->wall_ns;
+	}
+
+	obs_buf_reset(&e->json);
+	if (obs_event_format(ev, obs_slice_str(e->config->node_id), &e->json) < 0 ||
+	    e->outlet->push(e->outlet->ctx, ev, obs_buf_slice(&e->json)) < 0)
+		obs_count(&e->counters->events_refused, 1);
+}
+
+/* --- commits --- */
+
+static int put_cursor(void *ctx, const struct obs_cursor *c)
+{
+	struct obs_engine *e = ctx;
+
+	return e->outlet->put_cursor(e->outlet->ctx, c);
+}
+
+static void commit(struct obs_engine *e)
+{
+	int r;
+
+	uv_timer_stop(&e->commit_timer);
+	obs_follow_cursors(e->follow, put_cursor, e);
+	r = e->outlet->commit(e->outlet->ctx);
+	e->last_commit_ns = obs_boot_ns();
+	if (r < 0) {
+		if (e->model->store_error == 0)
+			obs_err("the store refuses to write: %s; events wait in memory, retrying",
+				strerror(-r));
+		schedule_commit(e);
+	} else {
+		if (e->model->store_error != 0)
+			obs_info("the store takes events again");
+		obs_count(&e->counters->store_commits, 1);
+		e->uncommitted = false;
+	}
+	e->model->store_error = r;
+}
+
+static void on_commit_timer(uv_timer_t *timer)
+{
+	commit(timer->data);
+}
+
+/* At once when the last commit is a while ago, else together with what comes meanwhile. */
+static void schedule_commit(struct obs_engine *e)
+{
+	uint64_t wait = e->model->store_error ? 200 * COMMIT_INTERVAL_MS : COMMIT_INTERVAL_MS;
+
+	if (!e->model->store_error &&
+	    obs_boot_ns() - e->last_commit_ns >= COMMIT_INTERVAL_MS * 1000000ULL)
+		commit(e);
+	else if (!uv_is_active((uv_handle_t *)&e->commit_timer))
+		uv_timer_start(&e->commit_timer, on_commit_timer, wait, 0);
+}
+
+static void commit_if_due(struct obs_engine *e)
+{
+	if (e->uncommitted)
+		schedule_commit(e);
+}
+
+/* --- reading on from files, a slice per turn of the loop --- */
+
+static void on_idle(uv_idle_t *idle)
+{
+	struct obs_engine *e = idle->data;
+
+	if (!obs_follow_catch_up(e->follow))
+		uv_idle_stop(idle);
+	commit_if_due(e);
+}
+
+static void catch_up_soon(struct obs_engine *e)
+{
+	if (obs_follow_is_behind(e->follow))
+		uv_idle_start(&e->catch_up, on_idle);
+}
+
+/* --- ring to stream --- */
+
+static bool hold_back(struct obs_engine *e, struct obs_node *node, const struct obs_record *rec)
+{
+	size_t len = rec->hdr->size;
+
+	if (node->state != OBS_NODE_ASKING)
+		return false;
+	node->pending.max_bytes = e->config->limits.pending_bytes;
+	if (obs_buf_reserve(&node->pending, sizeof(len) + len) < 0) {
+		obs_count(&e->counters->pending_overflow, 1);
+		return true;
+	}
+	obs_buf_push(&node->pending, &len, sizeof(len));
+	obs_buf_push(&node->pending, rec->hdr, len);
+	return true;
+}
+
+static void on_write(struct obs_engine *e, const struct obs_record *rec)
+{
+	const struct obs_rec_write *w = rec->write;
+	struct obs_node *node = obs_targets_node(e->targets, w->target);
+	struct obs_chunk chunk = {
+		.payload = rec->tail,
+		.offset = w->offset,
+		.len = w->len,
+		.boot_ns = rec->hdr->ts_ns,
+		.wall_ns = to_wall(e, rec->hdr->ts_ns),
+		.pid = w->tgid,
+	};
+
+	if (!node || hold_back(e, node, rec))
+		return;
+	memcpy(chunk.comm, w->comm, sizeof(chunk.comm));
+	chunk.comm[sizeof(chunk.comm) - 1] = '\0';
+	if (w->flags & OBS_W_SHARED)
+		chunk.flags |= OBS_CHUNK_SHARED;
+	if (w->flags & (OBS_W_NO_OFFSET | OBS_W_MARK))
+		chunk.flags |= OBS_CHUNK_NO_OFFSET;
+	if (w->kind == OBS_KIND_REG)
+		obs_follow_file_write(
+			e->follow, node,
+			&(struct obs_file_id){ w->file.ino, w->file.dev, w->file.gen }, &chunk);
+	else
+		obs_follow_console_write(e->follow, node, w->fd, &chunk);
+}
+
+static void on_file(struct obs_engine *e, const struct obs_record *rec)
+{
+	const struct obs_rec_file *f = rec->file;
+	struct obs_node *node = obs_targets_node(e->targets, f->target);
+	struct obs_file_id id = { f->file.ino, f->file.dev, f->file.gen };
+
+	if (!node || hold_back(e, node, rec))
+		return;
+	obs_follow_announced(e->follow, node, &id, (pid_t)f->tgid, f->fd, rec->tail);
+}
+
+static void on_exec(struct obs_engine *e, const struct obs_record *rec)
+{
+	obs_targets_exec(e->targets, (pid_t)rec->exec->tgid, rec->tail, rec->exec->target);
+}
+
+static void on_fork(struct obs_engine *e, const struct obs_record *rec)
+{
+	obs_targets_fork(e->targets, (pid_t)rec->fork->tgid, rec->fork->target);
+}
+
+static void on_exit_record(struct obs_engine *e, const struct obs_record *rec)
+{
+	obs_targets_exit(e->targets, (pid_t)rec->exit->tgid);
+}
+
+static void (*const handlers[OBS_REC_MAX])(struct obs_engine *, const struct obs_record *) = {
+	[OBS_REC_WRITE] = on_write, [OBS_REC_FILE] = on_file,	     [OBS_REC_EXEC] = on_exec,
+	[OBS_REC_FORK] = on_fork,   [OBS_REC_EXIT] = on_exit_record,
+};
+
+static void on_record(void *ctx, const void *data, size_t len)
+{
+	struct obs_engine *e = ctx;
+	struct obs_record rec;
+	int r = obs_decode(data, len, &rec);
+
+	obs_count(&e->counters->records, 1);
+	obs_count(&e->counters->record_bytes, len);
+	if (r == -EMSGSIZE)
+		obs_count(&e->counters->records_bad_size, 1);
+	else if (r == -EPROTO)
+		obs_count(&e->counters->records_bad_version, 1);
+	else if (r < 0)
+		obs_count(&e->counters->records_bad_type, 1);
+	else
+		handlers[rec.hdr->type](e, &rec);
+}
+
+/* Did the ring have no room for something? Then look at every file now. */
+static void repair_drops(struct obs_engine *e)
+{
+	uint64_t drops = obs_kernel_control(e->kernel)->drops;
+
+	if (drops == e->drops_seen)
+		return;
+	e->drops_seen = drops;
+	obs_follow_all_behind(e->follow);
+}
+
+static void on_drained(void *ctx, size_t n)
+{
+	struct obs_engine *e = ctx;
+
+	(void)n;
+	repair_drops(e);
+	catch_up_soon(e);
+	commit_if_due(e);
+}
+
+/* --- nodes come and go --- */
+
+static void scan_files_of(void *ctx, pid_t pid)
+{
+	struct obs_engine *e = ctx;
+
+	obs_follow_scan(e->follow, obs_targets_node_of(e->targets, pid), pid);
+}
+
+static void replay_pending(struct obs_engine *e, struct obs_node *node)
+{
+	struct obs_buf held = node->pending;
+	size_t len;
+
+	node->pending = (struct obs_buf){};
+	for (size_t at = 0; at + sizeof(len) <= held.len; at += sizeof(len) + len) {
+		struct obs_record rec;
+
+		memcpy(&len, held.p + at, sizeof(len));
+		if (obs_decode(held.p + at + sizeof(len), len, &rec) == 0)
+			handlers[rec.hdr->type](e, &rec);
+	}
+	obs_buf_free(&held);
+}
+
+static void on_ready(void *ctx, struct obs_node *node)
+{
+	struct obs_engine *e = ctx;
+
+	obs_info("found node %s%s%s%s", node->title, *node->id12 ? " (container " : "", node->id12,
+		 *node->id12 ? ")" : "");
+	replay_pending(e, node);
+	obs_targets_each_pid(e->targets, node, scan_files_of, e);
+	catch_up_soon(e);
+	commit_if_due(e);
+}
+
+static void on_joined(void *ctx, struct obs_node *node, pid_t pid)
+{
+	struct obs_engine *e = ctx;
+
+	if (!e->ring)
+		obs_follow_scan(e->follow, node, pid);
+}
+
+static void on_left(void *ctx, struct obs_node *node, pid_t pid)
+{
+	struct obs_engine *e = ctx;
+
+	(void)node;
+	obs_follow_process_left(e->follow, pid);
+}
+
+static void on_gone(void *ctx, struct obs_node *node)
+{
+	struct obs_engine *e = ctx;
+
+	obs_info("node %s is gone", node->title);
+	obs_follow_node_gone(e->follow, node);
+	commit_if_due(e);
+}
+
+static const struct obs_targets_ops target_ops = {
+	.ready = on_ready,
+	.joined = on_joined,
+	.left = on_left,
+	.gone = on_gone,
+};
+
+static void on_container_changed(void *ctx, const char *id, int err,
+				 const struct obs_container_info *info)
+{
+	struct obs_engine *e = ctx;
+
+	if (err == 0)
+		obs_targets_container_changed(e->targets, id, info);
+}
+
+/* --- once a second --- */
+
+static void scan_node_files(void *ctx, struct obs_node *node)
+{
+	struct obs_engine *e = ctx;
+
+	if (node->state == OBS_NODE_READY)
+		obs_targets_each_pid(e->targets, node, scan_files_of, e);
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+	struct obs_engine *e = timer->data;
+
+	e->wall_minus_boot_ns = obs_wall_ns() - obs_boot_ns();
+	e->sweeps++;
+	if (!e->ring || e->sweeps % RESCAN_SWEEPS_BPF == 0)
+		obs_targets_scan(e->targets);
+	if (!e->ring)
+		obs_targets_each(e->targets, scan_node_files, e);
+	obs_follow_sweep(e->follow);
+	catch_up_soon(e);
+	commit_if_due(e);
+}
+
+/* --- life --- */
+
+static uint64_t read_boot_id(void)
+{
+	cleanup_fclose FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+	char text[64] = "";
+
+	if (f && !fgets(text, sizeof(text), f))
+		text[0] = '\0';
+	return XXH3_64bits(text, strlen(text));
+}
+
+static int open_probes(struct obs_engine *e)
+{
+	struct obs_kernel_options opt = {
+		.bpf = e->config->probes.bpf,
+		.file_write = e->config->probes.file_write,
+		.ring_bytes = e->config->limits.ring_bytes,
+		.payload_bytes = (uint32_t)e->config->limits.payload_bytes,
+	};
+
+	return obs_kernel_open(&opt, e->model, &e->kernel);
+}
+
+static const char *engine_socket(const struct obs_config *config)
+{
+	const char *path = config->targets.docker_socket;
+
+	return path && *path ? path : "/var/run/docker.sock";
+}
+
+void obs_engine_describe_names(const struct obs_config *config, struct obs_model *model)
+{
+	struct obs_probe_status *p = &model->probes[model->n_probes++];
+	const char *path = engine_socket(config);
+
+	*p = (struct obs_probe_status){ .need = "container names", .ok = true };
+	p->first_choice = access(path, R_OK | W_OK) == 0;
+	p->rung = p->first_choice ? "engine socket" : "cgroup paths";
+	if (p->first_choice)
+		return;
+	snprintf(p->refused, sizeof(p->refused), "%.150s: %s", path, strerror(errno));
+	snprintf(p->unseen, sizeof(p->unseen),
+		 "names, images and labels of containers; their ids are seen");
+}
+
+static int open_containers(struct obs_engine *e)
+{
+	obs_engine_describe_names(e->config, e->model);
+	return obs_containers_open(e->loop, engine_socket(e->config), e->counters,
+				   on_container_changed, e, &e->containers);
+}
+
+static int open_targets(struct obs_engine *e)
+{
+	struct obs_targets_options opt = {
+		.include = &e->config->targets.include,
+		.exclude = &e->config->targets.exclude,
+		.builtin = e->config->targets.builtin,
+		.kernel = e->kernel,
+		.containers = e->containers,
+		.counters = e->counters,
+		.ops = &target_ops,
+		.ctx = e,
+	};
+
+	return obs_targets_new(&opt, &e->targets);
+}
+
+static void on_activity(void *ctx)
+{
+	catch_up_soon(ctx);
+	commit_if_due(ctx);
+}
+
+static int open_follow(struct obs_engine *e)
+{
+	struct obs_follow_options opt = {
+		.stream = { .line_bytes = e->config->limits.line_bytes,
+			    .counters = e->counters,
+			    .on_event = on_event,
+			    .ctx = e },
+		.config = e->config,
+		.kernel = e->kernel,
+		.captures = e->kernel && e->model->probes[0].ok &&
+			    strcmp(e->model->probes[0].rung, "inotify") != 0,
+		.outlet = e->outlet,
+		.loop = e->loop,
+		.activity = on_activity,
+	};
+
+	return obs_follow_new(&opt, &e->follow);
+}
+
+static void start_timers(struct obs_engine *e)
+{
+	uv_timer_init(e->loop, &e->commit_timer);
+	uv_timer_init(e->loop, &e->sweep_timer);
+	uv_idle_init(e->loop, &e->catch_up);
+	e->commit_timer.data = e->sweep_timer.data = e->catch_up.data = e;
+}
+
+int obs_engine_new(uv_loop_t *loop, const struct obs_config *config, struct obs_model *model,
+		   struct obs_counters *counters, const struct obs_outlet *outlet,
+		   struct obs_engine **ret)
+{
+	struct obs_engine *e = calloc(1, sizeof(*e));
+	int r;
+
+	if (!e)
+		return -ENOMEM;
+	*e = (struct obs_engine){ .loop = loop,
+				  .config = config,
+				  .model = model,
+				  .counters = counters,
+				  .outlet = outlet,
+				  .boot_id = read_boot_id() };
+	e->wall_minus_boot_ns = obs_wall_ns() - obs_boot_ns();
+	e->statuses = calloc(OBS_NODES_MAX, sizeof(*e->statuses));
+	model->nodes = e->statuses;
+	start_timers(e);
+	r = e->statuses ? open_probes(e) : -ENOMEM;
+	if (r == 0)
+		r = open_containers(e);
+	if (r == 0)
+		r = open_targets(e);
+	if (r == 0)
+		r = open_follow(e);
+	*ret = e;
+	return r;
+}
+
+int obs_engine_start(struct obs_engine *e)
+{
+	int r = 0;
+
+	if (e->kernel)
+		r = obs_ring_new(e->loop, obs_kernel_ring_fd(e->kernel),
+				 obs_kernel_control(e->kernel), on_record, on_drained, e, &e->ring);
+	if (r < 0)
+		return r;
+	obs_targets_scan(e->targets);
+	obs_follow_sweep(e->follow);
+	uv_timer_start(&e->sweep_timer, on_sweep, SWEEP_INTERVAL_MS, SWEEP_INTERVAL_MS);
+	catch_up_soon(e);
+	commit_if_due(e);
+	return 0;
+}
+
+void obs_engine_stop(struct obs_engine *e)
+{
+	if (e->ring) {
+		while (obs_ring_drain(e->ring) > 0)
+			;
+		repair_drops(e);
+	}
+	obs_follow_stop(e->follow);
+	commit(e);
+	uv_close((uv_handle_t *)&e->commit_timer, NULL);
+	uv_close((uv_handle_t *)&e->sweep_timer, NULL);
+	uv_close((uv_handle_t *)&e->catch_up, NULL);
+	obs_ring_free(&e->ring);
+	obs_containers_free(&e->containers);
+}
+
+void obs_engine_free(struct obs_engine **ep)
+{
+	struct obs_engine *e = *ep;
+
+	if (!e)
+		return;
+	obs_follow_free(&e->follow);
+	obs_targets_free(&e->targets);
+	obs_kernel_free(&e->kernel);
+	obs_buf_free(&e->json);
+	free(e->statuses);
+	free(e);
+	*ep = NULL;
+}
+
+/* --- the model --- */
+
+static void show_node(void *ctx, struct obs_node *node)
+{
+	struct obs_engine *e = ctx;
+	struct obs_node_status *st;
+
+	if (node->state != OBS_NODE_READY || e->model->n_nodes >= OBS_NODES_MAX)
+		return;
+	st = &e->statuses[e->model->n_nodes++];
+	*st = (struct obs_node_status){
+		.slot = node->slot,
+		.paused = node->paused,
+		.pids = node->n_pids,
+		.streams = node->streams,
+		.events = node->events,
+		.found_ns = node->found_ns,
+		.last_event_ns = node->last_event_ns,
+	};
+	snprintf(st->name, sizeof(st->name), "%.127s", node->title);
+	snprintf(st->container_id, sizeof(st->container_id), "%s", node->id12);
+	snprintf(st->runtime, sizeof(st->runtime), "%s", obs_runtime_str(node->ref.runtime));
+	snprintf(st->image, sizeof(st->image), "%.127s", node->image);
+}
+
+void obs_engine_refresh(struct obs_engine *e)
+{
+	e->model->n_nodes = 0;
+	obs_targets_each(e->targets, show_node, e);
+	e->model->streams = obs_follow_count(e->follow);
+	e->model->ring_bytes = e->kernel ? e->config->limits.ring_bytes : 0;
+	if (e->kernel)
+		obs_kernel_read_drops(e->kernel, e->model);
+}
+
+bool obs_engine_can_observe(const struct obs_engine *e)
+{
+	return e->kernel || e->config->log_files.n > 0 || geteuid() == 0;
+}

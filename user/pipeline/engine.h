@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * engine.h - the way of the data, from the ring to the store, on one event loop.
+ *
+ * Owns probes, targets and streams; hands formatted events and cursors to an
+ * outlet: the store for `run`, standard output for `trace`.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <uv.h>
+
+#include "config/config.h"
+#include "model/model.h"
+#include "pipeline/cursor.h"
+#include "pipeline/event.h"
+
+/* Where events and cursors go. All called on the loop's thread. */
+struct obs_outlet {
+	int (*push)(void *ctx, const struct obs_event *ev, struct obs_slice json);
+	int (*put_cursor)(void *ctx, const struct obs_cursor *c);
+	int (*get_cursor)(void *ctx, const struct obs_file_id *file, struct obs_cursor *ret);
+	/* events and cursors so far belong together: make them durable */
+	int (*commit)(void *ctx);
+	uint64_t created_ns; /* CLOCK_REALTIME: files born later are read from their start */
+	void *ctx;
+};
+
+struct obs_engine;
+
+/**
+ * obs_engine_new() - load the probes; nothing is followed yet.
+ * @config, @counters, @outlet: borrowed for life
+ * @model: filled and kept up to date; borrowed for life
+ *
+ * Return: 0 (whatever could be loaded: the model says), -ENOMEM, or a negative errno.
+ */
+int obs_engine_new(uv_loop_t *loop, const struct obs_config *config, struct obs_model *model,
+		   struct obs_counters *counters, const struct obs_outlet *outlet,
+		   struct obs_engine **ret);
+
+/** obs_engine_start() - find the nodes that are there, follow their files, read backlogs. */
+int obs_engine_start(struct obs_engine *e);
+
+/** obs_engine_stop() - take out what is in the ring, commit, stop all timers. */
+void obs_engine_stop(struct obs_engine *e);
+
+/** obs_engine_free() - after obs_engine_stop() and one more turn of the loop. */
+void obs_engine_free(struct obs_engine **e);
+
+/** obs_engine_refresh() - bring the model up to date. */
+void obs_engine_refresh(struct obs_engine *e);
+
+/** obs_engine_describe_names() - where the names of containers come from, as a probe. */
+void obs_engine_describe_names(const struct obs_config *config, struct obs_model *model);
+
+/** obs_engine_can_observe() - is there any way to see anything? */
+bool obs_engine_can_observe(const struct obs_engine *e);

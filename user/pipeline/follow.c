@@ -1,0 +1,598 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* follow.c - see follow.h. */
+#include "pipeline/follow.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <uthash.h>
+
+#include "observe/proc.h"
+#include "observe/watch.h"
+#include "stream/rules.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+#define PATH_BYTES	 4096
+#define UNLINKED_KEEP_NS 60000000000ULL
+
+/* What finds a stream again; padded so that it can be hashed as bytes. */
+struct key {
+	uint64_t a; /* file: inode; console: pid */
+	uint32_t b; /* file: device; console: descriptor */
+	uint32_t c; /* file: generation; console: UINT32_MAX */
+};
+
+struct entry {
+	struct key key;
+	struct obs_stream *stream; /* owned */
+	struct obs_node *node;	   /* NULL: a configured file of nobody's */
+	int wd;			   /* inotify watch, -1 = none */
+	uint64_t unlinked_ns;	   /* CLOCK_BOOTTIME since when it has no name; 0 = it has */
+	bool behind;		   /* catch_up is due */
+	bool to_end;		   /* … to whatever the file holds */
+	bool touched;		   /* its cursor may have moved since the last commit */
+	UT_hash_handle hh;
+};
+
+struct obs_follow {
+	struct obs_follow_options opt;
+	struct entry *entries; /* hash, owned */
+	struct entry *last;    /* found last: writes come in runs */
+	struct obs_watch *watch;
+	size_t n_behind;
+	bool refused_told;
+};
+
+/* --- the table --- */
+
+static struct key file_key(const struct obs_file_id *id)
+{
+	return (struct key){ id->ino, id->dev, id->gen };
+}
+
+static struct key console_key(uint32_t pid, int fd)
+{
+	return (struct key){ pid, (uint32_t)fd, UINT32_MAX };
+}
+
+static struct entry *find(struct obs_follow *f, const struct key *key)
+{
+	struct entry *en = f->last;
+
+	if (en && memcmp(&en->key, key, sizeof(*key)) == 0)
+		return en;
+	HASH_FIND(hh, f->entries, key, sizeof(*key), en);
+	if (en)
+		f->last = en;
+	return en;
+}
+
+static void set_behind(struct obs_follow *f, struct entry *en, bool behind, bool to_end)
+{
+	if (!en)
+		return;
+	if (en->behind != behind)
+		f->n_behind += behind ? 1 : (size_t)-1;
+	en->behind = behind;
+	en->to_end = behind && (en->to_end || to_end);
+}
+
+static void drop_entry(struct obs_follow *f, struct entry *en)
+{
+	set_behind(f, en, false, false);
+	if (en->wd >= 0 && f->watch)
+		obs_watch_drop(f->watch, en->wd);
+	if (en->node)
+		en->node->streams--;
+	/* The same file may come back with its node (docker restart). */
+	if (f->opt.captures && obs_stream_kind(en->stream) == OBS_STREAM_FILE)
+		obs_kernel_forget(f->opt.kernel, obs_stream_file(en->stream));
+	if (f->last == en)
+		f->last = NULL;
+	HASH_DEL(f->entries, en);
+	obs_stream_free(&en->stream);
+	free(en);
+}
+
+static bool is_full(struct obs_follow *f)
+{
+	if (HASH_COUNT(f->entries) < f->opt.config->limits.streams)
+		return false;
+	obs_count(&f->opt.stream.counters->streams_refused, 1);
+	if (!f->refused_told)
+		obs_warn("%zu files and consoles are followed, which is limits.streams: more are "
+			 "not, ignoring",
+			 obs_follow_count(f));
+	f->refused_told = true;
+	return true;
+}
+
+static struct entry *add_entry(struct obs_follow *f, const struct key *key, struct obs_node *node,
+			       struct obs_stream *stream)
+{
+	struct entry *en = calloc(1, sizeof(*en));
+
+	if (!en) {
+		obs_stream_free(&stream);
+		return NULL;
+	}
+	*en = (struct entry){ .key = *key, .stream = stream, .node = node, .wd = -1 };
+	HASH_ADD(hh, f->entries, key, sizeof(en->key), en);
+	if (node)
+		node->streams++;
+	return en;
+}
+
+/* --- opening files --- */
+
+/* Is what we opened a regular file, and the one the kernel told of? */
+static bool is_expected(struct obs_follow *f, int fd, const struct obs_file_id *want,
+			struct obs_file_id *ret)
+{
+	if (obs_kernel_identify(f->opt.kernel, fd, ret) < 0)
+		return false;
+	return !want || (ret->ino == want->ino && ret->dev == want->dev && ret->gen == want->gen);
+}
+
+/* Never opens a FIFO or device: the link's target is looked at first, and O_NONBLOCK covers
+ * the moment in between. */
+static int open_regular(const char *path)
+{
+	struct stat st;
+	int fd;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	return fd < 0 ? -errno : fd;
+}
+
+static int open_by_descriptor(pid_t pid, int fd)
+{
+	char path[64];
+
+	if (fd < 0)
+		return -EBADF;
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+	return open_regular(path);
+}
+
+/* By name, inside the node's own root: no link in there leads out of it. */
+static int open_inside(pid_t pid, const char *path)
+{
+	struct open_how how = { .flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
+				.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+	cleanup_close int root = -1;
+	char dir[64];
+	long fd;
+
+	snprintf(dir, sizeof(dir), "/proc/%d/root", pid);
+	root = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return -errno;
+	fd = syscall(SYS_openat2, root, path, &how, sizeof(how));
+	return fd < 0 ? -errno : (int)fd;
+}
+
+static bool is_younger(int fd, uint64_t than_wall_ns)
+{
+	struct statx stx;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &stx) < 0 || !(stx.stx_mask & STATX_BTIME))
+		return false;
+	return (uint64_t)stx.stx_btime.tv_sec * 1000000000ULL + stx.stx_btime.tv_nsec >=
+	       than_wall_ns;
+}
+
+static struct entry *follow_fd(struct obs_follow *f, struct obs_node *node,
+			       const struct obs_file_id *id, int fd, const char *path)
+{
+	struct obs_stream_start start = { .tail_lines = f->opt.config->initial_tail_lines };
+	struct key key = file_key(id);
+	struct obs_cursor cursor;
+	struct obs_stream *stream;
+	struct entry *en;
+	bool known;
+
+	known = f->opt.outlet->get_cursor(f->opt.outlet->ctx, id, &cursor) == 0;
+	start.from_zero = fd < 0 || is_younger(fd, f->opt.outlet->created_ns);
+	if (obs_stream_new_file(&f->opt.stream, id, fd, path, known ? &cursor : NULL, &start, node,
+				&stream) < 0)
+		return NULL;
+	en = add_entry(f, &key, node, stream);
+	if (!en)
+		return NULL;
+	if (f->opt.captures && node)
+		obs_kernel_judge(f->opt.kernel, id, OBS_FILE_FOLLOW);
+	else if (fd >= 0 && f->watch)
+		en->wd = obs_watch_add(f->watch, fd);
+	en->touched = true;
+	return en;
+}
+
+/* --- files that nodes write to --- */
+
+/* "swarm_launcher.log\0logs\0…" -> "/…/logs/swarm_launcher.log" */
+static void names_to_path(struct obs_slice names, char *out, size_t size)
+{
+	size_t end = names.len, used = 0;
+
+	while (end > 0 && used + 2 < size) {
+		size_t start = end - 1, len;
+
+		while (start > 0 && names.p[start - 1] != '\0')
+			start--;
+		len = strnlen(names.p + start, end - start);
+		if (used + len + 2 > size)
+			break;
+		out[used++] = '/';
+		memcpy(out + used, names.p + start, len);
+		used += len;
+		end = start;
+	}
+	out[used] = '\0';
+}
+
+static int open_announced(struct obs_follow *f, pid_t pid, int fd, const char *path,
+			  const struct obs_file_id *id)
+{
+	struct obs_file_id found;
+	int ours = open_by_descriptor(pid, fd);
+
+	if (ours >= 0 && is_expected(f, ours, id, &found))
+		return ours;
+	obs_closep(&ours);
+	ours = open_inside(pid, path);
+	if (ours >= 0 && is_expected(f, ours, id, &found))
+		return ours;
+	obs_closep(&ours);
+	return -1;
+}
+
+void obs_follow_announced(struct obs_follow *f, struct obs_node *node, const struct obs_file_id *id,
+			  pid_t pid, int fd, struct obs_slice names)
+{
+	struct key key = file_key(id);
+	char path[PATH_BYTES];
+
+	if (find(f, &key)) {
+		obs_kernel_judge(f->opt.kernel, id, OBS_FILE_FOLLOW);
+		return;
+	}
+	names_to_path(names, path, sizeof(path));
+	if (!obs_stream_wanted(path, fd == 1 || fd == 2, &f->opt.config->log_files) || is_full(f)) {
+		obs_kernel_judge(f->opt.kernel, id, OBS_FILE_IGNORE);
+		return;
+	}
+	/* The write that announced it follows in the ring: nothing is due yet. */
+	follow_fd(f, node, id, open_announced(f, pid, fd, path, id), path);
+}
+
+/* A configured file turned out to be a node's: from now on its writes are captured. */
+static void adopt(struct obs_follow *f, struct entry *en, struct obs_node *node)
+{
+	if (en->node || !f->opt.captures)
+		return;
+	en->node = node;
+	node->streams++;
+	obs_stream_set_owner(en->stream, node);
+	if (en->wd >= 0)
+		obs_watch_drop(f->watch, en->wd);
+	en->wd = -1;
+	obs_kernel_judge(f->opt.kernel, obs_stream_file(en->stream), OBS_FILE_FOLLOW);
+}
+
+struct fd_scan {
+	struct obs_follow *f;
+	struct obs_node *node;
+};
+
+static void scan_fd(void *ctx, pid_t pid, const struct obs_proc_fd *fd)
+{
+	struct fd_scan *scan = ctx;
+	struct obs_follow *f = scan->f;
+	struct obs_file_id id;
+	struct entry *en;
+	struct key key;
+	char path[PATH_BYTES];
+	char *deleted;
+	int ours;
+
+	snprintf(path, sizeof(path), "%s", fd->path);
+	deleted = strstr(path, " (deleted)");
+	if (deleted && deleted[10] == '\0')
+		*deleted = '\0';
+	if (!fd->writable ||
+	    !obs_stream_wanted(path, fd->fd == 1 || fd->fd == 2, &f->opt.config->log_files))
+		return;
+	ours = open_by_descriptor(pid, fd->fd);
+	if (ours < 0 || !is_expected(f, ours, NULL, &id)) {
+		obs_closep(&ours);
+		return;
+	}
+	key = file_key(&id);
+	en = find(f, &key);
+	if (en)
+		adopt(f, en, scan->node);
+	if (en || is_full(f))
+		obs_closep(&ours);
+	else
+		set_behind(f, follow_fd(f, scan->node, &id, ours, path), true, false);
+}
+
+void obs_follow_scan(struct obs_follow *f, struct obs_node *node, pid_t pid)
+{
+	struct fd_scan scan = { f, node };
+
+	if (node)
+		obs_proc_each_fd(pid, scan_fd, &scan);
+}
+
+void obs_follow_file_write(struct obs_follow *f, struct obs_node *node,
+			   const struct obs_file_id *id, const struct obs_chunk *chunk)
+{
+	struct key key = file_key(id);
+	struct entry *en = find(f, &key);
+
+	if (!en)
+		return; /* judged as no log, or refused: counted there */
+	if (chunk->flags & OBS_CHUNK_NO_OFFSET)
+		obs_kernel_judge(f->opt.kernel, id, OBS_FILE_FOLLOW); /* before we look */
+	adopt(f, en, node);
+	en->touched = true;
+	if (en->behind && !(chunk->flags & OBS_CHUNK_NO_OFFSET)) {
+		/* It is being read already: reading on gets there. */
+		set_behind(f, en, true, true);
+		return;
+	}
+	obs_stream_write(en->stream, chunk);
+	if (obs_stream_is_behind(en->stream))
+		set_behind(f, en, true, true);
+}
+
+void obs_follow_console_write(struct obs_follow *f, struct obs_node *node, int fd,
+			      const struct obs_chunk *chunk)
+{
+	struct key key = console_key(chunk->pid, fd);
+	struct entry *en = find(f, &key);
+	struct obs_stream *stream;
+
+	if (!en) {
+		if (is_full(f) ||
+		    obs_stream_new_console(&f->opt.stream, chunk->pid, fd, node, &stream) < 0) {
+			obs_count(&f->opt.stream.counters->bytes_lost_console, chunk->payload.len);
+			return;
+		}
+		en = add_entry(f, &key, node, stream);
+	}
+	if (en)
+		obs_stream_write(en->stream, chunk);
+}
+
+/* --- ends --- */
+
+void obs_follow_process_left(struct obs_follow *f, pid_t pid)
+{
+	for (int fd = 1; fd <= 2; fd++) {
+		struct key key = console_key((uint32_t)pid, fd);
+		struct entry *en = find(f, &key);
+
+		if (!en)
+			continue;
+		obs_stream_end(en->stream);
+		drop_entry(f, en);
+	}
+}
+
+void obs_follow_node_gone(struct obs_follow *f, struct obs_node *node)
+{
+	struct entry *en, *next;
+	struct obs_cursor cursor;
+
+	HASH_ITER(hh, f->entries, en, next)
+	{
+		if (en->node != node)
+			continue;
+		obs_stream_end(en->stream);
+		if (obs_stream_cursor(en->stream, &cursor))
+			f->opt.outlet->put_cursor(f->opt.outlet->ctx, &cursor);
+		drop_entry(f, en);
+	}
+}
+
+/* --- once a second --- */
+
+static void follow_configured(struct obs_follow *f, const char *path)
+{
+	struct obs_file_id id;
+	struct key key;
+	int fd = open_regular(path);
+
+	if (fd < 0 || !is_expected(f, fd, NULL, &id)) {
+		obs_closep(&fd);
+		return;
+	}
+	key = file_key(&id);
+	if (find(f, &key) || is_full(f))
+		obs_closep(&fd);
+	else
+		set_behind(f, follow_fd(f, NULL, &id, fd, path), true, false);
+}
+
+static void find_configured(struct obs_follow *f)
+{
+	const struct obs_strv *globs = &f->opt.config->log_files;
+
+	for (size_t i = 0; i < globs->n; i++) {
+		glob_t found;
+
+		if (glob(globs->v[i], GLOB_NOSORT, NULL, &found) != 0)
+			continue;
+		for (size_t j = 0; j < found.gl_pathc; j++)
+			follow_configured(f, found.gl_pathv[j]);
+		globfree(&found);
+	}
+}
+
+/* A file without a name that nobody has written to for a minute will not come back. */
+static bool is_abandoned(struct entry *en, uint64_t now_ns)
+{
+	int fd = obs_stream_fd(en->stream);
+	struct stat st;
+
+	if (obs_stream_kind(en->stream) != OBS_STREAM_FILE || fd < 0 || fstat(fd, &st) < 0)
+		return false;
+	if (st.st_nlink > 0 || en->touched) {
+		en->unlinked_ns = 0;
+		return false;
+	}
+	if (en->unlinked_ns == 0)
+		en->unlinked_ns = now_ns;
+	return now_ns - en->unlinked_ns > UNLINKED_KEEP_NS;
+}
+
+void obs_follow_sweep(struct obs_follow *f)
+{
+	uint64_t now_ns = obs_boot_ns();
+	struct entry *en, *next;
+
+	find_configured(f);
+	HASH_ITER(hh, f->entries, en, next)
+	{
+		if (obs_stream_sweep(en->stream)) {
+			en->touched = true;
+			set_behind(f, en, true, false);
+		}
+		if (obs_stream_silent(en->stream, now_ns))
+			en->touched = true;
+		if (is_abandoned(en, now_ns)) {
+			obs_stream_end(en->stream);
+			drop_entry(f, en);
+		}
+	}
+}
+
+void obs_follow_all_behind(struct obs_follow *f)
+{
+	struct entry *en, *next;
+
+	HASH_ITER(hh, f->entries, en, next)
+	{
+		if (obs_stream_kind(en->stream) == OBS_STREAM_FILE)
+			set_behind(f, en, true, true);
+	}
+}
+
+bool obs_follow_is_behind(const struct obs_follow *f)
+{
+	return f->n_behind > 0;
+}
+
+bool obs_follow_catch_up(struct obs_follow *f)
+{
+	struct entry *en, *next;
+
+	HASH_ITER(hh, f->entries, en, next)
+	{
+		bool more;
+
+		if (!en->behind)
+			continue;
+		en->touched = true;
+		more = obs_stream_catch_up(en->stream, en->to_end);
+		set_behind(f, en, more, en->to_end);
+	}
+	return f->n_behind > 0;
+}
+
+void obs_follow_cursors(struct obs_follow *f, int (*put)(void *ctx, const struct obs_cursor *c),
+			void *ctx)
+{
+	struct entry *en, *next;
+	struct obs_cursor cursor;
+
+	HASH_ITER(hh, f->entries, en, next)
+	{
+		if (!en->touched)
+			continue;
+		en->touched = false;
+		if (obs_stream_cursor(en->stream, &cursor))
+			put(ctx, &cursor);
+	}
+}
+
+/* --- life --- */
+
+static void on_modified(void *ctx, int wd)
+{
+	struct obs_follow *f = ctx;
+	struct entry *en, *next;
+
+	HASH_ITER(hh, f->entries, en, next)
+	{
+		if (en->wd != wd)
+			continue;
+		en->touched = true;
+		set_behind(f, en, obs_stream_catch_up(en->stream, true), true);
+		f->opt.activity(f->opt.stream.ctx);
+	}
+}
+
+int obs_follow_new(const struct obs_follow_options *opt, struct obs_follow **ret)
+{
+	struct obs_follow *f = calloc(1, sizeof(*f));
+	int r;
+
+	if (!f)
+		return -ENOMEM;
+	f->opt = *opt;
+	r = obs_watch_new(opt->loop, on_modified, f, &f->watch);
+	if (r < 0)
+		obs_warn("inotify is not to be had (%s): files outside of nodes are looked at once "
+			 "a second",
+			 strerror(-r));
+	*ret = f;
+	return 0;
+}
+
+void obs_follow_stop(struct obs_follow *f)
+{
+	struct entry *en, *next;
+
+	HASH_ITER(hh, f->entries, en, next)
+	{
+		if (obs_stream_kind(en->stream) == OBS_STREAM_CONSOLE)
+			obs_stream_end(en->stream);
+		else
+			obs_stream_catch_up(en->stream, en->to_end);
+		en->touched = true;
+	}
+	obs_watch_free(&f->watch);
+}
+
+void obs_follow_free(struct obs_follow **fp)
+{
+	struct obs_follow *f = *fp;
+	struct entry *en, *next;
+
+	if (!f)
+		return;
+	HASH_ITER(hh, f->entries, en, next)
+	drop_entry(f, en);
+	free(f);
+	*fp = NULL;
+}
+
+size_t obs_follow_count(const struct obs_follow *f)
+{
+	return HASH_COUNT(f->entries);
+}

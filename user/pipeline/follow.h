@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * follow.h - which files and consoles are followed: the table of streams.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#include "config/config.h"
+#include "observe/kernel.h"
+#include "observe/targets.h"
+#include "pipeline/engine.h"
+#include "stream/stream.h"
+
+struct obs_follow;
+
+struct obs_follow_options {
+	struct obs_stream_options stream;
+	const struct obs_config *config; /* borrowed */
+	struct obs_kernel *kernel;	 /* borrowed; NULL without BPF */
+	bool captures;			 /* writes of nodes come through the ring */
+	const struct obs_outlet *outlet; /* borrowed */
+	uv_loop_t *loop;
+	void (*activity)(void *ctx); /* inotify brought something; ctx is stream.ctx */
+};
+
+int obs_follow_new(const struct obs_follow_options *opt, struct obs_follow **ret);
+void obs_follow_free(struct obs_follow **f);
+
+/**
+ * obs_follow_announced() - a node wrote to a file that nobody has judged.
+ * @names: path parts from the file upwards, each NUL-terminated
+ */
+void obs_follow_announced(struct obs_follow *f, struct obs_node *node, const struct obs_file_id *id,
+			  pid_t pid, int fd, struct obs_slice names);
+
+/** obs_follow_scan() - look at the files that @pid has open for writing. */
+void obs_follow_scan(struct obs_follow *f, struct obs_node *node, pid_t pid);
+
+void obs_follow_file_write(struct obs_follow *f, struct obs_node *node,
+			   const struct obs_file_id *id, const struct obs_chunk *chunk);
+void obs_follow_console_write(struct obs_follow *f, struct obs_node *node, int fd,
+			      const struct obs_chunk *chunk);
+
+/** obs_follow_process_left() - its consoles end. */
+void obs_follow_process_left(struct obs_follow *f, pid_t pid);
+
+/** obs_follow_node_gone() - its files are read to the end and closed. */
+void obs_follow_node_gone(struct obs_follow *f, struct obs_node *node);
+
+/** obs_follow_sweep() - once a second: configured files, growth behind our back, silence. */
+void obs_follow_sweep(struct obs_follow *f);
+
+/** obs_follow_all_behind() - something was dropped: every file may have more. */
+void obs_follow_all_behind(struct obs_follow *f);
+
+bool obs_follow_is_behind(const struct obs_follow *f);
+
+/** obs_follow_catch_up() - one slice of each file that is behind. Return: true when some still are. */
+bool obs_follow_catch_up(struct obs_follow *f);
+
+/** obs_follow_cursors() - hand out the cursors that moved since the last call. */
+void obs_follow_cursors(struct obs_follow *f, int (*put)(void *ctx, const struct obs_cursor *c),
+			void *ctx);
+
+/** obs_follow_stop() - emit what waits for more lines of consoles; files go on after a restart. */
+void obs_follow_stop(struct obs_follow *f);
+
+size_t obs_follow_count(const struct obs_follow *f);

@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* stream.c - see stream.h. */
+#include "stream/stream.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <xxhash.h>
+
+#include "stream/lines.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+
+#define READ_BYTES	(256 * 1024)
+#define SLICE_BYTES	(8 * 1024 * 1024)
+#define RECORD_QUIET_NS 1000000000ULL
+#define PROMPT_QUIET_NS 3000000000ULL
+
+struct obs_stream {
+	const struct obs_stream_options *opt;
+	enum obs_stream_kind kind;
+	struct obs_file_id id;
+	uint32_t epoch;
+	int fd; /* owned; -1 = none */
+	char *path;
+	void *owner;
+	uint64_t offset;     /* next byte to give to the line assembler */
+	uint64_t due;	     /* the file is known to reach up to here */
+	uint64_t read_ns;    /* CLOCK_BOOTTIME of the last look into the file */
+	uint64_t sweep_size; /* size at the sweep before */
+	uint64_t active_ns;  /* CLOCK_BOOTTIME of the last bytes */
+	uint64_t told;	     /* offset of the cursor last handed out */
+	uint64_t told_hash;  /* of the told_tail bytes before it */
+	uint32_t told_tail;
+	uint32_t told_epoch;
+	bool told_any;
+	struct obs_lines *lines;   /* owned */
+	struct obs_parser *parser; /* owned */
+};
+
+/* One buffer for all streams: they belong to one thread. */
+static char read_buffer[READ_BYTES];
+
+/* --- lines and events --- */
+
+static void on_line(void *ctx, const struct obs_line *line)
+{
+	struct obs_stream *s = ctx;
+	struct obs_counters *c = s->opt->counters;
+
+	obs_count(line->backfilled ? &c->lines_backfilled : &c->lines_captured, 1);
+	obs_count(&c->lines_parsed, 1);
+	if (line->text.len == 0)
+		obs_count(&c->lines_blank, 1);
+	if (line->truncated)
+		obs_count(&c->lines_cut, 1);
+	obs_parser_push(s->parser, line);
+}
+
+static void on_event(void *ctx, struct obs_event *ev, const struct obs_line *first)
+{
+	struct obs_stream *s = ctx;
+
+	s->opt->on_event(s->opt->ctx, s, ev, first);
+}
+
+/* --- feeding --- */
+
+static void feed(struct obs_stream *s, struct obs_slice bytes, const struct obs_chunk *chunk)
+{
+	struct obs_line meta = { .text = bytes, .offset = s->offset, .backfilled = !chunk };
+
+	if (chunk) {
+		meta.wall_ns = chunk->wall_ns;
+		meta.pid = chunk->pid;
+		memcpy(meta.comm, chunk->comm, sizeof(meta.comm));
+	}
+	obs_count(chunk ? &s->opt->counters->bytes_captured : &s->opt->counters->bytes_backfilled,
+		  bytes.len);
+	s->active_ns = chunk ? chunk->boot_ns : s->read_ns;
+	obs_lines_push(s->lines, &meta);
+	s->offset += bytes.len;
+}
+
+/* Read from the cursor up to @end or to what the file holds; @chunk says who wrote it. */
+static void read_up_to(struct obs_stream *s, uint64_t end, const struct obs_chunk *chunk)
+{
+	s->read_ns = obs_boot_ns();
+	while (s->fd >= 0 && s->offset < end) {
+		uint64_t want = end - s->offset;
+		ssize_t n = pread(s->fd, read_buffer, want < READ_BYTES ? want : READ_BYTES,
+				  (off_t)s->offset);
+
+		if (n <= 0)
+			return;
+		feed(s, obs_slice(read_buffer, (size_t)n), chunk);
+	}
+}
+
+/* Bytes up to @end can be had from nowhere: what stood before them ends here. */
+static void give_up(struct obs_stream *s, uint64_t end, _Atomic uint64_t *reason)
+{
+	obs_count(reason, end - s->offset);
+	obs_lines_flush(s->lines);
+	s->offset = end;
+}
+
+/* The file was cut below the cursor: begin anew; ids tell the two apart by the epoch. */
+static void start_over(struct obs_stream *s)
+{
+	obs_count(&s->opt->counters->truncations, 1);
+	if (s->due > s->offset)
+		obs_count(&s->opt->counters->bytes_lost_truncated, s->due - s->offset);
+	obs_lines_flush(s->lines);
+	obs_parser_flush(s->parser);
+	s->epoch++;
+	s->offset = s->due = s->sweep_size = 0;
+	s->told_tail = 0;
+}
+
+/* Hash of up to OBS_TAIL_BYTES before @end. Return: bytes covered, 0 when unreadable. */
+static uint32_t tail_of(int fd, uint64_t end, uint32_t want, uint64_t *ret_hash)
+{
+	char tail[OBS_TAIL_BYTES];
+	ssize_t n;
+
+	if (want > end)
+		want = (uint32_t)end;
+	n = pread(fd, tail, want, (off_t)(end - want));
+	if (n != (ssize_t)want)
+		return 0;
+	*ret_hash = XXH3_64bits(tail, want);
+	return want;
+}
+
+/* Cut below the cursor, or cut and grown past it again: then the bytes before the last
+ * committed cursor are no longer those that were read. */
+static bool is_replaced(const struct obs_stream *s)
+{
+	uint64_t hash = 0;
+	struct stat st;
+
+	if (s->fd < 0 || fstat(s->fd, &st) < 0)
+		return false;
+	if ((uint64_t)st.st_size < s->offset)
+		return true;
+	if (s->told_tail == 0)
+		return false;
+	return tail_of(s->fd, s->told, s->told_tail, &hash) != s->told_tail || hash != s->told_hash;
+}
+
+/* --- captured writes --- */
+
+/* A write that starts before the cursor. Return: true when there is nothing left to do. */
+static bool before_cursor(struct obs_stream *s, const struct obs_chunk *chunk)
+{
+	bool covered = chunk->offset + chunk->len <= s->offset;
+
+	if (covered && chunk->boot_ns <= s->read_ns)
+		return true; /* its bytes were there when we last looked */
+	if (is_replaced(s)) {
+		start_over(s);
+		return false;
+	}
+	/* A record may come after a later one whose hole it was: then we have read it. */
+	if (chunk->boot_ns > s->read_ns && !(chunk->flags & OBS_CHUNK_SHARED))
+		obs_count(&s->opt->counters->rewrites, 1);
+	return covered;
+}
+
+static void fill_hole(struct obs_stream *s, uint64_t end)
+{
+	obs_count(&s->opt->counters->holes, 1);
+	read_up_to(s, end, NULL);
+	if (s->offset < end)
+		give_up(s, end,
+			is_replaced(s) || s->fd < 0 ? &s->opt->counters->bytes_lost_truncated
+						    : &s->opt->counters->bytes_lost_unreadable);
+}
+
+/* The cursor stands inside the written range: take the rest of it. */
+static void take_range(struct obs_stream *s, const struct obs_chunk *chunk)
+{
+	uint64_t end = chunk->offset + chunk->len, skip = s->offset - chunk->offset;
+
+	if (s->fd >= 0)
+		read_up_to(s, end, chunk);
+	if (s->offset >= end)
+		return;
+	/* The file does not give it any more: what was captured is all there is. */
+	skip = s->offset - chunk->offset;
+	if (skip < chunk->payload.len)
+		feed(s, obs_slice(chunk->payload.p + skip, chunk->payload.len - skip), chunk);
+	if (s->offset < end)
+		give_up(s, end, &s->opt->counters->bytes_lost_unreadable);
+}
+
+static void write_file(struct obs_stream *s, const struct obs_chunk *chunk)
+{
+	uint64_t end = chunk->offset + chunk->len;
+
+	if (chunk->offset < s->offset && before_cursor(s, chunk))
+		return;
+	if (s->due < end)
+		s->due = end;
+	if (end - s->offset > SLICE_BYTES)
+		return; /* a long way: catch_up goes it in slices */
+
+	if (chunk->offset == s->offset && chunk->payload.len > 0 &&
+	    !(chunk->flags & OBS_CHUNK_SHARED)) {
+		feed(s, chunk->payload, chunk);
+		if (s->offset < end)
+			take_range(s, chunk);
+		return;
+	}
+	if (chunk->offset > s->offset)
+		fill_hole(s, chunk->offset);
+	take_range(s, chunk);
+}
+
+void obs_stream_write(struct obs_stream *s, const struct obs_chunk *chunk)
+{
+	if (s->kind == OBS_STREAM_CONSOLE)
+		feed(s, chunk->payload, chunk);
+	else if (chunk->flags & OBS_CHUNK_NO_OFFSET)
+		obs_stream_catch_up(s, true);
+	else
+		write_file(s, chunk);
+}
+
+/* --- reading without a record --- */
+
+bool obs_stream_catch_up(struct obs_stream *s, bool to_end)
+{
+	uint64_t end = s->due;
+	struct stat st;
+
+	if (s->kind == OBS_STREAM_CONSOLE || s->fd < 0 || fstat(s->fd, &st) < 0)
+		return false;
+	if (is_replaced(s)) {
+		start_over(s);
+		end = (uint64_t)st.st_size;
+	}
+	if (to_end && end < (uint64_t)st.st_size)
+		end = (uint64_t)st.st_size;
+	if (end > (uint64_t)st.st_size)
+		end = (uint64_t)st.st_size;
+	if (end <= s->offset)
+		return false;
+	s->due = end;
+	read_up_to(s, end - s->offset > SLICE_BYTES ? s->offset + SLICE_BYTES : end, NULL);
+	return s->offset < end;
+}
+
+bool obs_stream_sweep(struct obs_stream *s)
+{
+	uint64_t before = s->sweep_size;
+	struct stat st;
+
+	if (s->kind == OBS_STREAM_CONSOLE || s->fd < 0 || fstat(s->fd, &st) < 0)
+		return false;
+	s->sweep_size = (uint64_t)st.st_size;
+	if (is_replaced(s))
+		return true;
+	if (before <= s->offset)
+		return false;
+	if (s->due < before)
+		s->due = before;
+	return true;
+}
+
+bool obs_stream_is_behind(const struct obs_stream *s)
+{
+	return s->kind == OBS_STREAM_FILE && s->due > s->offset;
+}
+
+bool obs_stream_silent(struct obs_stream *s, uint64_t now_boot_ns)
+{
+	uint64_t quiet = now_boot_ns > s->active_ns ? now_boot_ns - s->active_ns : 0;
+	uint64_t unused;
+	bool waits = false;
+
+	if (quiet >= RECORD_QUIET_NS && obs_parser_pending(s->parser, &unused)) {
+		obs_parser_flush(s->parser);
+		waits = true;
+	}
+	/* A prompt ends without a newline; in a file the rest of the line may still come. */
+	if (s->kind == OBS_STREAM_CONSOLE && quiet >= PROMPT_QUIET_NS &&
+	    obs_lines_pending(s->lines, &unused)) {
+		obs_lines_flush(s->lines);
+		obs_parser_flush(s->parser);
+		waits = true;
+	}
+	return waits;
+}
+
+void obs_stream_end(struct obs_stream *s)
+{
+	while (obs_stream_catch_up(s, true))
+		;
+	if (s->kind == OBS_STREAM_CONSOLE)
+		obs_lines_flush(s->lines);
+	obs_parser_flush(s->parser);
+}
+
+/* --- cursors --- */
+
+static uint64_t done_offset(const struct obs_stream *s)
+{
+	uint64_t done = s->offset, pending;
+
+	if (obs_lines_pending(s->lines, &pending) && pending < done)
+		done = pending;
+	if (obs_parser_pending(s->parser, &pending) && pending < done)
+		done = pending;
+	return done;
+}
+
+bool obs_stream_cursor(struct obs_stream *s, struct obs_cursor *ret)
+{
+	uint64_t done = done_offset(s);
+
+	if (s->kind == OBS_STREAM_CONSOLE)
+		return false;
+	if (s->told_any && s->told == done && s->told_epoch == s->epoch)
+		return false;
+	s->told = done;
+	s->told_epoch = s->epoch;
+	s->told_any = true;
+	*ret = (struct obs_cursor){
+		.file = s->id,
+		.epoch = s->epoch,
+		.offset = done,
+		.seen_ns = obs_wall_ns(),
+	};
+	ret->tail_len = tail_of(s->fd, done, OBS_TAIL_BYTES, &ret->tail_hash);
+	s->told_tail = ret->tail_len;
+	s->told_hash = ret->tail_hash;
+	snprintf(ret->path, sizeof(ret->path), "%s", s->path);
+	return true;
+}
+
+static bool cursor_fits(const struct obs_stream *s, const struct obs_cursor *c, uint64_t size)
+{
+	uint64_t hash = 0;
+
+	if (size < c->offset)
+		return false;
+	if (c->tail_len == 0)
+		return true;
+	return tail_of(s->fd, c->offset, c->tail_len, &hash) == c->tail_len && hash == c->tail_hash;
+}
+
+/* Offset of the first of the last @lines lines of a file of @size bytes. */
+static uint64_t tail_start(int fd, uint64_t size, int64_t lines)
+{
+	uint64_t at = size;
+	int64_t seen = 0;
+
+	while (at > 0) {
+		uint64_t step = at < READ_BYTES ? at : READ_BYTES;
+		ssize_t n = pread(fd, read_buffer, step, (off_t)(at - step));
+
+		if (n <= 0)
+			return at;
+		for (ssize_t i = n - 1; i >= 0; i--) {
+			uint64_t pos = at - step + (uint64_t)i;
+
+			if (read_buffer[i] == '\n' && pos + 1 < size && ++seen == lines)
+				return pos + 1;
+		}
+		at -= step;
+	}
+	return 0;
+}
+
+static void place(struct obs_stream *s, const struct obs_cursor *cursor,
+		  const struct obs_stream_start *start)
+{
+	struct stat st;
+
+	if (s->fd < 0 || fstat(s->fd, &st) < 0) {
+		s->offset = cursor ? cursor->offset : 0;
+		s->epoch = cursor ? cursor->epoch : 0;
+		return;
+	}
+	s->due = (uint64_t)st.st_size;
+	if (!cursor) {
+		if (!start->from_zero && start->tail_lines > 0)
+			s->offset = tail_start(s->fd, s->due, start->tail_lines);
+		return;
+	}
+	s->epoch = cursor->epoch;
+	s->offset = cursor->offset;
+	if (!cursor_fits(s, cursor, s->due)) {
+		obs_count(&s->opt->counters->truncations, 1);
+		s->epoch++;
+		s->offset = 0;
+	}
+}
+
+/* --- life --- */
+
+static int new_stream(const struct obs_stream_options *opt, enum obs_source source,
+		      const char *path, struct obs_stream **ret)
+{
+	struct obs_stream *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->opt = opt;
+	s->fd = -1;
+	s->path = strdup(path);
+	s->active_ns = obs_boot_ns();
+	r = s->path ? obs_lines_new(opt->line_bytes, on_line, s, &s->lines) : -ENOMEM;
+	if (r == 0)
+		r = obs_parser_new(source, on_event, s, &s->parser);
+	if (r < 0) {
+		obs_stream_free(&s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+int obs_stream_new_file(const struct obs_stream_options *opt, const struct obs_file_id *id, int fd,
+			const char *path, const struct obs_cursor *cursor,
+			const struct obs_stream_start *start, void *owner, struct obs_stream **ret)
+{
+	struct obs_stream *s;
+	int r = new_stream(opt, obs_source_for_path(obs_slice_str(path)), path, &s);
+
+	if (r < 0) {
+		obs_closep(&fd);
+		return r;
+	}
+	s->kind = OBS_STREAM_FILE;
+	s->id = *id;
+	s->fd = fd;
+	s->owner = owner;
+	place(s, cursor, start);
+	*ret = s;
+	return 0;
+}
+
+int obs_stream_new_console(const struct obs_stream_options *opt, uint32_t pid, int fd, void *owner,
+			   struct obs_stream **ret)
+{
+	struct obs_stream *s;
+	int r = new_stream(opt, OBS_SOURCE_CONSOLE, fd == 2 ? "stderr" : "stdout", &s);
+
+	if (r < 0)
+		return r;
+	s->kind = OBS_STREAM_CONSOLE;
+	s->id = (struct obs_file_id){ .ino = pid, .dev = (uint32_t)fd };
+	s->owner = owner;
+	*ret = s;
+	return 0;
+}
+
+void obs_stream_free(struct obs_stream **sp)
+{
+	struct obs_stream *s = *sp;
+
+	if (!s)
+		return;
+	obs_closep(&s->fd);
+	obs_lines_free(&s->lines);
+	obs_parser_free(&s->parser);
+	free(s->path);
+	free(s);
+	*sp = NULL;
+}
+
+enum obs_stream_kind obs_stream_kind(const struct obs_stream *s)
+{
+	return s->kind;
+}
+
+const struct obs_file_id *obs_stream_file(const struct obs_stream *s)
+{
+	return &s->id;
+}
+
+uint32_t obs_stream_epoch(const struct obs_stream *s)
+{
+	return s->epoch;
+}
+
+int obs_stream_fd(const struct obs_stream *s)
+{
+	return s->fd;
+}
+
+const char *obs_stream_path(const struct obs_stream *s)
+{
+	return s->path;
+}
+
+void *obs_stream_owner(const struct obs_stream *s)
+{
+	return s->owner;
+}
+
+void obs_stream_set_owner(struct obs_stream *s, void *owner)
+{
+	s->owner = owner;
+}

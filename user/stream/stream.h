@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * stream.h - one file or console of a node: bytes in order, each exactly once.
+ *
+ * For a file the cursor is the promise: bytes before it have been given to the
+ * parser, bytes behind it stand in the file. A captured write that starts at the
+ * cursor moves it on; anything else is read back from the file. Consoles have
+ * nothing behind them: what is captured is all there is.
+ * Belongs to the event loop's thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "parse/parse.h"
+#include "pipeline/cursor.h"
+#include "util/counters.h"
+
+struct obs_stream;
+
+enum obs_stream_kind { OBS_STREAM_FILE, OBS_STREAM_CONSOLE };
+
+/* How a captured write differs from the plain case. */
+enum obs_chunk_flags {
+	OBS_CHUNK_SHARED = 1,	 /* offset and payload may be another writer's: prefer the file */
+	OBS_CHUNK_NO_OFFSET = 2, /* something was written, nobody knows where: look */
+};
+
+/* One captured write. */
+struct obs_chunk {
+	struct obs_slice payload; /* its first bytes, maybe none; borrowed */
+	uint64_t offset;	  /* in the file; ignored for consoles */
+	uint64_t len;		  /* bytes written, payload or not */
+	uint32_t flags;		  /* enum obs_chunk_flags */
+	uint64_t boot_ns;	  /* CLOCK_BOOTTIME of the write */
+	uint64_t wall_ns;	  /* the same in CLOCK_REALTIME */
+	uint32_t pid;
+	char comm[16];
+};
+
+struct obs_stream_options {
+	size_t line_bytes;
+	struct obs_counters *counters;
+	/* An event of @s; ev's id and origin are to be filled in. */
+	void (*on_event)(void *ctx, struct obs_stream *s, struct obs_event *ev,
+			 const struct obs_line *first);
+	void *ctx;
+};
+
+/* Where a file without a cursor starts. */
+struct obs_stream_start {
+	bool from_zero;	    /* the file is younger than our store */
+	int64_t tail_lines; /* else: its last lines; 0 or negative = all */
+};
+
+/**
+ * obs_stream_new_file() - follow a file.
+ * @fd:     our own descriptor, owned from here on; -1 = cannot be read, payload only
+ * @path:   as the node sees it; copied
+ * @cursor: the committed one, or NULL; checked against the file's size and tail hash: if it
+ *          does not fit, the file was replaced in place and is read from its start
+ * @start:  used when @cursor is NULL
+ * @owner:  the caller's, see obs_stream_owner()
+ *
+ * Reads nothing yet: the backlog is read by obs_stream_catch_up().
+ *
+ * Return: 0 or -ENOMEM (@fd is closed then too).
+ */
+int obs_stream_new_file(const struct obs_stream_options *opt, const struct obs_file_id *id, int fd,
+			const char *path, const struct obs_cursor *cursor,
+			const struct obs_stream_start *start, void *owner, struct obs_stream **ret);
+
+/** obs_stream_new_console() - follow descriptor @fd of process @pid. */
+int obs_stream_new_console(const struct obs_stream_options *opt, uint32_t pid, int fd, void *owner,
+			   struct obs_stream **ret);
+
+/** obs_stream_free() - close; bytes of a record without an end are not emitted. */
+void obs_stream_free(struct obs_stream **s);
+
+/** obs_stream_write() - a captured write. */
+void obs_stream_write(struct obs_stream *s, const struct obs_chunk *chunk);
+
+/**
+ * obs_stream_catch_up() - read on from the file, at most 8 MiB.
+ * @to_end: whatever stands there, else only what is known to be due
+ *
+ * Return: true when there is more to read.
+ */
+bool obs_stream_catch_up(struct obs_stream *s, bool to_end);
+
+/**
+ * obs_stream_sweep() - once a second: has the file been cut, or has it grown behind our back?
+ *
+ * Growth is read only when it was there at the sweep before too: its record may still be on
+ * its way. Return: true when catch_up is due.
+ */
+bool obs_stream_sweep(struct obs_stream *s);
+
+/** obs_stream_is_behind() - is the file known to reach further than was read? */
+bool obs_stream_is_behind(const struct obs_stream *s);
+
+/** obs_stream_silent() - nothing came for a while: emit what waits for more lines. Return: did it? */
+bool obs_stream_silent(struct obs_stream *s, uint64_t now_boot_ns);
+
+/** obs_stream_end() - the writer is gone: read the rest, emit the partial line too. */
+void obs_stream_end(struct obs_stream *s);
+
+/**
+ * obs_stream_cursor() - what to commit with the events emitted so far.
+ *
+ * Return: true when it differs from the last one handed out.
+ */
+bool obs_stream_cursor(struct obs_stream *s, struct obs_cursor *ret);
+
+enum obs_stream_kind obs_stream_kind(const struct obs_stream *s);
+const struct obs_file_id *obs_stream_file(const struct obs_stream *s);
+uint32_t obs_stream_epoch(const struct obs_stream *s);
+int obs_stream_fd(const struct obs_stream *s);
+const char *obs_stream_path(const struct obs_stream *s);
+void *obs_stream_owner(const struct obs_stream *s);
+void obs_stream_set_owner(struct obs_stream *s, void *owner);
