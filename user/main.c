@@ -7,10 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#ifndef OBS_VERSION
-#define OBS_VERSION "unknown"
-#endif
-
 static void usage(FILE *f)
 {
 	fprintf(f,
@@ -52,7 +48,7 @@ int main(int argc, char **argv)
 		return OBS_EXIT_OK;
 	}
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
-		printf("gswarm-observer %s\n", OBS_VERSION);
+		printf("gswarm-observer %s\n", obs_version);
 		return OBS_EXIT_OK;
 	}
 

@@ -641,5 +641,6 @@ def check_ledger(metrics, delivered=True):
             assert rows, f'/metrics has no row with sink="{sink}" and place="{word}"'
             return sum(rows)
 
-        parts = [of_sink(w) for w in ("delivered", "waiting", "evicted")]
-        assert stored == sum(parts), f"sink {sink}: stored {stored} = delivered + waiting + evicted {parts}"
+        parts = [of_sink(w) for w in ("delivered", "dead_lettered", "evicted", "waiting")]
+        assert stored + of_sink("inherited") == sum(parts), \
+            f"sink {sink}: stored {stored} + inherited = delivered + dead_lettered + evicted + waiting {parts}"

@@ -69,7 +69,7 @@ def pause():
     node.gate()
     api.wait_file(node, 20)
     docker("pause", node.container)
-    api.settle(0.5)
+    api.settle(2.5)  # the last record waits a second for continuation lines
     n = api.count
     time.sleep(1.5)
     assert len(of_file(api.events()[n:], node)) == 0, "lines of a paused container"

@@ -10,16 +10,15 @@
 
 #include "util/distance.h"
 
-/* One row per command, in the order --help shows them. */
-#define COMMANDS(X) X(replay) X(check_config)
+#ifndef OBS_VERSION
+#define OBS_VERSION "unknown"
+#endif
 
-#define X(name) extern const struct obs_command obs_command_##name;
-COMMANDS(X)
-#undef X
+const char *const obs_version = OBS_VERSION;
 
 const struct obs_command *const obs_commands[] = {
 #define X(name) &obs_command_##name,
-	COMMANDS(X)
+	OBS_COMMANDS(X)
 #undef X
 		NULL,
 };

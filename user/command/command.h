@@ -27,6 +27,22 @@ struct obs_command {
 };
 
 /* All commands; ends with a row whose name is NULL. */
+/* One row per command, in the order --help shows them; each stands in its own file. */
+#define OBS_COMMANDS(X) \
+	X(run)          \
+	X(trace)        \
+	X(doctor)       \
+	X(events)       \
+	X(replay)       \
+	X(check_config)
+
+#define X(name) extern const struct obs_command obs_command_##name;
+OBS_COMMANDS(X)
+#undef X
+
+/* What was built, from git. */
+extern const char *const obs_version;
+
 extern const struct obs_command *const obs_commands[];
 
 /** obs_command_help() - print the help of @cmd to stdout. */
