@@ -28,7 +28,7 @@ VERSION  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS   := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
 CFLAGS_ALL = -std=gnu17 $(WARN) $(OPT) $(HARDEN) $(SAN) -D_GNU_SOURCE \
-             -Iinclude -Iuser -I$(OUT) $(PKG_CFLAGS) $(CFLAGS)
+             -Iinclude -Iuser -isystem $(OUT) $(PKG_CFLAGS) $(CFLAGS)
 LIBS       = $(PKG_LIBS) -lpthread -ldl -lm
 
 BPF_CFLAGS := -g -O2 -Wall -Wextra -Wno-unused-parameter -Werror -Wno-missing-declarations \

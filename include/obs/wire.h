@@ -154,8 +154,9 @@ enum obs_drop {
 	OBS_DROP_BUDGET_FILE = 4,    /* file payload over the share: mark sent instead */
 	OBS_DROP_FAULT = 5,	     /* the writer's buffer could not be read */
 	OBS_DROP_MAP = 6,	     /* targets or files map full */
-	OBS_DROP_BYTES_CONSOLE = 7,  /* bytes, not records: of all console drops */
-	OBS_DROP_TOO_LONG = 8, /* the rest of a console write longer than one capture takes: lost */
+	OBS_DROP_TOO_LONG = 7, /* the rest of a console write longer than one capture takes: lost */
+	OBS_DROP_REASONS = 8,  /* those above count records */
+	OBS_DROP_BYTES_CONSOLE = 8, /* bytes, not records: of all console drops */
 	OBS_DROP_MAX,
 };
 

@@ -33,6 +33,8 @@ static uv_loop_t loop;
 static struct obs_server *server;
 static unsigned refreshed;
 
+static const char *const drop_reasons[] = { "ring_file", "ring_console" };
+
 static void fill_model(void)
 {
 	memset(&model, 0, sizeof(model));
@@ -57,6 +59,8 @@ static void fill_model(void)
 	model.probes[0] = (struct obs_probe_status){ "file writes", "tp_btf/sys_exit", .ok = true };
 	strcpy(model.probes[0].unseen, "writes through io_uring");
 	model.probes[1] = (struct obs_probe_status){ "processes", "tp_btf", .ok = true };
+	model.drop_reasons = drop_reasons;
+	model.n_drop_reasons = ARRAY_LEN(drop_reasons);
 	model.drops[1][0] = 7;
 	nodes[0] = (struct obs_node_status){ .slot = 1,
 					     .pids = 3,

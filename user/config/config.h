@@ -13,13 +13,9 @@
 #include <stdint.h>
 
 #include "util/buf.h"
+#include "util/strv.h"
 
 enum obs_forward { OBS_FORWARD_EVENTS, OBS_FORWARD_ALL };
-
-struct obs_strv {
-	char **v; /* owned, n entries */
-	size_t n;
-};
 
 /* What makes a container or process a node, or keeps it from being one. Each list
  * holds shell globs (fnmatch); labels are "key=value" globs. */

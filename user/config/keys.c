@@ -31,7 +31,7 @@ static int host_name(char **ret)
 	char *copy;
 
 	if (gethostname(name, sizeof(name) - 1) < 0 || !*name)
-		strcpy(name, "localhost");
+		snprintf(name, sizeof(name), "localhost");
 	copy = strdup(name);
 	if (!copy)
 		return -ENOMEM;

@@ -62,7 +62,7 @@ static const char *printable(const char *text, char *out, size_t size)
 	}
 	out[n] = '\0';
 	if (*text)
-		strcpy(out + n, "…");
+		snprintf(out + n, size - n, "…");
 	return out;
 }
 

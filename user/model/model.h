@@ -67,7 +67,10 @@ struct obs_model {
 	int store_error;  /* negative errno of the last commit; 0 = fine */
 	uint64_t streams; /* followed now */
 	uint32_t n_cpus;
-	uint64_t drops[64][16]; /* [cpu][enum obs_drop of wire.h], since load; cpus past 63 in 63 */
+	const char *const *drop_reasons; /* n_drop_reasons names; static */
+	size_t n_drop_reasons;
+	uint64_t drops[64][16];	    /* [cpu][reason], since load; cpus past 63 in 63 */
+	uint64_t dropped_bytes[64]; /* [cpu], of consoles */
 	uint64_t ring_bytes, ring_used_bytes;
 };
 

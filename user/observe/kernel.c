@@ -204,7 +204,7 @@ static const char *advice_for(int err)
 		return geteuid() == 0 ? "this host's policy forbids it (lockdown, seccomp, LSM)"
 				      : "run as root, or with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE "
 					"and CAP_DAC_READ_SEARCH";
-	if (err == -ESRCH || err == -ENOENT || err == -ESRCH)
+	if (err == -ESRCH || err == -ENOENT)
 		return "this kernel has no BTF (/sys/kernel/btf/vmlinux) or lacks the hook";
 	return "";
 }
@@ -448,20 +448,35 @@ int obs_kernel_identify(struct obs_kernel *k, int fd, struct obs_file_id *ret)
 	return identify_by_stat(fd, ret);
 }
 
-uint64_t obs_kernel_read_drops(struct obs_kernel *k, struct obs_model *model)
-{
-	uint64_t sum = 0;
+static const char *const drop_reasons[OBS_DROP_REASONS] = {
+	[OBS_DROP_RING_FILE] = "ring_file",
+	[OBS_DROP_RING_CONSOLE] = "ring_console",
+	[OBS_DROP_RING_PROCESS] = "ring_process",
+	[OBS_DROP_BUDGET_CONSOLE] = "budget_console",
+	[OBS_DROP_BUDGET_FILE] = "budget_file",
+	[OBS_DROP_FAULT] = "fault",
+	[OBS_DROP_MAP] = "map",
+	[OBS_DROP_TOO_LONG] = "too_long",
+};
 
+void obs_kernel_read_drops(struct obs_kernel *k, struct obs_model *model)
+{
+	model->drop_reasons = drop_reasons;
+	model->n_drop_reasons = OBS_DROP_REASONS;
 	model->n_cpus = k->n_cpus < 64 ? (uint32_t)k->n_cpus : 64;
 	memset(model->drops, 0, sizeof(model->drops));
+	memset(model->dropped_bytes, 0, sizeof(model->dropped_bytes));
 	for (__u32 reason = 0; reason < OBS_DROP_MAX; reason++) {
 		if (bpf_map_lookup_elem(bpf_map__fd(k->process->maps.drops), &reason,
 					k->drop_values) < 0)
 			continue;
 		for (int cpu = 0; cpu < k->n_cpus; cpu++) {
-			model->drops[cpu < 63 ? cpu : 63][reason] += k->drop_values[cpu];
-			sum += k->drop_values[cpu];
+			size_t shown = cpu < 63 ? (size_t)cpu : 63;
+
+			if (reason == OBS_DROP_BYTES_CONSOLE)
+				model->dropped_bytes[shown] += k->drop_values[cpu];
+			else
+				model->drops[shown][reason] += k->drop_values[cpu];
 		}
 	}
-	return sum;
 }

@@ -64,5 +64,5 @@ int obs_kernel_forget(struct obs_kernel *k, const struct obs_file_id *file);
  */
 int obs_kernel_identify(struct obs_kernel *k, int fd, struct obs_file_id *ret);
 
-/** obs_kernel_read_drops() - copy the drop counters into the model. Return: their sum. */
-uint64_t obs_kernel_read_drops(struct obs_kernel *k, struct obs_model *model);
+/** obs_kernel_read_drops() - copy the drop counters into the model. */
+void obs_kernel_read_drops(struct obs_kernel *k, struct obs_model *model);

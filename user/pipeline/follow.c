@@ -145,15 +145,15 @@ static bool is_expected(struct obs_follow *f, int fd, const struct obs_file_id *
  * the moment in between. */
 static int open_regular(const char *path)
 {
+	cleanup_close int fd = -1;
 	struct stat st;
-	int fd;
 
 	if (stat(path, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? -errno : TAKE_FD(fd);
 }
 
 static int open_by_descriptor(pid_t pid, int fd)

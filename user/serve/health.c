@@ -12,7 +12,6 @@
 
 #include <cjson/cJSON.h>
 
-#include "obs/wire.h"
 #include "serve/text.h"
 #include "util/cleanup.h"
 
@@ -64,7 +63,9 @@ static void add_time(cJSON *o, const char *name, uint64_t ns)
 
 static double seconds_between(uint64_t from_ns, uint64_t to_ns)
 {
-	return to_ns > from_ns ? (double)((to_ns - from_ns) / 1000000u) / 1000 : 0;
+	uint64_t ms = to_ns > from_ns ? (to_ns - from_ns) / 1000000u : 0;
+
+	return (double)ms / 1000;
 }
 
 /* ---- status ---- */
@@ -231,7 +232,7 @@ static uint64_t ring_drops(const struct obs_model *m)
 	uint64_t n = 0;
 
 	for (size_t cpu = 0; cpu < ARRAY_LEN(m->drops); cpu++) {
-		for (size_t reason = 0; reason < OBS_DROP_BYTES_CONSOLE; reason++)
+		for (size_t reason = 0; reason < m->n_drop_reasons; reason++)
 			n += m->drops[cpu][reason];
 	}
 	return n;

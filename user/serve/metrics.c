@@ -13,7 +13,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "obs/wire.h"
 #include "serve/text.h"
 #include "util/cleanup.h"
 
@@ -99,16 +98,6 @@ static void format_counters(const struct scrape *s)
 
 /* ---- the kernel side ---- */
 
-static const char *const drop_reasons[OBS_DROP_BYTES_CONSOLE] = {
-	[OBS_DROP_RING_FILE] = "ring_file",
-	[OBS_DROP_RING_CONSOLE] = "ring_console",
-	[OBS_DROP_RING_PROCESS] = "ring_process",
-	[OBS_DROP_BUDGET_CONSOLE] = "budget_console",
-	[OBS_DROP_BUDGET_FILE] = "budget_file",
-	[OBS_DROP_FAULT] = "fault",
-	[OBS_DROP_MAP] = "map",
-};
-
 static size_t cpus_shown(const struct obs_model *m)
 {
 	return m->n_cpus < ARRAY_LEN(m->drops) ? m->n_cpus : ARRAY_LEN(m->drops);
@@ -120,9 +109,9 @@ static void format_drops(const struct scrape *s)
 		char number[24];
 
 		snprintf(number, sizeof(number), "%zu", cpu);
-		for (size_t r = 0; r < ARRAY_LEN(drop_reasons); r++) {
+		for (size_t r = 0; r < s->m->n_drop_reasons; r++) {
 			const struct label l[] = { { "cpu", number },
-						   { "reason", drop_reasons[r] } };
+						   { "reason", s->m->drop_reasons[r] } };
 
 			sample_count(s, l, 2, s->m->drops[cpu][r]);
 		}
@@ -136,7 +125,7 @@ static void format_dropped_bytes(const struct scrape *s)
 		const struct label l[] = { { "cpu", number } };
 
 		snprintf(number, sizeof(number), "%zu", cpu);
-		sample_count(s, l, 1, s->m->drops[cpu][OBS_DROP_BYTES_CONSOLE]);
+		sample_count(s, l, 1, s->m->dropped_bytes[cpu]);
 	}
 }
 

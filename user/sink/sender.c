@@ -115,7 +115,7 @@ int obs_sender_new(const struct obs_sink_ops *ops, const char *state_dir,
 	s->batch.max_bytes = clamp(opt->batch_bytes ? opt->batch_bytes : DEFAULT_BATCH_BYTES, 1,
 				   OBS_BATCH_BYTES_MAX);
 	s->stats.acked_seq = opt->start_seq;
-	strcpy(s->stats.name, opt->name);
+	snprintf(s->stats.name, sizeof(s->stats.name), "%s", opt->name);
 	seed_backoff(&s->backoff);
 
 	r = make_request(s, opt);

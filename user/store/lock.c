@@ -26,7 +26,7 @@ int obs_lock_make_dir(const char *dir)
 
 	if (strlen(dir) >= sizeof(path))
 		return -ENAMETOOLONG;
-	strcpy(path, dir);
+	memcpy(path, dir, strlen(dir) + 1);
 
 	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';

@@ -40,7 +40,7 @@ static const char *const migrations[] = {
 
 static int get_version(sqlite3 *db, int64_t *ret)
 {
-	int64_t id, version, tables;
+	int64_t id = 0, version = 0, tables = 0;
 	int r;
 
 	r = obs_sql_get(db, "PRAGMA application_id", &id);

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "config/config.h"
+#include "util/strv.h"
 
 /**
  * obs_stream_wanted() - should writes to this file become events?
