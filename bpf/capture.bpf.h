@@ -9,6 +9,7 @@
 
 #include "emit.bpf.h"
 #include "file.bpf.h"
+#include "members.bpf.h"
 
 #define CONSOLE_PARTS_MAX 16
 #define SEGMENTS_MAX	  8
@@ -198,7 +199,7 @@ static __always_inline void capture_file(struct obs_write_args *w, struct obs_se
 		return;
 	}
 	if (!within_budget(w->target, sizeof(s->rec) + want, c)) {
-		obs_drop(OBS_DROP_BUDGET_FILE, 1);
+		obs_note(OBS_DROP_BUDGET_FILE, 1);
 		send_mark(w, seen, v, s, c);
 		return;
 	}

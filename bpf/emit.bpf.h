@@ -13,15 +13,23 @@ static __always_inline struct obs_control *obs_control(void)
 	return bpf_map_lookup_elem(&control, &zero);
 }
 
-static __always_inline void obs_drop(__u32 reason, __u64 n)
+/* Count what goes another way (a mark instead of a payload): nothing has to be repaired. */
+static __always_inline void obs_note(__u32 reason, __u64 n)
 {
 	__u64 *count = bpf_map_lookup_elem(&drops, &reason);
+
+	if (count)
+		*count += n; /* per CPU, programs do not nest on it */
+}
+
+/* Count a loss, and let user space know that there is something to repair. */
+static __always_inline void obs_drop(__u32 reason, __u64 n)
+{
 	struct obs_control *c = obs_control();
 
-	if (!count || !c)
-		return;
-	*count += n; /* per CPU, programs do not nest on it */
-	__sync_fetch_and_add(&c->drops, 1);
+	obs_note(reason, n);
+	if (c)
+		__sync_fetch_and_add(&c->drops, 1);
 }
 
 /* No wakeup per record: the reader drains on a timer while records come, and

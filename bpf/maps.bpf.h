@@ -26,6 +26,14 @@ struct {
 } control SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, OBS_PID_BITS / 64);
+	__type(key, __u32); /* tgid / 64 */
+	__type(value, __u64);
+} members SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, OBS_TGIDS_MAX);
 	__type(key, __u32); /* tgid, root PID namespace */

@@ -13,21 +13,20 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-#include "emit.bpf.h"
+#include "members.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 static __always_inline __u32 join_by_cgroup(__u32 tgid, __u64 cgroup)
 {
-	struct obs_target_value *known = bpf_map_lookup_elem(&targets, &tgid);
+	struct obs_target_value *known = obs_target_of(tgid);
 
 	if (known)
 		return known->target;
 	known = bpf_map_lookup_elem(&cgroups, &cgroup);
 	if (!known)
 		return 0;
-	if (bpf_map_update_elem(&targets, &tgid, known, BPF_ANY) < 0)
-		obs_drop(OBS_DROP_MAP, 1);
+	obs_join(tgid, known);
 	return known->target;
 }
 
@@ -76,11 +75,10 @@ int BPF_PROG(obs_fork, struct task_struct *parent, struct task_struct *child)
 
 	if (ppid == tgid || !c)
 		return 0; /* a thread */
-	target = bpf_map_lookup_elem(&targets, &ppid);
+	target = obs_target_of(ppid);
 	if (!target)
 		return 0;
-	if (bpf_map_update_elem(&targets, &tgid, target, BPF_ANY) < 0)
-		obs_drop(OBS_DROP_MAP, 1);
+	obs_join(tgid, target);
 
 	rec = obs_reserve(OBS_REC_FORK, sizeof(*rec));
 	if (!rec)
@@ -102,11 +100,11 @@ int BPF_PROG(obs_exit, struct task_struct *task)
 
 	if (BPF_CORE_READ(task, signal, live.counter) != 0 || !c)
 		return 0; /* other threads live on */
-	target = bpf_map_lookup_elem(&targets, &tgid);
+	target = obs_target_of(tgid);
 	if (!target)
 		return 0;
 	slot = target->target;
-	bpf_map_delete_elem(&targets, &tgid);
+	obs_leave(tgid);
 
 	rec = obs_reserve(OBS_REC_EXIT, sizeof(*rec));
 	if (!rec)

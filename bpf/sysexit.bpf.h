@@ -68,7 +68,7 @@ static __always_inline void obs_capture_syscall(struct pt_regs *regs, __u64 nr, 
 	struct obs_target_value *target;
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 
-	target = bpf_map_lookup_elem(&targets, &tgid);
+	target = obs_target_of(tgid);
 	if (!target)
 		return;
 	w.task = bpf_get_current_task_btf();

@@ -34,7 +34,7 @@ static __always_inline void seen_by_vfs(struct obs_write_args *w, long long *pos
 	struct obs_target_value *target;
 	long long end;
 
-	target = bpf_map_lookup_elem(&targets, &tgid);
+	target = obs_target_of(tgid);
 	if (!target)
 		return;
 	w->task = bpf_get_current_task_btf();

@@ -123,6 +123,9 @@ struct obs_rec_exit {
 	char comm[OBS_COMM_LEN];
 };
 
+/* members: one bit per tgid that is in the targets map. A look at an array costs next to
+ * nothing, and every write on the host takes it. */
+
 /* targets: tgid -> which node it belongs to. */
 struct obs_target_value {
 	__u32 target; /* slot, 1 … OBS_TARGETS_MAX - 1 */
@@ -131,7 +134,9 @@ struct obs_target_value {
 
 #define OBS_TARGETS_MAX 1024
 #define OBS_TGIDS_MAX	16384
-#define OBS_FILES_MAX	16384
+/* PID_MAX_LIMIT of include/linux/threads.h on 64-bit: one bit per tgid */
+#define OBS_PID_BITS  (4 * 1024 * 1024)
+#define OBS_FILES_MAX 16384
 
 enum obs_verdict {
 	OBS_FILE_PENDING = 1, /* told, not judged yet: captured */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <linux/fs.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,8 @@ struct obs_kernel {
 	struct identify_bpf *identify;	   /* owned, or NULL */
 	struct obs_control *control;	   /* mapped */
 	size_t control_bytes;
+	uint64_t *members; /* mapped */
+	size_t member_bytes;
 	uint32_t ring_bytes;
 	int n_cpus;
 	__u64 *drop_values; /* owned, n_cpus entries */
@@ -66,8 +69,9 @@ static struct bpf_map *find_map(struct bpf_object *obj, const char *name)
 
 /* --- shared maps --- */
 
-static const char *const shared_maps[] = { "events", "control", "targets", "cgroups",
-					   "files",  "budgets", "drops" };
+static const char *const shared_maps[] = {
+	"events", "control", "members", "targets", "cgroups", "files", "budgets", "drops",
+};
 
 static int reuse_maps(struct bpf_object *from, struct bpf_object *to)
 {
@@ -85,20 +89,50 @@ static int reuse_maps(struct bpf_object *from, struct bpf_object *to)
 	return 0;
 }
 
-static int map_control(struct obs_kernel *k, const struct obs_kernel_options *opt)
+/* Map the values of an array map that both sides write. */
+static int map_array(const struct bpf_map *map, void **ret, size_t *ret_bytes)
 {
-	int fd = bpf_map__fd(k->process->maps.control);
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t bytes = (size_t)bpf_map__max_entries(map) * ((bpf_map__value_size(map) + 7) & ~7U);
 	void *p;
 
-	k->control_bytes = (size_t)sysconf(_SC_PAGESIZE);
-	p = mmap(NULL, k->control_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	bytes = (bytes + page - 1) / page * page;
+	p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
 	if (p == MAP_FAILED)
 		return -errno;
+	*ret = p;
+	*ret_bytes = bytes;
+	return 0;
+}
+
+static int map_control(struct obs_kernel *k, const struct obs_kernel_options *opt)
+{
+	void *p;
+	int r = map_array(k->process->maps.members, &p, &k->member_bytes);
+
+	if (r < 0)
+		return r;
+	k->members = p;
+	r = map_array(k->process->maps.control, &p, &k->control_bytes);
+	if (r < 0)
+		return r;
 	k->control = p;
 	k->control->payload_max = opt->payload_bytes;
 	/* One loud node may fill half the ring between two drains, not more. */
 	k->control->budget_bytes = opt->ring_bytes / 2;
 	return 0;
+}
+
+/* Bits for the pids that this host hands out; a larger one (pid_max raised later) is looked
+ * up without the bit. */
+static uint32_t member_words(void)
+{
+	cleanup_fclose FILE *f = fopen("/proc/sys/kernel/pid_max", "re");
+	unsigned pid_max = OBS_PID_BITS;
+
+	if (!f || fscanf(f, "%u", &pid_max) != 1 || pid_max > OBS_PID_BITS)
+		pid_max = OBS_PID_BITS;
+	return (pid_max + 63) / 64;
 }
 
 static int load_process(struct obs_kernel *k, const struct obs_kernel_options *opt)
@@ -109,11 +143,11 @@ static int load_process(struct obs_kernel *k, const struct obs_kernel_options *o
 	if (!k->process)
 		return -errno;
 	bpf_map__set_max_entries(k->process->maps.events, (uint32_t)opt->ring_bytes);
+	bpf_map__set_max_entries(k->process->maps.members, member_words());
 	r = process_bpf__load(k->process);
-	if (r < 0)
-		return r;
-	r = process_bpf__attach(k->process);
-	return r < 0 ? r : map_control(k, opt);
+	if (r == 0)
+		r = map_control(k, opt);
+	return r < 0 ? r : process_bpf__attach(k->process);
 }
 
 static int load_sysexit(struct obs_kernel *k)
@@ -300,6 +334,9 @@ int obs_kernel_open(const struct obs_kernel_options *opt, struct obs_model *mode
 	if (!k)
 		return -ENOMEM;
 
+	/* libbpf reads the kernel's whole type information: megabytes that go back at once
+	 * only if they were mapped, which a fixed threshold ensures. */
+	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 	libbpf_set_print(on_libbpf_message);
 	last_words[0] = '\0';
 	r = opt->bpf ? open_bpf(opt, k) : -ECANCELED;
@@ -311,6 +348,7 @@ int obs_kernel_open(const struct obs_kernel_options *opt, struct obs_model *mode
 		consoles->ok = true;
 		consoles->first_choice = files->first_choice;
 		load_identify(k);
+		malloc_trim(0);
 		*ret = k;
 		return 0;
 	}
@@ -334,6 +372,8 @@ void obs_kernel_free(struct obs_kernel **kp)
 		return;
 	if (k->control)
 		munmap(k->control, k->control_bytes);
+	if (k->members)
+		munmap(k->members, k->member_bytes);
 	write_fexit_bpf__destroy(k->fexit);
 	write_sysexit_bpf__destroy(k->sysexit);
 	identify_bpf__destroy(k->identify);
@@ -362,11 +402,20 @@ static int set_target(struct bpf_map *map, const void *key, uint32_t slot)
 
 int obs_kernel_add_process(struct obs_kernel *k, uint32_t tgid, uint32_t slot)
 {
-	return set_target(k->process->maps.targets, &tgid, slot);
+	int r = set_target(k->process->maps.targets, &tgid, slot);
+
+	/* The bit last: whoever sees it finds the entry. */
+	if (r == 0 && tgid / 8 < k->member_bytes)
+		__atomic_fetch_or(&k->members[tgid / 64], UINT64_C(1) << (tgid % 64),
+				  __ATOMIC_SEQ_CST);
+	return r;
 }
 
 int obs_kernel_drop_process(struct obs_kernel *k, uint32_t tgid)
 {
+	if (tgid / 8 < k->member_bytes)
+		__atomic_fetch_and(&k->members[tgid / 64], ~(UINT64_C(1) << (tgid % 64)),
+				   __ATOMIC_SEQ_CST);
 	return bpf_map_delete_elem(bpf_map__fd(k->process->maps.targets), &tgid);
 }
 
