@@ -15,9 +15,19 @@
 #define SEGMENTS_MAX	  8
 
 struct obs_scratch {
-	struct obs_rec_write rec;
-	/* twice, so that the verifier sees offset + length stay inside */
-	__u8 payload[2 * OBS_PAYLOAD_MAX];
+	union {
+		struct {
+			struct obs_rec_write rec;
+			/* twice, so that the verifier sees offset + length stay inside */
+			__u8 payload[2 * OBS_PAYLOAD_MAX];
+		};
+		struct obs_rec_file file;
+	};
+	/* Where a loop stands. Here and not on the stack: what a map holds is any number to
+	 * the verifier, so that one look at the loop's body is enough for all its turns. */
+	__u32 used;
+	__u64 done;
+	struct obs_path_walk path;
 };
 
 struct {
@@ -47,27 +57,58 @@ struct iovec_user {
 	__u64 len;
 };
 
+/* Loops are bpf_loop() callbacks: verified once, not once per turn. Unrolled in the verifier's
+ * mind they are beyond what 6.1 is ready to look at. */
+static long take_name(__u32 turn, void *unused)
+{
+	const unsigned char *name;
+	__u32 zero = 0, used;
+	struct obs_scratch *s = bpf_map_lookup_elem(&scratch, &zero);
+	int end = 0;
+	long n;
+
+	if (!s)
+		return 1;
+	used = s->used;
+	if (used > OBS_PATH_LEN - NAME_BYTES_MAX)
+		return 1;
+	name = obs_path_step(&s->path, &end);
+	if (!name)
+		return end;
+	n = bpf_probe_read_kernel_str(s->file.path + used, NAME_BYTES_MAX, name);
+	if (n <= 0 || n > NAME_BYTES_MAX)
+		return 1;
+	s->used = used + n;
+	return 0;
+}
+
 /* Global functions are verified once, by themselves, instead of once per path that leads to
  * them; their pointer arguments may be NULL as far as the verifier knows. */
 __noinline int obs_announce(struct obs_write_args *w, struct obs_seen_file *seen)
 {
 	struct obs_control *c = obs_control();
-	struct obs_rec_file *rec;
+	__u32 zero = 0;
+	struct obs_scratch *s = bpf_map_lookup_elem(&scratch, &zero);
 
-	if (!w || !seen || !c)
+	if (!w || !seen || !c || !s)
 		return 0;
-	rec = obs_reserve(OBS_REC_FILE, sizeof(*rec));
-	if (!rec) {
-		/* not announced: forget it, so that the next write tries again */
-		bpf_map_delete_elem(&files, &seen->id);
-		return 0;
+	s->used = 0;
+	obs_path_start(w->file, &s->path);
+	bpf_loop(PATH_DEPTH_MAX, take_name, NULL, 0);
+	obs_header(&s->file.hdr, OBS_REC_FILE, sizeof(s->file));
+	s->file.file = seen->id;
+	s->file.tgid = bpf_get_current_pid_tgid() >> 32;
+	s->file.target = w->target;
+	s->file.fd = w->fd;
+	s->file.path_len = s->used;
+	if (bpf_ringbuf_output(&events, &s->file, sizeof(s->file), obs_wakeup(c)) < 0) {
+		/* not announced: forget it, so that the next write tries again (6.1 wants its
+		 * keys on the stack) */
+		struct obs_rec_file_id id = seen->id;
+
+		obs_drop(OBS_DROP_RING_PROCESS, 1);
+		bpf_map_delete_elem(&files, &id);
 	}
-	rec->file = seen->id;
-	rec->tgid = bpf_get_current_pid_tgid() >> 32;
-	rec->target = w->target;
-	rec->fd = w->fd;
-	rec->path_len = obs_path_names(w->file, rec->path);
-	bpf_ringbuf_submit(rec, obs_wakeup(c));
 	return 0;
 }
 
@@ -125,8 +166,11 @@ static __always_inline void fill(struct obs_rec_write *rec, const struct obs_wri
 /* Up to @want bytes of one buffer into the scratch record. Return: bytes, or 0. */
 static __always_inline __u32 copy_flat(struct obs_scratch *s, const void *buf, __u64 want)
 {
+	/* The barriers keep clang from checking one copy of the number and using another. */
+	barrier_var(want);
 	if (want > OBS_PAYLOAD_MAX)
 		want = OBS_PAYLOAD_MAX;
+	barrier_var(want);
 	if (bpf_probe_read_user(s->payload, want, buf) < 0) {
 		obs_drop(OBS_DROP_FAULT, 1);
 		return 0;
@@ -134,32 +178,44 @@ static __always_inline __u32 copy_flat(struct obs_scratch *s, const void *buf, _
 	return want;
 }
 
-/* The same from the segments of a writev, in order. */
-__noinline int obs_copy_segments(struct obs_write_args *w, __u64 want)
+struct segment_walk {
+	const struct iovec_user *iov;
+	__u64 n_iov;
+	__u64 want;
+};
+
+static long take_segment(__u32 turn, struct segment_walk *walk)
 {
-	__u32 used = 0, zero = 0;
+	__u32 zero = 0, used;
 	struct obs_scratch *s = bpf_map_lookup_elem(&scratch, &zero);
+	struct iovec_user seg;
+	__u64 n;
 
-	if (!w || !s)
-		return 0;
-	for (__u32 i = 0; i < SEGMENTS_MAX; i++) {
-		struct iovec_user seg;
-		__u64 n;
+	if (!s || turn >= walk->n_iov)
+		return 1;
+	used = s->used;
+	if (used >= walk->want || used >= OBS_PAYLOAD_MAX ||
+	    bpf_probe_read_user(&seg, sizeof(seg), walk->iov + turn) < 0)
+		return 1;
+	n = walk->want - used;
+	if (n > seg.len)
+		n = seg.len;
+	if (n > OBS_PAYLOAD_MAX || bpf_probe_read_user(s->payload + used, n, (void *)seg.base) < 0)
+		return 1;
+	s->used = used + n;
+	return 0;
+}
 
-		if (i >= w->n_iov || used >= want)
-			break;
-		if (bpf_probe_read_user(&seg, sizeof(seg), w->iov + i) < 0)
-			break;
-		n = want - used;
-		if (n > seg.len)
-			n = seg.len;
-		if (used >= OBS_PAYLOAD_MAX || n > OBS_PAYLOAD_MAX - used)
-			break;
-		if (bpf_probe_read_user(s->payload + used, n, (void *)seg.base) < 0)
-			break;
-		used += n;
-	}
-	return used;
+/* The same from the segments of a writev, in order. */
+static __always_inline __u32 copy_segments(struct obs_scratch *s, const struct obs_write_args *w,
+					   __u64 want)
+{
+	struct segment_walk walk = { .iov = w->iov, .n_iov = w->n_iov };
+
+	s->used = 0;
+	walk.want = want < OBS_PAYLOAD_MAX ? want : OBS_PAYLOAD_MAX;
+	bpf_loop(SEGMENTS_MAX, take_segment, &walk, 0);
+	return s->used < OBS_PAYLOAD_MAX ? s->used : OBS_PAYLOAD_MAX;
 }
 
 static __always_inline long output(struct obs_scratch *s, __u32 payload, struct obs_control *c)
@@ -206,7 +262,7 @@ static __always_inline void capture_file(struct obs_write_args *w, struct obs_se
 	if (w->buf)
 		got = copy_flat(s, w->buf, want);
 	else if (w->n_iov)
-		got = obs_copy_segments(w, want);
+		got = copy_segments(s, w, want);
 	fill(&s->rec, w, seen, got);
 	if (output(s, got, c) < 0)
 		obs_drop(OBS_DROP_RING_FILE, 1);
@@ -238,26 +294,45 @@ static __always_inline int send_part(const struct obs_write_args *w,
 	return 0;
 }
 
-/* Nothing behind a console keeps its bytes: take all of a long write, in parts. */
-static __always_inline void capture_console(const struct obs_write_args *w,
-					    const struct obs_seen_file *seen, struct obs_scratch *s,
-					    struct obs_control *c)
+struct part_walk {
+	struct obs_write_args w;
+	struct obs_seen_file seen;
+};
+
+static long take_part(__u32 turn, struct part_walk *walk)
 {
-	__u64 done = 0;
+	struct obs_control *c = obs_control();
+	__u32 zero = 0, got;
+	struct obs_scratch *s = bpf_map_lookup_elem(&scratch, &zero);
+	__u64 at, want;
 
-	for (int i = 0; i < CONSOLE_PARTS_MAX && done < w->len; i++) {
-		__u64 want = w->len - done;
-		__u32 got;
-
-		got = copy_flat(s, w->buf + done, want < c->payload_max ? want : c->payload_max);
-		if (!got)
-			return lose_console(OBS_DROP_FAULT, want);
-		if (send_part(w, seen, s, c, done, got) < 0)
-			return;
-		done += got;
+	if (!s || !c)
+		return 1;
+	at = s->done;
+	if (at >= walk->w.len)
+		return 1;
+	want = walk->w.len - at;
+	got = copy_flat(s, walk->w.buf + at, want < c->payload_max ? want : c->payload_max);
+	if (!got)
+		lose_console(OBS_DROP_FAULT, want);
+	if (!got || send_part(&walk->w, &walk->seen, s, c, at, got) < 0) {
+		s->done = walk->w.len; /* counted as lost */
+		return 1;
 	}
-	if (done < w->len)
-		lose_console(OBS_DROP_TOO_LONG, w->len - done);
+	s->done = at + got;
+	return 0;
+}
+
+/* Nothing behind a console keeps its bytes: take all of a long write, in parts. */
+static __always_inline void capture_console(struct obs_scratch *s, const struct obs_write_args *w,
+					    const struct obs_seen_file *seen)
+{
+	struct part_walk walk = { .w = *w, .seen = *seen };
+
+	s->done = 0;
+	bpf_loop(CONSOLE_PARTS_MAX, take_part, &walk, 0);
+	if (s->done < w->len)
+		lose_console(OBS_DROP_TOO_LONG, w->len - s->done);
 }
 
 static __always_inline void capture_console_v(struct obs_write_args *w,
@@ -265,7 +340,7 @@ static __always_inline void capture_console_v(struct obs_write_args *w,
 					      struct obs_scratch *s, struct obs_control *c)
 {
 	__u64 want = w->len < c->payload_max ? w->len : c->payload_max;
-	__u32 got = obs_copy_segments(w, want);
+	__u32 got = copy_segments(s, w, want);
 
 	if (got && send_part(w, seen, s, c, 0, got) < 0)
 		return;
@@ -282,7 +357,7 @@ __noinline int obs_capture_console(struct obs_write_args *w, struct obs_seen_fil
 	if (!w || !seen || !c || !s)
 		return 0;
 	if (w->buf)
-		capture_console(w, seen, s, c);
+		capture_console(s, w, seen);
 	else if (w->n_iov)
 		capture_console_v(w, seen, s, c);
 	else

@@ -24,24 +24,32 @@ struct obs_seen_file {
 	__u32 kind; /* enum obs_file_kind, 0 = of no interest */
 	__u32 open_flags;
 	__u64 pos;
+	__s64 refs; /* owners of the description */
 };
+
+/* Since 6.3 (fd264ca02094 "bpf: Add a kfunc to type cast from bpf uapi ctx to kernel ctx" and
+ * the cast beside it): a scalar becomes a typed pointer, whose members are plain loads
+ * instead of helper calls. */
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 
 static __always_inline struct file *obs_file_of_fd(struct task_struct *task, __u32 fd)
 {
-	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
-	struct file **array = BPF_CORE_READ(fdt, fd);
+	struct fdtable *fdt = task->files->fdt;
 	struct file *file = NULL;
 
-	if (fd >= BPF_CORE_READ(fdt, max_fds))
+	if (fd >= fdt->max_fds)
 		return NULL;
-	bpf_probe_read_kernel(&file, sizeof(file), &array[fd]);
+	bpf_probe_read_kernel(&file, sizeof(file), &fdt->fd[fd]);
 	return file;
 }
 
 static __always_inline __u32 tty_or_nothing(struct inode *inode)
 {
+	__u32 mode = BPF_CORE_READ(inode, i_mode);
 	__u32 major = BPF_CORE_READ(inode, i_rdev) >> 20;
 
+	if ((mode & S_IFMT) != S_IFCHR)
+		return 0;
 	if (major == TTY_MAJOR || major == TTYAUX_MAJOR)
 		return OBS_KIND_TTY;
 	if (major >= UNIX98_PTY_SLAVE_MAJOR && major <= UNIX98_PTY_MAJOR_END)
@@ -49,76 +57,103 @@ static __always_inline __u32 tty_or_nothing(struct inode *inode)
 	return 0;
 }
 
-static __always_inline __u32 obs_kind_of(struct inode *inode)
+static __always_inline __u32 kind_of_mode(__u16 mode)
 {
-	switch (BPF_CORE_READ(inode, i_mode) & S_IFMT) {
+	switch (mode & S_IFMT) {
 	case S_IFREG:
 		return OBS_KIND_REG;
 	case S_IFIFO:
 		return OBS_KIND_PIPE;
 	case S_IFSOCK:
 		return OBS_KIND_SOCK;
-	case S_IFCHR:
-		return tty_or_nothing(inode);
 	}
 	return 0;
 }
 
-static __always_inline void obs_look_at(struct file *file, struct obs_seen_file *seen)
+static __always_inline void look_by_loads(const struct file *file, struct obs_seen_file *seen)
+{
+	const struct inode *inode = file->f_inode;
+
+	seen->kind = kind_of_mode(inode->i_mode);
+	seen->id.ino = inode->i_ino;
+	seen->id.gen = inode->i_generation;
+	seen->id.dev = inode->i_sb->s_dev;
+	seen->open_flags = file->f_flags;
+	seen->pos = file->f_pos;
+	if (bpf_core_field_exists(((struct file___ref *)0)->f_ref))
+		seen->refs = ((struct file___ref *)file)->f_ref.refcnt.counter + 1;
+	else
+		seen->refs = ((struct file___count *)file)->f_count.counter;
+}
+
+static __always_inline void look_by_reads(const struct file *file, struct obs_seen_file *seen)
 {
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
 
-	seen->kind = obs_kind_of(inode);
+	seen->kind = kind_of_mode(BPF_CORE_READ(inode, i_mode));
 	seen->id.ino = BPF_CORE_READ(inode, i_ino);
 	seen->id.gen = BPF_CORE_READ(inode, i_generation);
 	seen->id.dev = BPF_CORE_READ(inode, i_sb, s_dev);
 	seen->open_flags = BPF_CORE_READ(file, f_flags);
 	seen->pos = BPF_CORE_READ(file, f_pos);
+	if (bpf_core_field_exists(((struct file___ref *)0)->f_ref))
+		seen->refs = BPF_CORE_READ((struct file___ref *)file, f_ref.refcnt.counter) + 1;
+	else
+		seen->refs = BPF_CORE_READ((struct file___count *)file, f_count.counter);
+}
+
+static __always_inline void obs_look_at(struct file *file, struct obs_seen_file *seen)
+{
+	if (bpf_rdonly_cast)
+		look_by_loads(bpf_rdonly_cast(file, bpf_core_type_id_kernel(struct file)), seen);
+	else
+		look_by_reads(file, seen);
+	if (!seen->kind)
+		seen->kind = tty_or_nothing(BPF_CORE_READ(file, f_inode));
 }
 
 /* More than one owner of the file description, or threads that share the table: another
  * write may have moved f_pos since, or changed the buffer. */
-static __always_inline int obs_is_shared(struct task_struct *task, struct file *file)
+static __always_inline int obs_is_shared(struct task_struct *task, const struct obs_seen_file *seen)
 {
-	if (BPF_CORE_READ(task, files, count.counter) > 1)
-		return 1;
-	if (bpf_core_field_exists(((struct file___ref *)0)->f_ref))
-		return BPF_CORE_READ((struct file___ref *)file, f_ref.refcnt.counter) > 0;
-	return BPF_CORE_READ((struct file___count *)file, f_count.counter) > 1;
+	return task->files->count.counter > 1 || seen->refs > 1;
 }
 
-/* The names from the file up to the root of its mount namespace, across mounts, as
- * prepend_path() walks. Return: bytes used. */
-static __always_inline __u32 obs_path_names(struct file *file, __u8 *out)
+/* Where a walk from a file up to the root of its mount namespace stands. */
+struct obs_path_walk {
+	struct dentry *dentry;
+	struct mount *mnt;
+};
+
+static __always_inline void obs_path_start(struct file *file, struct obs_path_walk *walk)
 {
-	struct vfsmount *vfsmnt = BPF_CORE_READ(file, f_path.mnt);
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-	struct mount *mnt =
-		(void *)((char *)vfsmnt - __builtin_preserve_field_info(((struct mount *)0)->mnt,
-									BPF_FIELD_BYTE_OFFSET));
-	__u32 used = 0;
+	struct vfsmount *mnt = BPF_CORE_READ(file, f_path.mnt);
 
-	for (int i = 0; i < PATH_DEPTH_MAX; i++) {
-		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-		long n;
+	walk->dentry = BPF_CORE_READ(file, f_path.dentry);
+	walk->mnt = (void *)((char *)mnt - __builtin_preserve_field_info(((struct mount *)0)->mnt,
+									 BPF_FIELD_BYTE_OFFSET));
+}
 
-		if (dentry == BPF_CORE_READ(mnt, mnt.mnt_root) || dentry == parent) {
-			struct mount *up = BPF_CORE_READ(mnt, mnt_parent);
+/* One step, across mounts, as prepend_path() goes. Return: the name to take, NULL for none;
+ * *@ret_end is set at the root. */
+static __always_inline const unsigned char *obs_path_step(struct obs_path_walk *walk, int *ret_end)
+{
+	/* locals: BPF_CORE_READ would relocate members of our own struct, too */
+	struct dentry *dentry = walk->dentry;
+	struct mount *mnt = walk->mnt;
+	struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+	struct mount *up;
 
-			if (up == mnt)
-				break;
-			dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
-			mnt = up;
-			continue;
-		}
-		if (used > OBS_PATH_LEN - NAME_BYTES_MAX)
-			break;
-		n = bpf_probe_read_kernel_str(out + used, NAME_BYTES_MAX,
-					      BPF_CORE_READ(dentry, d_name.name));
-		if (n <= 0 || n > NAME_BYTES_MAX)
-			break;
-		used += n;
-		dentry = parent;
+	if (dentry != BPF_CORE_READ(mnt, mnt.mnt_root) && dentry != parent) {
+		walk->dentry = parent;
+		return BPF_CORE_READ(dentry, d_name.name);
 	}
-	return used;
+	up = BPF_CORE_READ(mnt, mnt_parent);
+	if (up == mnt) {
+		*ret_end = 1;
+		return NULL;
+	}
+	walk->dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
+	walk->mnt = up;
+	return NULL;
 }

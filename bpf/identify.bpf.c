@@ -24,7 +24,7 @@ struct {
 SEC("raw_tp")
 int obs_identify(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct obs_seen_file seen = {};
 	struct obs_identity *out;
 	struct file *file;

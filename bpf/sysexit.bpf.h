@@ -83,7 +83,7 @@ static __always_inline void obs_capture_syscall(struct pt_regs *regs, __u64 nr, 
 	obs_look_at(w.file, &seen);
 	find_content(&w, regs, nr);
 	find_offset(&w, &seen, regs, nr);
-	if (obs_is_shared(w.task, w.file))
+	if (obs_is_shared(w.task, &seen))
 		w.flags |= OBS_W_SHARED;
 	obs_capture(&w, &seen);
 }
