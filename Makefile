@@ -58,12 +58,13 @@ $(SKELS): $(OUT)/bpf/%.skel.h: $(OUT)/bpf/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
-# -MMD records header dependencies, but a skeleton must exist before the first
+# -MD, not -MMD: skeletons come by -isystem, and must rebuild who includes them.
+# It records header dependencies, but a skeleton must exist before the first
 # compile, hence order-only.
 $(OUT)/%.o: %.c | $(SKELS)
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) -DOBS_VERSION='"$(VERSION)"' -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CFLAGS_ALL) -DOBS_VERSION='"$(VERSION)"' -MD -MP -c $< -o $@
 
 $(LIB): $(USER_OBJS)
 	$(call say,AR,$@)
