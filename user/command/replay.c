@@ -24,6 +24,7 @@
 #include "parse/zone.h"
 #include "pipeline/cursor.h"
 #include "pipeline/event.h"
+#include "pipeline/scrub.h"
 #include "stream/lines.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
@@ -38,7 +39,9 @@
 struct replay {
 	enum obs_source source; /* AUTO: by the file's name */
 	const char *node_id;
-	struct obs_zone *zone; /* owned */
+	struct obs_zone *zone;	 /* owned */
+	struct obs_scrub *scrub; /* owned */
+	enum obs_scrub_level scrub_level;
 	const char *paths[PATHS_MAX];
 	size_t n_paths;
 
@@ -56,6 +59,7 @@ extern const struct obs_command obs_command_replay;
 static const struct obs_option options[] = {
 	{ 'f', "format", "FORMAT", "auto, node, yarn, wandb, console or docker (default: auto)" },
 	{ 'n', "node-id", "NAME", "node_id of the events (default: the host name)" },
+	{ 's', "scrub", "LEVEL", "off, standard or strict (default: standard)" },
 	{ 'z', "timezone", "ZONE", "of times without one: Europe/Berlin, +02:00 (default: UTC)" },
 	{ 0 },
 };
@@ -86,9 +90,10 @@ static void on_event(void *ctx, struct obs_event *ev, const struct obs_line *fir
 {
 	struct replay *r = ctx;
 
+	ev->origin.path = obs_slice_str(r->path);
+	obs_scrub_event(r->scrub, ev);
 	ev->id = obs_event_id_file(obs_slice_str(r->node_id), &r->file, 0, first->offset);
 	ev->origin.via = OBS_VIA_BACKFILL;
-	ev->origin.path = obs_slice_str(r->path);
 	ev->origin.offset = first->offset;
 	ev->origin.has_offset = true;
 	if (obs_event_format(ev, obs_slice_str(r->node_id), &r->out) == 0)
@@ -197,6 +202,24 @@ static int set_format(struct replay *r, const char *value)
 	return -EINVAL;
 }
 
+static int set_scrub(struct replay *r, const char *value)
+{
+	static const char *const names[] = {
+		[OBS_SCRUB_OFF] = "off",
+		[OBS_SCRUB_STANDARD] = "standard",
+		[OBS_SCRUB_STRICT] = "strict",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (!strcmp(names[i], value)) {
+			r->scrub_level = (enum obs_scrub_level)i;
+			return 0;
+		}
+	}
+	obs_err("replay: no scrub level '%s'; see --help", value);
+	return -EINVAL;
+}
+
 static int set_zone(struct replay *r, const char *value)
 {
 	int err;
@@ -228,10 +251,8 @@ static const struct {
 	const char *name; /* NULL: an operand */
 	int (*set)(struct replay *, const char *);
 } setters[] = {
-	{ "format", set_format },
-	{ "node-id", set_node_id },
-	{ "timezone", set_zone },
-	{ NULL, add_path },
+	{ "format", set_format }, { "node-id", set_node_id }, { "scrub", set_scrub },
+	{ "timezone", set_zone }, { NULL, add_path },
 };
 
 static int set_option(struct replay *r, const struct obs_option_value *v)
@@ -263,7 +284,11 @@ static int parse_options(struct replay *r, int argc, char **argv)
 
 static int run_all(struct replay *r)
 {
+	const struct obs_scrub_options o = { .level = r->scrub_level };
 	int status = OBS_EXIT_OK;
+
+	if (obs_scrub_new(&o, NULL, &r->scrub) < 0)
+		return OBS_EXIT_FAIL;
 
 	for (size_t i = 0; i < r->n_paths && !r->err; i++) {
 		if (replay_path(r, r->paths[i]) < 0)
@@ -276,12 +301,15 @@ static int run_all(struct replay *r)
 static int run(int argc, char **argv)
 {
 	char host[256] = "localhost";
-	struct replay r = { .source = OBS_SOURCE_AUTO, .node_id = host };
+	struct replay r = { .source = OBS_SOURCE_AUTO,
+			    .node_id = host,
+			    .scrub_level = OBS_SCRUB_STANDARD };
 	int status = OBS_EXIT_USAGE;
 
 	gethostname(host, sizeof(host) - 1);
 	if (parse_options(&r, argc, argv) == 0)
 		status = run_all(&r);
+	obs_scrub_free(&r.scrub);
 	obs_zone_free(&r.zone);
 	obs_buf_free(&r.out);
 	return status;
