@@ -24,6 +24,8 @@
 #include "util/buf.h"
 #include "util/cleanup.h"
 
+#define BLOCK		16 /* bytes looked at together */
+#define ANCHORS_MAX	16
 #define LIST_MAX	64
 #define USER_RULES_MAX	64
 #define ADDRESSES_MAX	64
@@ -46,7 +48,7 @@ struct obs_scrub {
 	struct obs_slice list[LIST_MAX];
 	size_t n_list;
 	uint32_t rules_by_byte[256]; /* bit i: rule i hangs on this byte, and works at our level */
-	char anchors[16];	     /* those bytes */
+	char anchors[ANCHORS_MAX][BLOCK] __attribute__((aligned(BLOCK))); /* those, repeated */
 	size_t n_anchors;
 	char *addresses[ADDRESSES_MAX];
 	size_t n_addresses, n_user;
@@ -223,7 +225,7 @@ static bool rule_bearer(struct view *v)
 {
 	size_t from = v->at + 7, to;
 
-	if (v->len < from || strncasecmp(v->p + v->at, "bearer ", 7) != 0)
+	if (v->len < from || v->p[v->at + 6] != ' ' || strncasecmp(v->p + v->at, "bearer ", 7) != 0)
 		return false;
 	to = run_on(v, from, is_secret_byte);
 	return to - from >= 8 && take_span(v, from, to);
@@ -236,9 +238,15 @@ static bool is_digit_byte(char c)
 
 static bool rule_telegram(struct view *v)
 {
-	size_t from = run_back(v, v->at, is_digit_byte), to = run_on(v, v->at + 1, is_word);
+	size_t from, to;
 
-	return v->at - from >= 8 && v->at - from <= 10 && to - v->at - 1 >= 34 &&
+	if (!v->at || !is_digit_byte(v->p[v->at - 1]))
+		return false;
+	from = run_back(v, v->at, is_digit_byte);
+	if (v->at - from < 8)
+		return false;
+	to = run_on(v, v->at + 1, is_word);
+	return v->at - from <= 10 && to - v->at - 1 >= 34 &&
 	       to - v->at - 1 <= 36 && take_span(v, from, to);
 }
 
@@ -248,7 +256,7 @@ static bool rule_pem(struct view *v)
 	const char *stop;
 	size_t to;
 
-	if (!has_at(v, v->at, begin))
+	if (v->at + 1 >= v->len || v->p[v->at + 1] != '-' || !has_at(v, v->at, begin))
 		return false;
 	stop = memmem(v->p + v->at, v->len - v->at, end, sizeof(end) - 1);
 	if (!memmem(v->p + v->at, v->len - v->at < 64 ? v->len - v->at : 64, "PRIVATE KEY", 11))
@@ -271,24 +279,30 @@ static bool rule_uuid(struct view *v)
 	return take_span(v, from, from + UUID_BYTES);
 }
 
-/* Words in a name that make its value a secret. */
+static bool ends_with_word(const char *p, size_t len, struct obs_slice word)
+{
+	if (len < word.len || (p[len - 1] | 0x20) != word.p[word.len - 1])
+		return false;
+	return strncasecmp(p + len - word.len, word.p, word.len) == 0;
+}
+
+/* Words at the end of a name that make its value a secret. */
 static bool is_secret_name(const char *p, size_t len, bool *ret_token)
 {
-	static const char *const words[] = {
-		"token",   "secret",	  "password",	"passwd",     "api_key",   "apikey",
-		"api-key", "private_key", "privatekey", "access_key", "secretkey", "org_id",
-		"orgid",   "org-id",	  "credential", "passphrase", "mnemonic"
+	static const struct obs_slice words[] = {
+		OBS_SLICE("token"),	  OBS_SLICE("secret"),	    OBS_SLICE("password"),
+		OBS_SLICE("passwd"),	  OBS_SLICE("api_key"),	    OBS_SLICE("apikey"),
+		OBS_SLICE("api-key"),	  OBS_SLICE("private_key"), OBS_SLICE("privatekey"),
+		OBS_SLICE("access_key"),  OBS_SLICE("accesskey"),   OBS_SLICE("secret_key"),
+		OBS_SLICE("secretkey"),	  OBS_SLICE("org_id"),	    OBS_SLICE("orgid"),
+		OBS_SLICE("org-id"),	  OBS_SLICE("credential"),  OBS_SLICE("credentials"),
+		OBS_SLICE("passphrase"),  OBS_SLICE("mnemonic"),
 	};
 
-	*ret_token = false;
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
-		size_t n = strlen(words[i]);
-
-		for (size_t at = 0; at + n <= len; at++) {
-			if (strncasecmp(p + at, words[i], n) == 0) {
-				*ret_token = i == 0;
-				return true;
-			}
+		if (ends_with_word(p, len, words[i])) {
+			*ret_token = i == 0;
+			return true;
 		}
 	}
 	return false;
@@ -329,7 +343,10 @@ static bool take_secret_value(struct view *v, size_t from, bool token)
 /* The last letters of the words above: a cheap look before the dear one. */
 static bool may_end_secret_name(char c)
 {
-	return c && strchr("ntdysehcNTDYSEHC", c);
+	static const char last[256] = { ['n'] = 1, ['t'] = 1, ['d'] = 1, ['y'] = 1, ['l'] = 1,
+					['s'] = 1, ['e'] = 1, ['c'] = 1 };
+
+	return last[(unsigned char)(c | 0x20)];
 }
 
 /* NAME=value, name: "value", "name": "value". Behind a colon a bare name must look like a key
@@ -360,7 +377,7 @@ static bool rule_option(struct view *v)
 	size_t name = v->at + 2, end;
 	bool token;
 
-	if (!has_at(v, v->at, "--") || (v->at > 0 && v->p[v->at - 1] != ' '))
+	if (name >= v->len || v->p[v->at + 1] != '-' || (v->at > 0 && v->p[v->at - 1] != ' '))
 		return false;
 	end = run_on(v, name, is_word);
 	if (end >= v->len || v->p[end] != ' ' || !may_end_secret_name(v->p[end - 1]))
@@ -376,7 +393,7 @@ static bool rule_query(struct view *v)
 					     "code", "pass", "pwd" };
 	size_t from = run_back(v, v->at, is_word), to;
 
-	if (!from || from <= v->free || (v->p[from - 1] != '?' && v->p[from - 1] != '&'))
+	if (!from || from <= v->free || from == v->at || (v->p[from - 1] != '?' && v->p[from - 1] != '&'))
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		if (strlen(names[i]) != v->at - from ||
@@ -393,6 +410,8 @@ static bool rule_rpc_key(struct view *v)
 {
 	size_t to;
 
+	if (v->at < 3 || v->p[v->at - 2] != 'v')
+		return false;
 	if (!ends_at(v, v->at, "/v2") && !ends_at(v, v->at, "/v3"))
 		return false;
 	to = run_on(v, v->at + 1, is_word);
@@ -569,7 +588,7 @@ static void hang_rules(struct obs_scrub *s)
 			uint32_t *rules = &s->rules_by_byte[(unsigned char)*c];
 
 			if (!*rules)
-				s->anchors[s->n_anchors++] = *c;
+				memset(s->anchors[s->n_anchors++], *c, BLOCK);
 			*rules |= 1u << i;
 		}
 	}
@@ -610,8 +629,6 @@ void obs_scrub_free(struct obs_scrub **sp)
 	*sp = NULL;
 }
 
-#define BLOCK 16
-
 /* Which of the (at most 16) bytes at @p are anchors. */
 static unsigned anchor_mask(const struct obs_scrub *s, const char *p, size_t len)
 {
@@ -622,7 +639,7 @@ static unsigned anchor_mask(const struct obs_scrub *s, const char *p, size_t len
 		__m128i v = _mm_loadu_si128((const __m128i *)p), hit = _mm_setzero_si128();
 
 		for (size_t i = 0; i < s->n_anchors; i++)
-			hit = _mm_or_si128(hit, _mm_cmpeq_epi8(v, _mm_set1_epi8(s->anchors[i])));
+			hit = _mm_or_si128(hit, _mm_cmpeq_epi8(v, *(const __m128i *)s->anchors[i]));
 		return (unsigned)_mm_movemask_epi8(hit);
 	}
 #endif
