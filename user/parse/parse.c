@@ -582,6 +582,21 @@ static bool skip_bars(struct obs_parser *p, struct part *part, struct obs_slice 
 	return false;
 }
 
+static bool strips_docker(const struct obs_parser *p)
+{
+	return p->source == OBS_SOURCE_DOCKER || p->source == OBS_SOURCE_AUTO ||
+	       p->source == OBS_SOURCE_CONSOLE;
+}
+
+/* What Docker puts before a line, if there is something to take. */
+static void take_docker(struct obs_parser *p, struct part *part)
+{
+	struct obs_text_time t = { 0 };
+
+	if (strips_docker(p) && part->text.len && obs_docker_strip(&part->text, &t) && t.kind)
+		part->wall_ns = obs_clock_resolve(&p->clock, &t, part->line->wall_ns);
+}
+
 static void push_text(struct obs_parser *p, struct part *part)
 {
 	struct obs_slice name;
@@ -592,6 +607,8 @@ static void push_text(struct obs_parser *p, struct part *part)
 	obs_prefix_scan(part->text, &part->prefix);
 	if (part->prefix.grammar == OBS_GRAMMAR_NONE) {
 		bar = skip_bars(p, part, &name);
+		if (part->text.p != start)
+			take_docker(p, part);
 		if (part->text.p != start)
 			obs_prefix_scan(part->text, &part->prefix);
 	}
@@ -611,12 +628,6 @@ static void push_text(struct obs_parser *p, struct part *part)
 	}
 }
 
-static bool strips_docker(const struct obs_parser *p)
-{
-	return p->source == OBS_SOURCE_DOCKER || p->source == OBS_SOURCE_AUTO ||
-	       p->source == OBS_SOURCE_CONSOLE;
-}
-
 static void push_blank(struct obs_parser *p)
 {
 	if (p->record.kind == OBS_RECORD_HEAD || p->record.kind == OBS_RECORD_TRACE ||
@@ -627,11 +638,9 @@ static void push_blank(struct obs_parser *p)
 void obs_parser_push(struct obs_parser *p, const struct obs_line *line)
 {
 	struct part part = { .line = line };
-	struct obs_text_time t;
 
 	part.text = obs_ansi_strip(line->text, &p->clean);
-	if (strips_docker(p) && part.text.len && obs_docker_strip(&part.text, &t))
-		part.wall_ns = obs_clock_resolve(&p->clock, &t, line->wall_ns);
+	take_docker(p, &part);
 	if (trim(part.text).len)
 		push_text(p, &part);
 	else
