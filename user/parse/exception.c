@@ -83,7 +83,8 @@ static bool scan_named(struct obs_slice line, bool any_name, struct obs_exceptio
 	struct obs_exception e = { .name = obs_slice(line.p, n) };
 
 	if (!n || (n < line.len && !strchr(":( ", line.p[n])) ||
-	    (n < line.len && line.p[n] == ' ' && (n + 1 == line.len || line.p[n + 1] != '[')) || (!any_name && !sounds_like_exception(e.name)) ||
+	    (n < line.len && line.p[n] == ' ' && (n + 1 == line.len || line.p[n + 1] != '[')) ||
+	    (!any_name && !sounds_like_exception(e.name)) ||
 	    !scan_after_name(slice_from(line, n), &e))
 		return false;
 	*ret = e;

@@ -281,9 +281,14 @@ static void add_traceback(struct obs_event *ev, const struct obs_record *r,
 /* hydra: the cause stands in the line below its "Error in call to target". */
 static void add_cause(struct obs_event *ev, const struct obs_record *r)
 {
-	struct obs_slice rest = below_head(r), line;
+	static const struct obs_slice head = OBS_SLICE("Error in call to target");
+	struct obs_slice rest = obs_buf_slice(&r->text), line;
+	const char *at = has_field(ev, "target") ? find_text(rest, head) : NULL;
 
-	if (!has_field(ev, "target"))
+	if (!at)
+		return;
+	rest = slice_from(rest, (size_t)(at - rest.p));
+	if (!take_until(&rest, '\n', &line))
 		return;
 	if (!take_until(&rest, '\n', &line))
 		line = rest;
@@ -308,8 +313,8 @@ static void close_head(struct obs_parser *p, struct obs_record *r)
 	obs_trace_read(below_head(r), &p->match, &trace);
 	if (r->trace_at != SIZE_MAX && ev->type == OBS_EVENT_LOG && trace.exception.name.len)
 		set_error(ev, "EXCEPTION");
-	add_cause(ev, r);
 	apply_known(p, r->row, &trace);
+	add_cause(ev, r);
 	add_traceback(ev, r, &trace);
 }
 
@@ -340,7 +345,7 @@ static void close_error(struct obs_parser *p, struct obs_record *r)
 	if (r->row && obs_pattern_try(r->row, &r->prefix, r->matched, &p->match, ev))
 		set_row(ev, r->row);
 	add_cause(ev, r);
-	obs_trace_read(all, &p->match, &trace);
+	obs_trace_read(obs_message_head(all), &p->match, &trace);
 	if (trace.row && trace.row != r->row)
 		apply_known(p, r->row, &trace);
 	add_missing(ev, "exception", trace.exception.name);

@@ -298,6 +298,19 @@ static bool scan_g9(struct obs_slice s, struct obs_prefix *p)
 	return true;
 }
 
+/* "[597411.196718] text" */
+static bool scan_kernel(struct obs_slice line, struct obs_prefix *p)
+{
+	struct obs_slice s = trim_left(slice_from(line, 1));
+	uint64_t seconds, part;
+
+	if (!take_uint(&s, &seconds) || !take_char(&s, '.') || !take_uint(&s, &part) ||
+	    !TAKE(&s, "] "))
+		return false;
+	p->text = s;
+	return true;
+}
+
 #define DIGITS "0123456789"
 
 /* clang-format off */
@@ -316,6 +329,8 @@ const struct obs_grammar_row obs_grammars[] = {
 	  "./run_rl_swarm.sh: line 649:  9746 Killed                  python -m hivemind_exp" },
 	{ OBS_GRAMMAR_G12, "G12", "{", obs_golog_scan,
 	  "{\"level\":\"warn\",\"ts\":\"2025-10-26T23:33:49.827Z\",\"logger\":\"dht\",\"msg\":\"x\"}" },
+	{ OBS_GRAMMAR_KERNEL, "kernel", "[", scan_kernel,
+	  "[597411.196718] Out of memory: Killed process 23001 (python)" },
 	{ 0 },
 };
 /* clang-format on */
