@@ -93,6 +93,42 @@ static bool is_plain(unsigned char c)
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
+#ifdef __SSE2__
+/* Which of the 16 bytes are plain. */
+static inline unsigned plain_mask(__m128i v)
+{
+	const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
+	const __m128i low = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f);
+	/* signed compare: bytes ≥ 0x80 are negative and so fail "> 0x1f" too */
+	__m128i ok = _mm_and_si128(_mm_cmpgt_epi8(v, low), _mm_cmplt_epi8(v, del));
+	__m128i bad = _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash));
+
+	return (unsigned)_mm_movemask_epi8(_mm_andnot_si128(bad, ok));
+}
+
+/* Up to 15 bytes at @s without reading past them. */
+static inline __m128i load_tail(const char *s, size_t len)
+{
+	uint64_t lo = 0, hi = 0;
+
+	if (len >= 8) {
+		memcpy(&lo, s, 8);
+		memcpy(&hi, s + len - 8, 8);
+		hi = len > 8 ? hi >> (8 * (16 - len)) : 0;
+	} else if (len >= 4) {
+		uint32_t a, b;
+
+		memcpy(&a, s, 4);
+		memcpy(&b, s + len - 4, 4);
+		lo = a | (uint64_t)b << (8 * (len - 4));
+	} else if (len) {
+		lo = (unsigned char)s[0] | (uint64_t)(unsigned char)s[len / 2] << (8 * (len / 2)) |
+		     (uint64_t)(unsigned char)s[len - 1] << (8 * (len - 1));
+	}
+	return _mm_set_epi64x((long long)hi, (long long)lo);
+}
+#endif
+
 /* Copy the plain bytes at the start of [p, end) to @w, which has room for them and
  * PLAIN_SLACK more. Return: how many. */
 static inline size_t copy_plain(char *w, const char *p, const char *end)
@@ -100,20 +136,24 @@ static inline size_t copy_plain(char *w, const char *p, const char *end)
 	const char *s = p;
 
 #ifdef __SSE2__
-	const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
-	const __m128i low = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f);
+	unsigned plain;
 
 	for (; end - s >= 16; s += 16, w += 16) {
 		__m128i v = _mm_loadu_si128((const __m128i *)s);
-		/* signed compare: bytes ≥ 0x80 are negative and so fail "> 0x1f" too */
-		__m128i ok = _mm_and_si128(_mm_cmpgt_epi8(v, low), _mm_cmplt_epi8(v, del));
-		__m128i bad = _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash));
-		unsigned plain = (unsigned)_mm_movemask_epi8(_mm_andnot_si128(bad, ok));
 
 		_mm_storeu_si128((__m128i *)w, v);
+		plain = plain_mask(v);
 		if (plain != 0xffff)
 			return (size_t)(s - p) + (size_t)__builtin_ctz(~plain);
 	}
+	if (s < end) {
+		__m128i v = load_tail(s, (size_t)(end - s));
+
+		_mm_storeu_si128((__m128i *)w, v);
+		/* the zeros behind the tail are not plain: they end the run */
+		return (size_t)(s - p) + (size_t)__builtin_ctz(~plain_mask(v));
+	}
+	return (size_t)(s - p);
 #endif
 	while (s < end && is_plain((unsigned char)*s))
 		*w++ = *s++;

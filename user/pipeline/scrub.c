@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
+#ifdef __x86_64__
+#include <tmmintrin.h>
 #endif
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -25,7 +25,6 @@
 #include "util/cleanup.h"
 
 #define BLOCK		16 /* bytes looked at together */
-#define ANCHORS_MAX	16
 #define LIST_MAX	64
 #define USER_RULES_MAX	64
 #define ADDRESSES_MAX	64
@@ -48,8 +47,9 @@ struct obs_scrub {
 	struct obs_slice list[LIST_MAX];
 	size_t n_list;
 	uint32_t rules_by_byte[256]; /* bit i: rule i hangs on this byte, and works at our level */
-	char anchors[ANCHORS_MAX][BLOCK] __attribute__((aligned(BLOCK))); /* those, repeated */
-	size_t n_anchors;
+	/* the same as two tables by half bytes: a byte is an anchor if their bits meet */
+	char by_low[BLOCK], by_high[BLOCK];
+	bool vectors; /* the machine has SSSE3 */
 	char *addresses[ADDRESSES_MAX];
 	size_t n_addresses, n_user;
 	pcre2_match_context *limits;
@@ -176,6 +176,29 @@ static bool rule_url_user(struct view *v)
 	       take_span(v, from, v->at);
 }
 
+/* A cheap look at the two bytes before the anchor: those of the table below. */
+static bool may_be_prefix(const struct view *v)
+{
+	const char *p = v->p + v->at;
+
+	if (v->at < 2)
+		return v->at == 1 && p[-1] == 'A';
+	switch (p[-1]) {
+	case 'f':
+		return p[-2] == 'h';
+	case 'p':
+	case 'o':
+	case 'b':
+		return p[-2] == 'h' || p[-2] == 'x';
+	case 't':
+		return p[-2] == 'a';
+	case 'k':
+		return p[-2] == 's';
+	default:
+		return p[-1] == 'A';
+	}
+}
+
 /* Tokens that tell themselves by how they begin; the anchor is the last byte of that. */
 static bool rule_prefix(struct view *v)
 {
@@ -189,7 +212,7 @@ static bool rule_prefix(struct view *v)
 	};
 	size_t end = v->at + 1, to;
 
-	if (!v->at || !strchr("fpotkbA", v->p[v->at - 1] ? v->p[v->at - 1] : ' '))
+	if (!may_be_prefix(v))
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
 		size_t n = strlen(known[i].begin);
@@ -246,8 +269,8 @@ static bool rule_telegram(struct view *v)
 	if (v->at - from < 8)
 		return false;
 	to = run_on(v, v->at + 1, is_word);
-	return v->at - from <= 10 && to - v->at - 1 >= 34 &&
-	       to - v->at - 1 <= 36 && take_span(v, from, to);
+	return v->at - from <= 10 && to - v->at - 1 >= 34 && to - v->at - 1 <= 36 &&
+	       take_span(v, from, to);
 }
 
 static bool rule_pem(struct view *v)
@@ -290,13 +313,13 @@ static bool ends_with_word(const char *p, size_t len, struct obs_slice word)
 static bool is_secret_name(const char *p, size_t len, bool *ret_token)
 {
 	static const struct obs_slice words[] = {
-		OBS_SLICE("token"),	  OBS_SLICE("secret"),	    OBS_SLICE("password"),
-		OBS_SLICE("passwd"),	  OBS_SLICE("api_key"),	    OBS_SLICE("apikey"),
-		OBS_SLICE("api-key"),	  OBS_SLICE("private_key"), OBS_SLICE("privatekey"),
-		OBS_SLICE("access_key"),  OBS_SLICE("accesskey"),   OBS_SLICE("secret_key"),
-		OBS_SLICE("secretkey"),	  OBS_SLICE("org_id"),	    OBS_SLICE("orgid"),
-		OBS_SLICE("org-id"),	  OBS_SLICE("credential"),  OBS_SLICE("credentials"),
-		OBS_SLICE("passphrase"),  OBS_SLICE("mnemonic"),
+		OBS_SLICE("token"),	 OBS_SLICE("secret"),	   OBS_SLICE("password"),
+		OBS_SLICE("passwd"),	 OBS_SLICE("api_key"),	   OBS_SLICE("apikey"),
+		OBS_SLICE("api-key"),	 OBS_SLICE("private_key"), OBS_SLICE("privatekey"),
+		OBS_SLICE("access_key"), OBS_SLICE("accesskey"),   OBS_SLICE("secret_key"),
+		OBS_SLICE("secretkey"),	 OBS_SLICE("org_id"),	   OBS_SLICE("orgid"),
+		OBS_SLICE("org-id"),	 OBS_SLICE("credential"),  OBS_SLICE("credentials"),
+		OBS_SLICE("passphrase"), OBS_SLICE("mnemonic"),
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
@@ -340,13 +363,20 @@ static bool take_secret_value(struct view *v, size_t from, bool token)
 	return take_span(v, from, to);
 }
 
-/* The last letters of the words above: a cheap look before the dear one. */
-static bool may_end_secret_name(char c)
+/* The last two letters of the words above: a cheap look before the dear one. */
+static bool may_end_secret_name(const char *end, size_t len)
 {
-	static const char last[256] = { ['n'] = 1, ['t'] = 1, ['d'] = 1, ['y'] = 1, ['l'] = 1,
-					['s'] = 1, ['e'] = 1, ['c'] = 1 };
+	static const char before[256] = { ['n'] = 'e', ['t'] = 'e', ['y'] = 'e', ['l'] = 'a',
+					  ['s'] = 'l', ['e'] = 's', ['c'] = 'i' };
+	char last, prior;
 
-	return last[(unsigned char)(c | 0x20)];
+	if (len < 5)
+		return false;
+	last = (char)(end[-1] | 0x20);
+	prior = (char)(end[-2] | 0x20);
+	if (last == 'd')
+		return prior == 'r' || prior == 'w' || prior == 'i';
+	return before[(unsigned char)last] == prior;
 }
 
 /* NAME=value, name: "value", "name": "value". Behind a colon a bare name must look like a key
@@ -360,7 +390,7 @@ static bool rule_assignment(struct view *v)
 		return false;
 	quoted = v->p[end - 1] == '"' || v->p[end - 1] == '\'';
 	end -= quoted;
-	if (!end || !may_end_secret_name(v->p[end - 1]))
+	if (!may_end_secret_name(v->p + end, end - v->free))
 		return false;
 	from = run_back(v, end, is_word);
 	for (size_t i = from; i < end; i++)
@@ -380,7 +410,7 @@ static bool rule_option(struct view *v)
 	if (name >= v->len || v->p[v->at + 1] != '-' || (v->at > 0 && v->p[v->at - 1] != ' '))
 		return false;
 	end = run_on(v, name, is_word);
-	if (end >= v->len || v->p[end] != ' ' || !may_end_secret_name(v->p[end - 1]))
+	if (end >= v->len || v->p[end] != ' ' || !may_end_secret_name(v->p + end, end - name))
 		return false;
 	return is_secret_name(v->p + name, end - name, &token) &&
 	       take_secret_value(v, end + 1, token);
@@ -393,7 +423,8 @@ static bool rule_query(struct view *v)
 					     "code", "pass", "pwd" };
 	size_t from = run_back(v, v->at, is_word), to;
 
-	if (!from || from <= v->free || from == v->at || (v->p[from - 1] != '?' && v->p[from - 1] != '&'))
+	if (!from || from <= v->free || from == v->at ||
+	    (v->p[from - 1] != '?' && v->p[from - 1] != '&'))
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		if (strlen(names[i]) != v->at - from ||
@@ -579,19 +610,31 @@ static int add_options(struct obs_scrub *s, const struct obs_scrub_options *o,
 	return r;
 }
 
+/* One bit per high half that anchors have; there are at most eight of them. */
+static void add_anchor(struct obs_scrub *s, unsigned char c, unsigned *n_high)
+{
+	char *high = &s->by_high[c >> 4];
+
+	if (!*high)
+		*high = (char)(1u << (*n_high)++);
+	s->by_low[c & 15] |= *high;
+}
+
 static void hang_rules(struct obs_scrub *s)
 {
+	unsigned n_high = 0;
+
 	for (size_t i = 0; i < ARRAY_LEN(finders); i++) {
 		if (s->level < obs_scrub_rules[i].level)
 			continue;
 		for (const char *c = finders[i].anchors; *c; c++) {
-			uint32_t *rules = &s->rules_by_byte[(unsigned char)*c];
-
-			if (!*rules)
-				memset(s->anchors[s->n_anchors++], *c, BLOCK);
-			*rules |= 1u << i;
+			s->rules_by_byte[(unsigned char)*c] |= 1u << i;
+			add_anchor(s, (unsigned char)*c, &n_high);
 		}
 	}
+#ifdef __x86_64__
+	s->vectors = __builtin_cpu_supports("ssse3");
+#endif
 }
 
 int obs_scrub_new(const struct obs_scrub_options *o, struct obs_buf *message,
@@ -629,19 +672,30 @@ void obs_scrub_free(struct obs_scrub **sp)
 	*sp = NULL;
 }
 
+#ifdef __x86_64__
+__attribute__((target("ssse3"))) static unsigned vector_mask(const struct obs_scrub *s,
+							     const char *p)
+{
+	const __m128i low = _mm_loadu_si128((const __m128i *)s->by_low);
+	const __m128i high = _mm_loadu_si128((const __m128i *)s->by_high);
+	const __m128i half = _mm_set1_epi8(15);
+	__m128i v = _mm_loadu_si128((const __m128i *)p);
+	__m128i l = _mm_shuffle_epi8(low, _mm_and_si128(v, half));
+	__m128i h = _mm_shuffle_epi8(high, _mm_and_si128(_mm_srli_epi16(v, 4), half));
+	__m128i none = _mm_cmpeq_epi8(_mm_and_si128(l, h), _mm_setzero_si128());
+
+	return ~(unsigned)_mm_movemask_epi8(none) & 0xffff;
+}
+#endif
+
 /* Which of the (at most 16) bytes at @p are anchors. */
 static unsigned anchor_mask(const struct obs_scrub *s, const char *p, size_t len)
 {
 	unsigned mask = 0;
 
-#ifdef __SSE2__
-	if (len >= BLOCK) {
-		__m128i v = _mm_loadu_si128((const __m128i *)p), hit = _mm_setzero_si128();
-
-		for (size_t i = 0; i < s->n_anchors; i++)
-			hit = _mm_or_si128(hit, _mm_cmpeq_epi8(v, *(const __m128i *)s->anchors[i]));
-		return (unsigned)_mm_movemask_epi8(hit);
-	}
+#ifdef __x86_64__
+	if (len >= BLOCK && s->vectors)
+		return vector_mask(s, p);
 #endif
 	for (size_t i = 0; i < len && i < BLOCK; i++)
 		mask |= (unsigned)(s->rules_by_byte[(unsigned char)p[i]] != 0) << i;
@@ -687,7 +741,9 @@ static struct obs_slice scrub_builtin(struct obs_scrub *s, struct obs_slice text
 	size_t start = s->arena.len;
 
 	for (size_t base = 0; base < v.len; base += BLOCK) {
-		unsigned mask = anchor_mask(s, v.p + base, v.len - base);
+		size_t left = v.len - base, back = left < BLOCK && base ? BLOCK - left : 0;
+		/* the last block reaches back into the one before */
+		unsigned mask = anchor_mask(s, v.p + base - back, left + back) >> back;
 
 		for (; mask; mask &= mask - 1) {
 			v.at = base + (size_t)__builtin_ctz(mask);
@@ -727,9 +783,9 @@ static struct obs_slice scrub_user(struct obs_scrub *s, size_t rule, struct obs_
 /* Room for every pass over @len bytes, so that the arena stays where it is. */
 static bool reserve(struct obs_scrub *s, size_t len)
 {
-	size_t user = s->n_user ? s->n_user * (len * USER_GROWTH + 256) : 0;
+	size_t need = len * GROWTH + 64 + s->n_user * (len * USER_GROWTH + 256);
 
-	return obs_buf_reserve(&s->arena, len * GROWTH + 64 + user) == 0;
+	return need <= s->arena.cap - s->arena.len || obs_buf_reserve(&s->arena, need) == 0;
 }
 
 static struct obs_slice scrub_one(struct obs_scrub *s, struct obs_slice text)
@@ -787,7 +843,8 @@ void obs_scrub_event(struct obs_scrub *s, struct obs_event *ev)
 	s->n_list = 0;
 	reserve(s, text_bytes(ev) + 64 * (ev->n_fields + LIST_MAX));
 	ev->message = scrub_one(s, ev->message);
-	ev->origin.path = scrub_one(s, ev->origin.path);
+	if (s->level == OBS_SCRUB_STRICT || s->n_user)
+		ev->origin.path = scrub_one(s, ev->origin.path);
 	for (unsigned i = 0; i < ev->n_fields; i++) {
 		struct obs_field *f = &ev->fields[i];
 
