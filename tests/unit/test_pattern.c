@@ -116,9 +116,9 @@ static const struct obs_pattern_row *match(const char *line, struct obs_event *e
 	struct obs_prefix p;
 
 	obs_prefix_scan(s, &p);
-	row = obs_pattern_match(&p, p.text, m, ev);
+	row = obs_pattern_match(&p, obs_message_head(p.text), m, ev);
 	if (!row && obs_exception_scan(obs_message_head(p.text), &e))
-		row = obs_pattern_match(&p, e.text, m, ev);
+		row = obs_pattern_match(&p, obs_message_head(e.text), m, ev);
 	return row;
 }
 

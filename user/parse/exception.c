@@ -142,7 +142,7 @@ static const struct obs_pattern_row *known_row(struct obs_slice text, struct obs
 	size_t n_list = m->n_list;
 
 	unused.n_fields = 0;
-	row = obs_pattern_match(&no_prefix, text, m, &unused);
+	row = obs_pattern_match(&no_prefix, obs_message_head(text), m, &unused);
 	m->n_list = n_list;
 	return row && row->type == OBS_EVENT_ERROR ? row : NULL;
 }

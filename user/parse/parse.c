@@ -425,7 +425,7 @@ static void classify(struct obs_parser *p, struct part *part)
 	p->ev.n_fields = 0;
 	p->match.n_list = 0;
 	part->matched = head;
-	part->row = obs_pattern_match(&part->prefix, part->prefix.text, &p->match, &p->ev);
+	part->row = obs_pattern_match(&part->prefix, head, &p->match, &p->ev);
 	part->is_exception = !part->row && obs_exception_scan(head, &part->exception);
 	if (part->is_exception) {
 		part->matched = obs_message_head(part->exception.text);
@@ -474,9 +474,10 @@ static void emit_alone(struct obs_parser *p, const struct part *part)
 
 static bool emit_dict(struct obs_parser *p, const struct part *part)
 {
-	struct obs_slice head = obs_message_head(part->prefix.text);
+	struct obs_slice head = part->matched;
 
-	if (part->row || !head.len || *head.p != '{' || !obs_metrics_dict(head, &p->ev))
+	if (part->row || part->is_exception || !head.len || *head.p != '{' ||
+	    !obs_metrics_dict(head, &p->ev))
 		return false;
 	begin_part(p, part);
 	p->ev.type = OBS_EVENT_TRAINING_PROGRESS;

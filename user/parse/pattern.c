@@ -410,7 +410,8 @@ static void add_script_line(struct obs_event *ev, struct obs_slice digits)
 
 static struct op ops[OPS_MAX];
 static unsigned short first_op[ROWS_MAX];
-static unsigned char index_by_byte[256][INDEX_WIDTH]; /* row + 1; 0 = end */
+static uint32_t first_bytes[ROWS_MAX], first_mask[ROWS_MAX]; /* of the literal in front */
+static unsigned char index_by_byte[256][INDEX_WIDTH];	     /* row + 1; 0 = end */
 static pthread_once_t built = PTHREAD_ONCE_INIT;
 
 static const char *compile_hole(struct op *op, const char *p)
@@ -461,6 +462,29 @@ static size_t compile(const char *pattern, struct op *op)
 	return n + 1;
 }
 
+/* The first four bytes of a text, fewer with zeros behind. */
+static inline uint32_t four_bytes(const char *p, size_t len)
+{
+	uint32_t v = 0;
+
+	if (len >= 4)
+		memcpy(&v, p, 4);
+	else if (len)
+		memcpy(&v, p, len);
+	return v;
+}
+
+static void note_first_bytes(size_t row)
+{
+	const struct op *op = &ops[first_op[row]];
+	static const char ones[] = "\xff\xff\xff\xff";
+
+	if (op->kind != OP_LITERAL)
+		return;
+	first_bytes[row] = four_bytes(op->text.p, op->text.len);
+	first_mask[row] = four_bytes(ones, op->text.len);
+}
+
 static void index_row(unsigned char byte, size_t row)
 {
 	unsigned char *slot = index_by_byte[byte];
@@ -480,6 +504,7 @@ static void build_index(void)
 
 		first_op[row] = (unsigned short)n_ops;
 		n_ops += compile(p, ops + n_ops);
+		note_first_bytes(row);
 		if (*p == '<') {
 			index_row((unsigned char)p[1], row);
 			p = strchr(p, '>') + 1;
@@ -544,17 +569,19 @@ const struct obs_pattern_row *obs_pattern_match(const struct obs_prefix *p,
 						struct obs_event *ev)
 {
 	const unsigned char *rows;
+	uint32_t first;
 
 	pthread_once(&built, build_index);
-	message = obs_message_head(message);
 	if (!message.len)
 		return NULL;
 	rows = index_by_byte[(unsigned char)*message.p];
+	first = four_bytes(message.p, message.len);
 	for (unsigned i = 0; i < INDEX_WIDTH && rows[i]; i++) {
-		const struct obs_pattern_row *row = &obs_pattern_rows[rows[i] - 1];
+		size_t row = rows[i] - 1u;
 
-		if (obs_pattern_try(row, p, message, m, ev))
-			return row;
+		if ((first & first_mask[row]) == first_bytes[row] &&
+		    obs_pattern_try(&obs_pattern_rows[row], p, message, m, ev))
+			return &obs_pattern_rows[row];
 	}
 	return NULL;
 }

@@ -379,8 +379,8 @@ static bool take_frame(struct obs_slice *s)
 		*s = slice_from(*s, DOCKER_HEADER);
 		return true;
 	}
-	if (s->len > 1 && !is_digit(*s->p) && obs_time_scan_iso(slice_from(*s, 1), &unused) &&
-	    unused.kind == OBS_TIME_ABSOLUTE) {
+	if (s->len > 11 && !is_digit(*s->p) && s->p[11] == 'T' &&
+	    obs_time_scan_iso(slice_from(*s, 1), &unused) && unused.kind == OBS_TIME_ABSOLUTE) {
 		*s = slice_from(*s, 1);
 		return true;
 	}
@@ -402,16 +402,29 @@ static bool take_name(struct obs_slice *s)
 	return true;
 }
 
+/* A cheap look: a frame's first byte, "[name", or a digit first or second. */
+static bool may_be_docker(struct obs_slice s)
+{
+	if (s.len < 2)
+		return false;
+	return (unsigned char)s.p[0] <= 2 || is_digit(s.p[0]) || is_digit(s.p[1]) ||
+	       (s.p[0] == '[' && is_alpha(s.p[1]));
+}
+
 bool obs_docker_strip(struct obs_slice *line, struct obs_text_time *ret)
 {
 	struct obs_slice s = *line;
 	struct obs_text_time t;
-	bool framed, named = take_name(&s);
+	bool framed, named;
 	size_t n;
 
+	if (!may_be_docker(s))
+		return false;
+	named = take_name(&s);
+
 	framed = take_frame(&s);
-	n = obs_time_scan_iso(s, &t);
-	if (n && s.p[10] == 'T' && t.kind == OBS_TIME_ABSOLUTE && n < s.len && s.p[n] == ' ') {
+	n = s.len > 10 && s.p[10] == 'T' ? obs_time_scan_iso(s, &t) : 0;
+	if (n && t.kind == OBS_TIME_ABSOLUTE && n < s.len && s.p[n] == ' ') {
 		*ret = t;
 		*line = slice_from(s, n + 1);
 		return true;

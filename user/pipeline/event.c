@@ -4,6 +4,7 @@
  */
 #include "pipeline/event.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -238,12 +239,22 @@ static inline void put_str_if(struct obs_json *j, struct obs_slice key, struct o
 	obs_json_str(j, v);
 }
 
+/* Eight digits at once: half bytes are spread over the bytes of a word, then turned into
+ * digits by adding '0', and 'a' - '0' - 10 to those over 9. */
 static char *put_hex(char *w, uint64_t v)
 {
-	static const char hex[] = "0123456789abcdef";
+	for (int shift = 32; shift >= 0; shift -= 32) {
+		uint64_t x = v >> shift & 0xffffffff, over;
 
-	for (int shift = 60; shift >= 0; shift -= 4)
-		*w++ = hex[v >> shift & 0xf];
+		x = (x | x << 16) & 0x0000ffff0000ffffull;
+		x = (x | x << 8) & 0x00ff00ff00ff00ffull;
+		x = (x | x << 4) & 0x0f0f0f0f0f0f0f0full;
+		over = (x + 0x0606060606060606ull) >> 4 & 0x0101010101010101ull;
+		x += 0x3030303030303030ull + over * ('a' - '0' - 10);
+		x = htobe64(x);
+		memcpy(w, &x, 8);
+		w += 8;
+	}
 	return w;
 }
 

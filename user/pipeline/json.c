@@ -399,6 +399,12 @@ static void put_date(char *w, uint64_t day)
 	memcpy(w, last, sizeof(last));
 }
 
+static inline void put_two(char *w, unsigned v)
+{
+	w[0] = (char)('0' + v / 10);
+	w[1] = (char)('0' + v % 10);
+}
+
 void obs_json_time(struct obs_json *j, uint64_t wall_ns)
 {
 	uint64_t s = wall_ns / NS_PER_S;
@@ -409,17 +415,13 @@ void obs_json_time(struct obs_json *j, uint64_t wall_ns)
 	w = obs_json_room(j, TIME_TEXT_BYTES);
 	if (!w)
 		return;
-	*w = '"';
+	memcpy(w, "\"YYYY-MM-DDThh:mm:ss.uuuuuuZ\"", TIME_TEXT_BYTES);
 	put_date(w + 1, s / S_PER_DAY);
-	w[11] = 'T';
-	put_digits(w + 12, in_day / 3600, 2);
-	w[14] = ':';
-	put_digits(w + 15, in_day / 60 % 60, 2);
-	w[17] = ':';
-	put_digits(w + 18, in_day % 60, 2);
-	w[20] = '.';
-	put_digits(w + 21, us, 6);
-	w[27] = 'Z';
-	w[28] = '"';
+	put_two(w + 12, in_day / 3600);
+	put_two(w + 15, in_day / 60 % 60);
+	put_two(w + 18, in_day % 60);
+	put_two(w + 21, us / 10000);
+	put_two(w + 23, us / 100 % 100);
+	put_two(w + 25, us % 100);
 	j->out->len += TIME_TEXT_BYTES;
 }

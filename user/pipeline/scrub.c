@@ -25,6 +25,7 @@
 #include "util/cleanup.h"
 
 #define BLOCK		16 /* bytes looked at together */
+#define ANCHORS_MAX	16
 #define LIST_MAX	64
 #define USER_RULES_MAX	64
 #define ADDRESSES_MAX	64
@@ -46,7 +47,9 @@ struct obs_scrub {
 	struct obs_buf arena; /* never grows while slices of it are out */
 	struct obs_slice list[LIST_MAX];
 	size_t n_list;
-	uint32_t rules_by_byte[256]; /* bit i: rule i hangs on this byte, and works at our level */
+	unsigned char row[256]; /* of by_pair, by anchor; 0 = no anchor */
+	/* bit i: rule i hangs on this anchor, lets this byte stand before, works at our level */
+	uint32_t by_pair[ANCHORS_MAX][256];
 	/* the same as two tables by half bytes: a byte is an anchor if their bits meet */
 	char by_low[BLOCK], by_high[BLOCK];
 	bool vectors; /* the machine has SSSE3 */
@@ -527,20 +530,73 @@ const struct obs_scrub_rule obs_scrub_rules[] = {
 };
 /* clang-format on */
 
-/* The rules' functions, in the table's order, and the bytes they hang on. */
+static bool before_any(char c)
+{
+	(void)c;
+	return true;
+}
+
+static bool before_prefix(char c)
+{
+	return c && strchr("fpotkbA", c);
+}
+
+static bool before_y(char c)
+{
+	return c == 'y';
+}
+
+static bool before_blank(char c)
+{
+	return c == ' ';
+}
+
+static bool before_version(char c)
+{
+	return c == '2' || c == '3';
+}
+
+static bool before_user(char c)
+{
+	return c == 'e' || c == 's';
+}
+
+static bool before_zero(char c)
+{
+	return c == '0';
+}
+
+static bool before_value(char c)
+{
+	return c && strchr("ntdylsecNTDYLSEC\"'", c);
+}
+
+/* The rules' functions, in the table's order, the bytes they hang on, and which byte may stand
+ * before those: most places are ruled out by that alone. */
 static const struct {
 	bool (*find)(struct view *);
+	bool (*before)(char);
 	const char *anchors;
 } finders[] = {
-	{ rule_url_user, "@" },	   { rule_email, "@" },	  { rule_prefix, "_-K" },
-	{ rule_jwt, "J" },	   { rule_bearer, "Bb" }, { rule_telegram, ":" },
-	{ rule_pem, "-" },	   { rule_uuid, "-" },	  { rule_option, "-" },
-	{ rule_assignment, "=:" }, { rule_query, "=" },	  { rule_rpc_key, "/" },
-	{ rule_hex_key, "x" },	   { rule_home, "/" },	  { rule_host_address, ".:" },
+	{ rule_url_user, is_userinfo, "@" },
+	{ rule_email, is_local_part, "@" },
+	{ rule_prefix, before_prefix, "_-K" },
+	{ rule_jwt, before_y, "J" },
+	{ rule_bearer, before_any, "Bb" },
+	{ rule_telegram, is_digit_byte, ":" },
+	{ rule_pem, before_any, "-" },
+	{ rule_uuid, is_hex, "-" },
+	{ rule_option, before_blank, "-" },
+	{ rule_assignment, before_value, "=:" },
+	{ rule_query, is_word, "=" },
+	{ rule_rpc_key, before_version, "/" },
+	{ rule_hex_key, before_zero, "x" },
+	{ rule_home, before_user, "/" },
+	{ rule_host_address, is_address_byte, ".:" },
 };
 
 _Static_assert(ARRAY_LEN(finders) + 1 == ARRAY_LEN(obs_scrub_rules), "one finder per rule");
-_Static_assert(ARRAY_LEN(finders) <= 32, "bits of rules_by_byte");
+_Static_assert(ARRAY_LEN(finders) <= 32, "bits of by_pair");
 
 static int replacement_from(const char *name, char *to)
 {
@@ -611,25 +667,35 @@ static int add_options(struct obs_scrub *s, const struct obs_scrub_options *o,
 }
 
 /* One bit per high half that anchors have; there are at most eight of them. */
-static void add_anchor(struct obs_scrub *s, unsigned char c, unsigned *n_high)
+static void add_anchor(struct obs_scrub *s, unsigned char c, unsigned *n_rows, unsigned *n_high)
 {
 	char *high = &s->by_high[c >> 4];
 
 	if (!*high)
 		*high = (char)(1u << (*n_high)++);
 	s->by_low[c & 15] |= *high;
+	if (!s->row[c])
+		s->row[c] = (unsigned char)++*n_rows;
+}
+
+static void hang_rule(struct obs_scrub *s, size_t i, unsigned char anchor)
+{
+	for (unsigned c = 0; c < 256; c++) {
+		if (finders[i].before((char)c))
+			s->by_pair[s->row[anchor]][c] |= 1u << i;
+	}
 }
 
 static void hang_rules(struct obs_scrub *s)
 {
-	unsigned n_high = 0;
+	unsigned n_high = 0, n_rows = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(finders); i++) {
 		if (s->level < obs_scrub_rules[i].level)
 			continue;
 		for (const char *c = finders[i].anchors; *c; c++) {
-			s->rules_by_byte[(unsigned char)*c] |= 1u << i;
-			add_anchor(s, (unsigned char)*c, &n_high);
+			add_anchor(s, (unsigned char)*c, &n_rows, &n_high);
+			hang_rule(s, i, (unsigned char)*c);
 		}
 	}
 #ifdef __x86_64__
@@ -698,7 +764,7 @@ static unsigned anchor_mask(const struct obs_scrub *s, const char *p, size_t len
 		return vector_mask(s, p);
 #endif
 	for (size_t i = 0; i < len && i < BLOCK; i++)
-		mask |= (unsigned)(s->rules_by_byte[(unsigned char)p[i]] != 0) << i;
+		mask |= (unsigned)(s->row[(unsigned char)p[i]] != 0) << i;
 	return mask;
 }
 
@@ -723,9 +789,9 @@ static int find_rule(struct view *v, uint32_t rules)
 	return -1;
 }
 
-static void look_at(struct obs_scrub *s, struct view *v)
+static void look_at(struct obs_scrub *s, struct view *v, uint32_t rules)
 {
-	int rule = find_rule(v, s->rules_by_byte[(unsigned char)v->p[v->at]]);
+	int rule = find_rule(v, rules);
 
 	if (rule < 0)
 		return;
@@ -733,6 +799,14 @@ static void look_at(struct obs_scrub *s, struct view *v)
 	arena_push(s, v->p + v->free, v->from - v->free);
 	arena_push(s, obs_scrub_rules[rule].replacement, strlen(obs_scrub_rules[rule].replacement));
 	v->free = v->to;
+}
+
+/* A text begins as if a blank stood before it. */
+static inline uint32_t rules_at(const struct obs_scrub *s, const struct view *v)
+{
+	unsigned char before = v->at ? (unsigned char)v->p[v->at - 1] : ' ';
+
+	return s->by_pair[s->row[(unsigned char)v->p[v->at]]][before];
 }
 
 static struct obs_slice scrub_builtin(struct obs_scrub *s, struct obs_slice text)
@@ -746,9 +820,12 @@ static struct obs_slice scrub_builtin(struct obs_scrub *s, struct obs_slice text
 		unsigned mask = anchor_mask(s, v.p + base - back, left + back) >> back;
 
 		for (; mask; mask &= mask - 1) {
+			uint32_t rules;
+
 			v.at = base + (size_t)__builtin_ctz(mask);
-			if (v.at >= v.free)
-				look_at(s, &v);
+			rules = rules_at(s, &v);
+			if (rules && v.at >= v.free)
+				look_at(s, &v, rules);
 		}
 	}
 	if (!v.free)
