@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#define CHUNK_BYTES (64 * 1024)
+#define CHUNK_BYTES (32 * 1024)
 #define GZIP_WINDOW (15 + 16)
 
 struct obs_reader {

@@ -33,7 +33,7 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 
-#define OUT_BYTES      (48 * 1024)
+#define OUT_BYTES      (32 * 1024) /* small enough to stay in the first cache */
 #define LINE_MAX_BYTES (64 * 1024)
 #define PATHS_MAX      256
 #define NS_PER_S       1000000000ull

@@ -434,12 +434,18 @@ static void classify(struct obs_parser *p, struct part *part)
 	}
 }
 
+static inline bool may_start_trace(struct obs_slice s)
+{
+	return s.len && (*s.p == 'T' || *s.p == ' ');
+}
+
 /* Which record a line begins; NONE = it stands alone. */
 static enum obs_record_kind record_for(const struct obs_parser *p, const struct part *part)
 {
 	bool prefixed = part->prefix.grammar != OBS_GRAMMAR_NONE;
 
-	if (obs_trace_line(part->prefix.text) == OBS_TRACE_START && !part->row)
+	if (!part->row && may_start_trace(part->prefix.text) &&
+	    obs_trace_line(part->prefix.text) == OBS_TRACE_START)
 		return OBS_RECORD_TRACE;
 	if (part->is_exception && !prefixed)
 		return OBS_RECORD_ERROR;

@@ -232,6 +232,14 @@ static char *escape_wide(char *w, const unsigned char *s, size_t len, size_t *re
 	return w + n;
 }
 
+/* Most of what is above ASCII here are symbols of three bytes that need no second look: the
+ * drawings of bars and curves. E0 and ED have odd second bytes, E2 80 holds U+2028. */
+static inline bool is_symbol(const unsigned char *s, size_t len)
+{
+	return len > 2 && s[0] > 0xe0 && s[0] < 0xf0 && s[0] != 0xed && (s[1] & 0xc0) == 0x80 &&
+	       (s[2] & 0xc0) == 0x80 && (s[0] != 0xe2 || s[1] != 0x80);
+}
+
 /* Escape special bytes at the start of [p, end), at most one chunk of them. */
 static const char *escape_some(struct obs_json *j, const char *p, const char *end)
 {
@@ -243,7 +251,10 @@ static const char *escape_some(struct obs_json *j, const char *p, const char *en
 		return end;
 	for (; p < stop && !is_plain((unsigned char)*p); p += used) {
 		used = 1;
-		if ((unsigned char)*p < 0x80)
+		if (is_symbol((const unsigned char *)p, (size_t)(end - p))) {
+			memcpy(w, p, 3);
+			w += used = 3;
+		} else if ((unsigned char)*p < 0x80)
 			w = escape_ascii(w, (unsigned char)*p);
 		else
 			w = escape_wide(w, (const unsigned char *)p, (size_t)(end - p), &used);
@@ -293,14 +304,24 @@ void obs_json_str(struct obs_json *j, struct obs_slice s)
 	put_escaped(j, s);
 }
 
+/* Digits in front of @end, two at a time. Return: how many. */
 static size_t format_uint(char *end, uint64_t v)
 {
+	static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+				    "25262728293031323334353637383940414243444546474849"
+				    "50515253545556575859606162636465666768697071727374"
+				    "75767778798081828384858687888990919293949596979899";
 	char *w = end;
 
-	do {
-		*--w = (char)('0' + v % 10);
-		v /= 10;
-	} while (v);
+	while (v >= 10) {
+		w -= 2;
+		memcpy(w, pairs + v % 100 * 2, 2);
+		v /= 100;
+	}
+	if (v || w == end)
+		*--w = (char)('0' + v);
+	else if (*w == '0' && end - w > 1)
+		w++;
 	return (size_t)(end - w);
 }
 
