@@ -157,6 +157,12 @@ static const struct {
 	{ "kernel's oom, ours and another's", OBS_SOURCE_AUTO,
 	  "[597411.196718] Out of memory: Killed process 23001 (python3) total-vm:9kB, anon-rss:2kB, file-rss:0kB\n[597411.2] Out of memory: Killed process 1440763 (perl) total-vm:9kB, anon-rss:2kB\n",
 	  "PROCESS_KILLED pid=23001 comm=python3 anon_rss_bytes=2048 reason=oom\nlog\n" },
+	{ "Docker's own file", OBS_SOURCE_DOCKER,
+	  "{\"log\":\"Joining round: 5\\n\",\"stream\":\"stdout\",\"time\":\"2025-05-23T16:49:12.29Z\"}\n"
+	  "{\"log\":\"\\u001b[32m\\u003e\\u003e Good luck in the swarm!\\r\\n\",\"stream\":\"stderr\"}\n{\"log\":\"cut",
+	  "round_joined round=5\ntrainer_starting\nlog\n" },
+	{ "CRI", OBS_SOURCE_DOCKER, "2025-05-23T16:49:12.290114123Z stderr F Joining round: 5\n",
+	  "round_joined round=5\n" },
 	{ "login done", OBS_SOURCE_YARN,
 	  "POST /api/set-api-key-activated 200 in 5ms\nPOST /api/set-api-key-activated 500 in 5ms\n",
 	  "login_ok step=api_key\napi_call route=/api/set-api-key-activated status=500 method=POST\n" },

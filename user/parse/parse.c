@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "parse/console.h"
+#include "parse/docker.h"
 #include "parse/exception.h"
 #include "parse/metrics.h"
 #include "parse/patterns.h"
@@ -28,7 +29,8 @@ struct obs_parser {
 	struct obs_clock clock;
 	struct obs_match match;
 	struct obs_record record;
-	struct obs_buf clean; /* a line without its colours */
+	struct obs_buf clean;	  /* a line without its colours */
+	struct obs_buf unescaped; /* the text of a line of Docker's own file */
 	struct obs_event ev;
 };
 
@@ -92,6 +94,7 @@ void obs_parser_free(struct obs_parser **p)
 		return;
 	obs_buf_free(&(*p)->record.text);
 	obs_buf_free(&(*p)->clean);
+	obs_buf_free(&(*p)->unescaped);
 	free(*p);
 	*p = NULL;
 }
@@ -604,8 +607,14 @@ static bool strips_docker(const struct obs_parser *p)
 static void take_docker(struct obs_parser *p, struct part *part)
 {
 	struct obs_text_time t = { 0 };
+	bool found;
 
-	if (strips_docker(p) && part->text.len && obs_docker_strip(&part->text, &t) && t.kind)
+	if (!strips_docker(p) || !part->text.len)
+		return;
+	found = obs_docker_strip(&part->text, &t) ||
+		(*part->text.p == '{' &&
+		 obs_docker_json(part->text, &p->unescaped, &part->text, &t));
+	if (found && t.kind)
 		part->wall_ns = obs_clock_resolve(&p->clock, &t, part->line->wall_ns);
 }
 
@@ -651,8 +660,11 @@ void obs_parser_push(struct obs_parser *p, const struct obs_line *line)
 {
 	struct part part = { .line = line };
 
-	part.text = obs_ansi_strip(line->text, &p->clean);
+	part.text = line->text;
 	take_docker(p, &part);
+	part.text = obs_ansi_strip(part.text, &p->clean);
+	if (part.text.p == p->clean.p && p->clean.p)
+		take_docker(p, &part); /* behind the colours */
 	if (trim(part.text).len)
 		push_text(p, &part);
 	else

@@ -402,6 +402,16 @@ static bool take_name(struct obs_slice *s)
 	return true;
 }
 
+/* What containerd and CRI-O write behind the time: "stderr F ". */
+static void skip_cri(struct obs_slice *s)
+{
+	struct obs_slice rest = *s;
+
+	if ((TAKE(&rest, "stdout ") || TAKE(&rest, "stderr ")) &&
+	    (TAKE(&rest, "F ") || TAKE(&rest, "P ")))
+		*s = rest;
+}
+
 /* A cheap look: a frame's first byte, "[name", or a digit first or second. */
 static bool may_be_docker(struct obs_slice s)
 {
@@ -427,6 +437,7 @@ bool obs_docker_strip(struct obs_slice *line, struct obs_text_time *ret)
 	if (n && t.kind == OBS_TIME_ABSOLUTE && n < s.len && s.p[n] == ' ') {
 		*ret = t;
 		*line = slice_from(s, n + 1);
+		skip_cri(line);
 		return true;
 	}
 	if (framed && !named)

@@ -526,9 +526,12 @@ const struct obs_scrub_rule obs_scrub_rules[] = {
 	{ "hex_key", OBS_SCRUB_STRICT, "[KEY]", "key 0x0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "key [KEY]" },
 	{ "home", OBS_SCRUB_STRICT, "[USER]", "File \"/home/ann/rl-swarm/x.py\", line 3", "File \"/home/[USER]/rl-swarm/x.py\", line 3" },
 	{ "host_address", OBS_SCRUB_STRICT, "[HOST]", "listening on /ip4/192.0.2.7/tcp/38331", "listening on /ip4/[HOST]/tcp/38331" },
+	{ "key_body", OBS_SCRUB_STANDARD, "[KEY]", "MIIEowIBAAKCAQEA0Z3VS5JJcds3xfn/ygWyF8PbnGy0AHB7MaC5rS1zR3yA9LQg", "[KEY]" },
 	{ 0 },
 };
 /* clang-format on */
+
+#define KEY_BODY_RULE (ARRAY_LEN(finders))
 
 static bool before_any(char c)
 {
@@ -595,7 +598,7 @@ static const struct {
 	{ rule_host_address, is_address_byte, ".:" },
 };
 
-_Static_assert(ARRAY_LEN(finders) + 1 == ARRAY_LEN(obs_scrub_rules), "one finder per rule");
+_Static_assert(ARRAY_LEN(finders) + 2 == ARRAY_LEN(obs_scrub_rules), "one finder per rule");
 _Static_assert(ARRAY_LEN(finders) <= 32, "bits of by_pair");
 
 static int replacement_from(const char *name, char *to)
@@ -809,10 +812,33 @@ static inline uint32_t rules_at(const struct obs_scrub *s, const struct view *v)
 	return s->by_pair[s->row[(unsigned char)v->p[v->at]]][before];
 }
 
+/* A line of a PEM file that came as a line of its own: base64 all through, of a line's length,
+ * with capitals, small letters and digits. */
+static bool is_key_body(struct obs_slice text)
+{
+	unsigned kinds = 0;
+
+	if (text.len < 60 || text.len > 76)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+
+		if (!isalnum(c) && c != '+' && c != '/' && c != '=')
+			return false;
+		kinds |= islower(c) ? 1 : isupper(c) ? 2 : isdigit(c) ? 4 : 0;
+	}
+	return kinds == 7;
+}
+
 static struct obs_slice scrub_builtin(struct obs_scrub *s, struct obs_slice text)
 {
 	struct view v = { .s = s, .p = text.p, .len = text.len };
 	size_t start = s->arena.len;
+
+	if (is_key_body(text)) {
+		s->counts[KEY_BODY_RULE]++;
+		return obs_slice_str(obs_scrub_rules[KEY_BODY_RULE].replacement);
+	}
 
 	for (size_t base = 0; base < v.len; base += BLOCK) {
 		size_t left = v.len - base, back = left < BLOCK && base ? BLOCK - left : 0;
@@ -846,7 +872,7 @@ static struct obs_slice scrub_user(struct obs_scrub *s, size_t rule, struct obs_
 			from = at[1] + 1; /* an empty match takes nothing out */
 			continue;
 		}
-		s->counts[ARRAY_LEN(finders) + rule]++;
+		s->counts[ARRAY_LEN(obs_scrub_rules) - 1 + rule]++;
 		arena_push(s, text.p + done, at[0] - done);
 		arena_push(s, u->replacement, strlen(u->replacement));
 		done = from = at[1];
