@@ -41,7 +41,7 @@ struct obs_summary {
 	uint64_t n_gaps;
 	struct round rounds[ROUNDS_SHOWN]; /* a ring of the last ones */
 	uint64_t n_rounds, n_durations, sum_ns, min_ns, max_ns, first_round;
-	uint64_t submit_ok, submit_failed, n_identity;
+	uint64_t submit_ok, submit_failed, n_identity, n_launches;
 	char peer_id[TEXT_BYTES], animal[TEXT_BYTES], model[TEXT_BYTES];
 	char peers[PEERS_MAX][TEXT_BYTES];
 	size_t n_peers;
@@ -195,6 +195,13 @@ static void note_identity(struct obs_summary *s, const struct obs_event *ev, boo
 	copy_text(s->animal, field_str(ev, "animal"));
 }
 
+static void note_launch(struct obs_summary *s, const struct obs_event *ev, bool timed)
+{
+	(void)ev;
+	(void)timed;
+	s->n_launches++;
+}
+
 static void note_model(struct obs_summary *s, const struct obs_event *ev, bool timed)
 {
 	(void)timed;
@@ -218,7 +225,7 @@ static const struct {
 } notes[] = {
 	{ "round_joined", note_round }, { "bootnodes", note_bootnodes },
 	{ "identity", note_identity },	{ "model_selected", note_model },
-	{ "api_call", note_call },
+	{ "api_call", note_call },	{ "trainer_starting", note_launch },
 };
 
 void obs_summary_push(struct obs_summary *s, const struct obs_event *ev, bool timed)
@@ -308,13 +315,16 @@ static void print_span(const struct obs_summary *s, const struct paper *p)
 
 static void print_node(const struct obs_summary *s, const struct paper *p)
 {
+	/* a console has both signs of a start, a log file one of them */
+	uint64_t starts = s->n_identity > s->n_launches ? s->n_identity : s->n_launches;
+
 	title(p, "Node");
 	if (s->peer_id[0])
 		fprintf(p->f, "  %s, peer id %s\n", s->animal, s->peer_id);
 	if (s->model[0])
 		fprintf(p->f, "  model %s\n", s->model);
-	fprintf(p->f, "  starts seen: %llu%s\n", (unsigned long long)s->n_identity,
-		s->n_identity > 1 ? " (all after the first are restarts)" : "");
+	fprintf(p->f, "  starts seen: %llu%s\n", (unsigned long long)starts,
+		starts > 1 ? " (all after the first are restarts)" : "");
 	fprintf(p->f, "  bootnodes: %zu\n", s->n_peers);
 	for (size_t i = 0; i < s->n_peers; i++)
 		fprintf(p->f, "    %s\n", s->peers[i]);

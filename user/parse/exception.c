@@ -29,7 +29,8 @@ static bool sounds_like_exception(struct obs_slice name)
 		if (ends_with(name, ends[i]))
 			return true;
 	}
-	return false;
+	/* requests.exceptions.ReadTimeout; a bare word would be prose */
+	return ends_with(name, OBS_SLICE("Timeout")) && memchr(name.p, '.', name.len);
 }
 
 /* Length of a dotted name at the front. */
