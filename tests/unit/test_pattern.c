@@ -115,12 +115,10 @@ static const struct obs_pattern_row *match(const char *line, struct obs_event *e
 	struct obs_exception e;
 	struct obs_prefix p;
 
-	if (line[0] == '[' && strchr(line, ']') - line == 14) /* a kernel message's time */
-		s = obs_slice_str(line + 16);
 	obs_prefix_scan(s, &p);
-	row = obs_pattern_match(&p, p.text, m, ev);
+	row = obs_pattern_match(&p, obs_message_head(p.text), m, ev);
 	if (!row && obs_exception_scan(obs_message_head(p.text), &e))
-		row = obs_pattern_match(&p, e.text, m, ev);
+		row = obs_pattern_match(&p, obs_message_head(e.text), m, ev);
 	return row;
 }
 

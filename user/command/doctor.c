@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "command/follow_loop.h"
-#include "command/summary.h"
+#include "command/show.h"
 #include "observe/kernel.h"
 #include "pipeline/engine.h"
 #include "util/log.h"

@@ -6,6 +6,8 @@
  * of the same file, so a replay adds nothing twice to a store.
  */
 #include "command/command.h"
+#include "command/reader.h"
+#include "command/summary.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -24,31 +27,43 @@
 #include "parse/zone.h"
 #include "pipeline/cursor.h"
 #include "pipeline/event.h"
+#include "pipeline/scrub.h"
 #include "stream/lines.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
-#define IN_BYTES       (64 * 1024)
-#define OUT_BYTES      (256 * 1024)
+#define OUT_BYTES      (32 * 1024) /* small enough to stay in the first cache */
 #define LINE_MAX_BYTES (64 * 1024)
 #define PATHS_MAX      256
 #define NS_PER_S       1000000000ull
+#define BAR_AFTER_NS   NS_PER_S
+#define BAR_EVERY_NS   (NS_PER_S / 5)
+#define BAR_COLUMNS    40
 
 struct replay {
 	enum obs_source source; /* AUTO: by the file's name */
 	const char *node_id;
-	struct obs_zone *zone; /* owned */
+	struct obs_zone *zone;	 /* owned */
+	struct obs_scrub *scrub; /* owned */
+	enum obs_scrub_level scrub_level;
 	const char *paths[PATHS_MAX];
 	size_t n_paths;
 
 	/* of the file being read */
 	const char *path;
 	struct obs_file_id file;
+	uint64_t size;		   /* bytes; 0 = unknown */
+	uint64_t reference_ns;	   /* when it was last written */
 	struct obs_parser *parser; /* owned */
 	struct obs_lines *lines;   /* owned */
 	struct obs_buf out;
 	int err; /* of writing */
+
+	struct obs_summary *summary; /* owned; NULL = print events */
+	bool bar;		     /* there is a terminal to draw progress on */
+	bool bar_drawn;
+	uint64_t begun_ns, drawn_ns;
 };
 
 extern const struct obs_command obs_command_replay;
@@ -56,6 +71,8 @@ extern const struct obs_command obs_command_replay;
 static const struct obs_option options[] = {
 	{ 'f', "format", "FORMAT", "auto, node, yarn, wandb, console or docker (default: auto)" },
 	{ 'n', "node-id", "NAME", "node_id of the events (default: the host name)" },
+	{ 0, "summary", NULL, "print a report instead of events" },
+	{ 's', "scrub", "LEVEL", "off, standard or strict (default: standard)" },
 	{ 'z', "timezone", "ZONE", "of times without one: Europe/Berlin, +02:00 (default: UTC)" },
 	{ 0 },
 };
@@ -86,9 +103,15 @@ static void on_event(void *ctx, struct obs_event *ev, const struct obs_line *fir
 {
 	struct replay *r = ctx;
 
+	if (r->summary) {
+		obs_scrub_event(r->scrub, ev);
+		obs_summary_push(r->summary, ev, ev->wall_ns != r->reference_ns);
+		return;
+	}
+	ev->origin.path = obs_slice_str(r->path);
+	obs_scrub_event(r->scrub, ev);
 	ev->id = obs_event_id_file(obs_slice_str(r->node_id), &r->file, 0, first->offset);
 	ev->origin.via = OBS_VIA_BACKFILL;
-	ev->origin.path = obs_slice_str(r->path);
 	ev->origin.offset = first->offset;
 	ev->origin.has_offset = true;
 	if (obs_event_format(ev, obs_slice_str(r->node_id), &r->out) == 0)
@@ -102,63 +125,103 @@ static void on_line(void *ctx, const struct obs_line *line)
 	obs_parser_push(((struct replay *)ctx)->parser, line);
 }
 
-/* The identity that the kernel has for the file, as far as user space can ask for it. */
-static void identify(struct replay *r, int fd, uint64_t *ret_mtime_ns)
+static uint64_t now_ns(clockid_t clock)
 {
-	struct timespec now;
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+/* The identity that the kernel has for the file, as far as user space can ask for it. */
+static void identify(struct replay *r, int fd)
+{
 	struct stat st;
 	int gen = 0;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	*ret_mtime_ns = (uint64_t)now.tv_sec * NS_PER_S;
+	r->reference_ns = now_ns(CLOCK_REALTIME);
 	r->file = (struct obs_file_id){ 0 };
+	r->size = 0;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return;
-	*ret_mtime_ns = (uint64_t)st.st_mtim.tv_sec * NS_PER_S;
+	r->size = (uint64_t)st.st_size;
+	r->reference_ns = (uint64_t)st.st_mtim.tv_sec * NS_PER_S + (uint64_t)st.st_mtim.tv_nsec;
 	r->file.ino = st.st_ino;
 	r->file.dev = major(st.st_dev) << 20 | minor(st.st_dev);
 	if (ioctl(fd, FS_IOC_GETVERSION, &gen) == 0)
 		r->file.gen = (uint32_t)gen;
 }
 
-static int read_lines(struct replay *r, int fd)
+static void draw_bar(struct replay *r, uint64_t done)
 {
-	static char bytes[IN_BYTES];
-	struct obs_line meta = { .backfilled = true };
-	ssize_t n;
+	uint64_t now;
+	int filled;
 
-	while ((n = read(fd, bytes, sizeof(bytes))) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		meta.text = obs_slice(bytes, (size_t)n);
+	if (!r->bar || !r->size)
+		return;
+	now = now_ns(CLOCK_MONOTONIC);
+	if (now - r->begun_ns < BAR_AFTER_NS || now - r->drawn_ns < BAR_EVERY_NS)
+		return;
+	filled = done < r->size ? (int)(done * BAR_COLUMNS / r->size) : BAR_COLUMNS;
+	fprintf(stderr, "\r%3d%% [%.*s%*s]", filled * 100 / BAR_COLUMNS, filled,
+		"########################################", BAR_COLUMNS - filled, "");
+	r->drawn_ns = now;
+	r->bar_drawn = true;
+}
+
+static void wipe_bar(struct replay *r)
+{
+	if (r->bar_drawn)
+		fprintf(stderr, "\r\033[K");
+	r->bar_drawn = false;
+}
+
+static int read_lines(struct replay *r, struct obs_reader *reader)
+{
+	struct obs_line meta = { .backfilled = true };
+	int n;
+
+	while ((n = obs_reader_next(reader, &meta.text)) > 0) {
 		obs_lines_push(r->lines, &meta);
-		meta.offset += (uint64_t)n;
+		meta.offset += meta.text.len;
+		draw_bar(r, obs_reader_taken(reader));
 		if (r->err)
 			return r->err;
 	}
 	obs_lines_flush(r->lines);
 	obs_parser_flush(r->parser);
-	return 0;
+	return n;
 }
 
-static int replay_fd(struct replay *r, int fd)
+static int open_stages(struct replay *r)
 {
+	struct obs_parser_options o = { .zone = r->zone, .reference_ns = r->reference_ns };
 	enum obs_source source = r->source;
-	struct obs_parser_options o = { .zone = r->zone };
 	int err;
 
 	if (source == OBS_SOURCE_AUTO)
 		source = obs_source_for_path(obs_slice_str(r->path));
-	identify(r, fd, &o.reference_ns);
 	err = obs_parser_new(source, on_event, r, &r->parser);
+	if (err)
+		return err;
+	obs_parser_configure(r->parser, &o);
+	return obs_lines_new(LINE_MAX_BYTES, on_line, r, &r->lines);
+}
+
+static int replay_fd(struct replay *r, int fd)
+{
+	struct obs_reader *reader = NULL;
+	int err;
+
+	identify(r, fd);
+	r->begun_ns = now_ns(CLOCK_MONOTONIC);
+	err = open_stages(r);
 	if (!err)
-		err = obs_lines_new(LINE_MAX_BYTES, on_line, r, &r->lines);
-	if (!err) {
-		obs_parser_configure(r->parser, &o);
-		err = read_lines(r, fd);
-	}
+		err = obs_reader_open(fd, &reader);
+	if (!err)
+		err = read_lines(r, reader);
+	wipe_bar(r);
+	obs_reader_free(&reader);
 	obs_lines_free(&r->lines);
 	obs_parser_free(&r->parser);
 	return err;
@@ -197,6 +260,24 @@ static int set_format(struct replay *r, const char *value)
 	return -EINVAL;
 }
 
+static int set_scrub(struct replay *r, const char *value)
+{
+	static const char *const names[] = {
+		[OBS_SCRUB_OFF] = "off",
+		[OBS_SCRUB_STANDARD] = "standard",
+		[OBS_SCRUB_STRICT] = "strict",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (!strcmp(names[i], value)) {
+			r->scrub_level = (enum obs_scrub_level)i;
+			return 0;
+		}
+	}
+	obs_err("replay: no scrub level '%s'; see --help", value);
+	return -EINVAL;
+}
+
 static int set_zone(struct replay *r, const char *value)
 {
 	int err;
@@ -206,6 +287,12 @@ static int set_zone(struct replay *r, const char *value)
 	if (err)
 		obs_err("replay: time zone '%s': %s", value, strerror(-err));
 	return err;
+}
+
+static int set_summary(struct replay *r, const char *value)
+{
+	(void)value;
+	return r->summary ? 0 : obs_summary_new(&r->summary);
 }
 
 static int set_node_id(struct replay *r, const char *value)
@@ -228,10 +315,8 @@ static const struct {
 	const char *name; /* NULL: an operand */
 	int (*set)(struct replay *, const char *);
 } setters[] = {
-	{ "format", set_format },
-	{ "node-id", set_node_id },
-	{ "timezone", set_zone },
-	{ NULL, add_path },
+	{ "format", set_format }, { "node-id", set_node_id }, { "summary", set_summary },
+	{ "scrub", set_scrub },	  { "timezone", set_zone },   { NULL, add_path },
 };
 
 static int set_option(struct replay *r, const struct obs_option_value *v)
@@ -263,25 +348,36 @@ static int parse_options(struct replay *r, int argc, char **argv)
 
 static int run_all(struct replay *r)
 {
+	const struct obs_scrub_options o = { .level = r->scrub_level };
 	int status = OBS_EXIT_OK;
+
+	if (obs_scrub_new(&o, NULL, &r->scrub) < 0)
+		return OBS_EXIT_FAIL;
 
 	for (size_t i = 0; i < r->n_paths && !r->err; i++) {
 		if (replay_path(r, r->paths[i]) < 0)
 			status = OBS_EXIT_FAIL;
 	}
 	flush_out(r);
+	if (r->summary)
+		obs_summary_print(r->summary, stdout, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
 	return r->err && r->err != -EPIPE ? OBS_EXIT_FAIL : status;
 }
 
 static int run(int argc, char **argv)
 {
 	char host[256] = "localhost";
-	struct replay r = { .source = OBS_SOURCE_AUTO, .node_id = host };
+	struct replay r = { .source = OBS_SOURCE_AUTO,
+			    .node_id = host,
+			    .scrub_level = OBS_SCRUB_STANDARD };
 	int status = OBS_EXIT_USAGE;
 
 	gethostname(host, sizeof(host) - 1);
+	r.bar = isatty(STDERR_FILENO) && (!isatty(STDOUT_FILENO) || r.summary);
 	if (parse_options(&r, argc, argv) == 0)
 		status = run_all(&r);
+	obs_summary_free(&r.summary);
+	obs_scrub_free(&r.scrub);
 	obs_zone_free(&r.zone);
 	obs_buf_free(&r.out);
 	return status;
@@ -292,8 +388,9 @@ const struct obs_command obs_command_replay = {
 	.summary = "turn log files into events, as JSON lines on stdout",
 	.arguments = "[FILE|-]...",
 	.options = options,
-	.details = "Reads log text of an RL-Swarm node (- or nothing: standard input) and needs\n"
-		   "neither privileges nor a running observer. Exit code: 0, 1 when a file could\n"
-		   "not be read or the output not be written, 2 for bad arguments.",
+	.details =
+		"Reads log text of an RL-Swarm node (- or nothing: standard input; also gzip) and needs\n"
+		"neither privileges nor a running observer. Exit code: 0, 1 when a file could\n"
+		"not be read or the output not be written, 2 for bad arguments.",
 	.run = run,
 };

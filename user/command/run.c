@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "command/follow_loop.h"
-#include "command/summary.h"
+#include "command/show.h"
 #include "pipeline/engine.h"
 #include "serve/serve.h"
 #include "sink/sink.h"

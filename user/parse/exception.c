@@ -29,7 +29,8 @@ static bool sounds_like_exception(struct obs_slice name)
 		if (ends_with(name, ends[i]))
 			return true;
 	}
-	return false;
+	/* requests.exceptions.ReadTimeout; a bare word would be prose */
+	return ends_with(name, OBS_SLICE("Timeout")) && memchr(name.p, '.', name.len);
 }
 
 /* Length of a dotted name at the front. */
@@ -82,7 +83,9 @@ static bool scan_named(struct obs_slice line, bool any_name, struct obs_exceptio
 	size_t n = dotted_len(line);
 	struct obs_exception e = { .name = obs_slice(line.p, n) };
 
-	if (!n || (!any_name && !sounds_like_exception(e.name)) ||
+	if (!n || (n < line.len && !strchr(":( ", line.p[n])) ||
+	    (n < line.len && line.p[n] == ' ' && (n + 1 == line.len || line.p[n + 1] != '[')) ||
+	    (!any_name && !sounds_like_exception(e.name)) ||
 	    !scan_after_name(slice_from(line, n), &e))
 		return false;
 	*ret = e;
@@ -140,7 +143,7 @@ static const struct obs_pattern_row *known_row(struct obs_slice text, struct obs
 	size_t n_list = m->n_list;
 
 	unused.n_fields = 0;
-	row = obs_pattern_match(&no_prefix, text, m, &unused);
+	row = obs_pattern_match(&no_prefix, obs_message_head(text), m, &unused);
 	m->n_list = n_list;
 	return row && row->type == OBS_EVENT_ERROR ? row : NULL;
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "parse/console.h"
+#include "parse/docker.h"
 #include "parse/exception.h"
 #include "parse/metrics.h"
 #include "parse/patterns.h"
@@ -28,7 +29,8 @@ struct obs_parser {
 	struct obs_clock clock;
 	struct obs_match match;
 	struct obs_record record;
-	struct obs_buf clean; /* a line without its colours */
+	struct obs_buf clean;	  /* a line without its colours */
+	struct obs_buf unescaped; /* the text of a line of Docker's own file */
 	struct obs_event ev;
 };
 
@@ -92,6 +94,7 @@ void obs_parser_free(struct obs_parser **p)
 		return;
 	obs_buf_free(&(*p)->record.text);
 	obs_buf_free(&(*p)->clean);
+	obs_buf_free(&(*p)->unescaped);
 	free(*p);
 	*p = NULL;
 }
@@ -281,9 +284,14 @@ static void add_traceback(struct obs_event *ev, const struct obs_record *r,
 /* hydra: the cause stands in the line below its "Error in call to target". */
 static void add_cause(struct obs_event *ev, const struct obs_record *r)
 {
-	struct obs_slice rest = below_head(r), line;
+	static const struct obs_slice head = OBS_SLICE("Error in call to target");
+	struct obs_slice rest = obs_buf_slice(&r->text), line;
+	const char *at = has_field(ev, "target") ? find_text(rest, head) : NULL;
 
-	if (!has_field(ev, "target"))
+	if (!at)
+		return;
+	rest = slice_from(rest, (size_t)(at - rest.p));
+	if (!take_until(&rest, '\n', &line))
 		return;
 	if (!take_until(&rest, '\n', &line))
 		line = rest;
@@ -308,8 +316,8 @@ static void close_head(struct obs_parser *p, struct obs_record *r)
 	obs_trace_read(below_head(r), &p->match, &trace);
 	if (r->trace_at != SIZE_MAX && ev->type == OBS_EVENT_LOG && trace.exception.name.len)
 		set_error(ev, "EXCEPTION");
-	add_cause(ev, r);
 	apply_known(p, r->row, &trace);
+	add_cause(ev, r);
 	add_traceback(ev, r, &trace);
 }
 
@@ -340,7 +348,7 @@ static void close_error(struct obs_parser *p, struct obs_record *r)
 	if (r->row && obs_pattern_try(r->row, &r->prefix, r->matched, &p->match, ev))
 		set_row(ev, r->row);
 	add_cause(ev, r);
-	obs_trace_read(all, &p->match, &trace);
+	obs_trace_read(obs_message_head(all), &p->match, &trace);
 	if (trace.row && trace.row != r->row)
 		apply_known(p, r->row, &trace);
 	add_missing(ev, "exception", trace.exception.name);
@@ -420,7 +428,7 @@ static void classify(struct obs_parser *p, struct part *part)
 	p->ev.n_fields = 0;
 	p->match.n_list = 0;
 	part->matched = head;
-	part->row = obs_pattern_match(&part->prefix, part->prefix.text, &p->match, &p->ev);
+	part->row = obs_pattern_match(&part->prefix, head, &p->match, &p->ev);
 	part->is_exception = !part->row && obs_exception_scan(head, &part->exception);
 	if (part->is_exception) {
 		part->matched = obs_message_head(part->exception.text);
@@ -429,12 +437,18 @@ static void classify(struct obs_parser *p, struct part *part)
 	}
 }
 
+static inline bool may_start_trace(struct obs_slice s)
+{
+	return s.len && (*s.p == 'T' || *s.p == ' ');
+}
+
 /* Which record a line begins; NONE = it stands alone. */
 static enum obs_record_kind record_for(const struct obs_parser *p, const struct part *part)
 {
 	bool prefixed = part->prefix.grammar != OBS_GRAMMAR_NONE;
 
-	if (obs_trace_line(part->prefix.text) == OBS_TRACE_START && !part->row)
+	if (!part->row && may_start_trace(part->prefix.text) &&
+	    obs_trace_line(part->prefix.text) == OBS_TRACE_START)
 		return OBS_RECORD_TRACE;
 	if (part->is_exception && !prefixed)
 		return OBS_RECORD_ERROR;
@@ -469,9 +483,10 @@ static void emit_alone(struct obs_parser *p, const struct part *part)
 
 static bool emit_dict(struct obs_parser *p, const struct part *part)
 {
-	struct obs_slice head = obs_message_head(part->prefix.text);
+	struct obs_slice head = part->matched;
 
-	if (part->row || !head.len || *head.p != '{' || !obs_metrics_dict(head, &p->ev))
+	if (part->row || part->is_exception || !head.len || *head.p != '{' ||
+	    !obs_metrics_dict(head, &p->ev))
 		return false;
 	begin_part(p, part);
 	p->ev.type = OBS_EVENT_TRAINING_PROGRESS;
@@ -582,6 +597,27 @@ static bool skip_bars(struct obs_parser *p, struct part *part, struct obs_slice 
 	return false;
 }
 
+static bool strips_docker(const struct obs_parser *p)
+{
+	return p->source == OBS_SOURCE_DOCKER || p->source == OBS_SOURCE_AUTO ||
+	       p->source == OBS_SOURCE_CONSOLE;
+}
+
+/* What Docker puts before a line, if there is something to take. */
+static void take_docker(struct obs_parser *p, struct part *part)
+{
+	struct obs_text_time t = { 0 };
+	bool found;
+
+	if (!strips_docker(p) || !part->text.len)
+		return;
+	found = obs_docker_strip(&part->text, &t) ||
+		(*part->text.p == '{' &&
+		 obs_docker_json(part->text, &p->unescaped, &part->text, &t));
+	if (found && t.kind)
+		part->wall_ns = obs_clock_resolve(&p->clock, &t, part->line->wall_ns);
+}
+
 static void push_text(struct obs_parser *p, struct part *part)
 {
 	struct obs_slice name;
@@ -592,6 +628,8 @@ static void push_text(struct obs_parser *p, struct part *part)
 	obs_prefix_scan(part->text, &part->prefix);
 	if (part->prefix.grammar == OBS_GRAMMAR_NONE) {
 		bar = skip_bars(p, part, &name);
+		if (part->text.p != start)
+			take_docker(p, part);
 		if (part->text.p != start)
 			obs_prefix_scan(part->text, &part->prefix);
 	}
@@ -611,12 +649,6 @@ static void push_text(struct obs_parser *p, struct part *part)
 	}
 }
 
-static bool strips_docker(const struct obs_parser *p)
-{
-	return p->source == OBS_SOURCE_DOCKER || p->source == OBS_SOURCE_AUTO ||
-	       p->source == OBS_SOURCE_CONSOLE;
-}
-
 static void push_blank(struct obs_parser *p)
 {
 	if (p->record.kind == OBS_RECORD_HEAD || p->record.kind == OBS_RECORD_TRACE ||
@@ -627,11 +659,12 @@ static void push_blank(struct obs_parser *p)
 void obs_parser_push(struct obs_parser *p, const struct obs_line *line)
 {
 	struct part part = { .line = line };
-	struct obs_text_time t;
 
-	part.text = obs_ansi_strip(line->text, &p->clean);
-	if (strips_docker(p) && part.text.len && obs_docker_strip(&part.text, &t))
-		part.wall_ns = obs_clock_resolve(&p->clock, &t, line->wall_ns);
+	part.text = line->text;
+	take_docker(p, &part);
+	part.text = obs_ansi_strip(part.text, &p->clean);
+	if (part.text.p == p->clean.p && p->clean.p)
+		take_docker(p, &part); /* behind the colours */
 	if (trim(part.text).len)
 		push_text(p, &part);
 	else

@@ -14,16 +14,22 @@
 #define PEER_ID_MIN 46
 #define PEER_ID_MAX 64
 
+enum op_kind { OP_END = 0, OP_LITERAL, OP_HOLE, OP_SKIP, OP_GROUP, OP_GROUP_END, OP_EMPTY };
+
+/* A row's pattern, taken apart once. */
+struct op {
+	unsigned char kind;    /* enum op_kind */
+	unsigned char n;       /* OP_GROUP: ops up to its end */
+	char type;	       /* OP_HOLE */
+	struct obs_slice text; /* the literal, or the hole's key */
+	struct obs_slice stop; /* OP_HOLE, OP_SKIP: the literal that follows */
+};
+
 struct run {
-	const char *pat;       /* what is left of the pattern */
+	const struct op *op;
 	struct obs_slice text; /* what is left of the message */
 	struct obs_match *m;
 	struct obs_event *ev;
-};
-
-struct hole {
-	struct obs_slice key;
-	char type;
 };
 
 static struct obs_field *add_field(struct obs_event *ev, struct obs_slice key,
@@ -47,13 +53,6 @@ static void add_str(struct run *r, struct obs_slice key, struct obs_slice v)
 static void add_uint(struct run *r, struct obs_slice key, uint64_t v)
 {
 	add_field(r->ev, key, OBS_VALUE_UINT)->u = v;
-}
-
-/* The literal that follows in the pattern: it ends an open-ended hole. */
-static struct obs_slice next_literal(const char *pat)
-{
-	pat += strspn(pat, ">");
-	return obs_slice(pat, strcspn(pat, "{<>~$"));
 }
 
 static bool hole_uint(struct run *r, struct obs_slice key)
@@ -88,7 +87,7 @@ static bool take_str(struct run *r, struct obs_slice key, size_t n)
 
 static bool hole_word(struct run *r, struct obs_slice key)
 {
-	struct obs_slice stop = next_literal(r->pat);
+	struct obs_slice stop = r->op->stop;
 	char end = stop.len ? *stop.p : ' ';
 	size_t n = 0;
 
@@ -99,7 +98,7 @@ static bool hole_word(struct run *r, struct obs_slice key)
 
 static bool hole_text(struct run *r, struct obs_slice key)
 {
-	struct obs_slice stop = next_literal(r->pat);
+	struct obs_slice stop = r->op->stop;
 	const char *at;
 
 	if (!stop.len)
@@ -300,75 +299,52 @@ static bool (*const hole_types[128])(struct run *, struct obs_slice) = {
 	['g'] = hole_go_time, ['a'] = hole_aa_code,
 };
 
-/* At "{key:t}": run the hole's function with the pattern already behind it. */
-static bool match_hole(struct run *r)
-{
-	const char *colon = strchr(r->pat, ':');
-	struct obs_slice key = { r->pat + 1, (size_t)(colon - r->pat) - 1 };
-
-	r->pat = colon + 3;
-	return hole_types[(unsigned char)colon[1]](r, key);
-}
-
 static bool match_skip(struct run *r)
 {
-	struct obs_slice stop = next_literal(r->pat + 1);
-	const char *at = find_text(r->text, stop);
+	const char *at = find_text(r->text, r->op->stop);
 
-	if (!at)
-		return false;
-	r->text = slice_from(r->text, (size_t)(at - r->text.p));
-	r->pat++;
-	return true;
-}
-
-static bool match_literal(struct run *r)
-{
-	size_t n = strcspn(r->pat, "{<>~$");
-
-	if (!take(&r->text, obs_slice(r->pat, n)))
-		return false;
-	r->pat += n;
-	return true;
+	if (at)
+		r->text = slice_from(r->text, (size_t)(at - r->text.p));
+	return at != NULL;
 }
 
 /* One step that is not a group; false = does not fit. */
-static bool match_step(struct run *r)
+static inline bool match_step(struct run *r)
 {
-	switch (*r->pat) {
-	case '{':
-		return match_hole(r);
-	case '~':
+	switch (r->op->kind) {
+	case OP_LITERAL:
+		return take(&r->text, r->op->text);
+	case OP_HOLE:
+		return hole_types[(unsigned char)r->op->type](r, r->op->text);
+	case OP_SKIP:
 		return match_skip(r);
-	case '$':
-		r->pat++;
+	case OP_EMPTY:
 		return trim_left(r->text).len == 0;
 	default:
-		return match_literal(r);
+		return true;
 	}
 }
 
 /* "<…>": all of it or nothing. */
 static void match_group(struct run *r)
 {
-	const char *end = strchr(r->pat, '>');
+	const struct op *end = r->op + r->op->n;
 	unsigned n_fields = r->ev->n_fields;
 	struct obs_slice text = r->text;
 
-	r->pat++;
-	while (r->pat < end && match_step(r))
+	for (r->op++; r->op < end && match_step(r); r->op++)
 		;
-	if (r->pat != end) {
+	if (r->op < end) {
 		r->text = text;
 		r->ev->n_fields = n_fields;
 	}
-	r->pat = end + 1;
+	r->op = end;
 }
 
 static bool match_all(struct run *r)
 {
-	while (*r->pat) {
-		if (*r->pat == '<')
+	for (; r->op->kind != OP_END; r->op++) {
+		if (r->op->kind == OP_GROUP)
 			match_group(r);
 		else if (!match_step(r))
 			return false;
@@ -429,25 +405,85 @@ static void add_script_line(struct obs_event *ev, struct obs_slice digits)
 		add_field(ev, OBS_SLICE("script_line"), OBS_VALUE_UINT)->u = v;
 }
 
-bool obs_pattern_try(const struct obs_pattern_row *row, const struct obs_prefix *p,
-		     struct obs_slice message, struct obs_match *m, struct obs_event *ev)
-{
-	struct run r = { row->pattern, message, m, ev };
-	unsigned n_fields = ev->n_fields;
-	size_t n_list = m->n_list;
+#define ROWS_MAX 128
+#define OPS_MAX	 (ROWS_MAX * 12)
 
-	if (!context_ok(row, p) || !match_all(&r) ||
-	    (row->flags & OBS_ROW_NODE_COMM && !is_node_comm(ev))) {
-		ev->n_fields = n_fields;
-		m->n_list = n_list;
-		return false;
-	}
-	add_script_line(ev, p->script_line);
-	add_constants(ev, row->constants);
-	return true;
+static struct op ops[OPS_MAX];
+static unsigned short first_op[ROWS_MAX];
+static uint32_t first_bytes[ROWS_MAX], first_mask[ROWS_MAX]; /* of the literal in front */
+static unsigned char index_by_byte[256][INDEX_WIDTH];	     /* row + 1; 0 = end */
+static pthread_once_t built = PTHREAD_ONCE_INIT;
+
+static const char *compile_hole(struct op *op, const char *p)
+{
+	const char *colon = strchr(p, ':');
+
+	op->kind = OP_HOLE;
+	op->text = obs_slice(p + 1, (size_t)(colon - p) - 1);
+	op->type = colon[1];
+	p = colon + 3;
+	op->stop.p = p + strspn(p, ">");
+	op->stop.len = strcspn(op->stop.p, "{<>~$");
+	return p;
 }
 
-static unsigned char index_by_byte[256][INDEX_WIDTH]; /* row + 1; 0 = end */
+static const char *compile_one(struct op *op, const char *p)
+{
+	static const unsigned char kinds[128] = {
+		['~'] = OP_SKIP,
+		['$'] = OP_EMPTY,
+		['<'] = OP_GROUP,
+		['>'] = OP_GROUP_END,
+	};
+
+	*op = (struct op){ .kind = kinds[(unsigned char)*p & 0x7f] };
+	if (*p == '{')
+		return compile_hole(op, p);
+	op->text = obs_slice(p, strcspn(p, "{<>~$"));
+	op->stop = obs_slice(p + 1, strcspn(p + 1, "{<>~$"));
+	if (op->kind)
+		return p + 1;
+	op->kind = OP_LITERAL;
+	return p + op->text.len;
+}
+
+static size_t compile(const char *pattern, struct op *op)
+{
+	size_t n = 0, group = 0;
+
+	for (; *pattern; n++) {
+		pattern = compile_one(&op[n], pattern);
+		if (op[n].kind == OP_GROUP)
+			group = n;
+		if (op[n].kind == OP_GROUP_END)
+			op[group].n = (unsigned char)(n - group);
+	}
+	op[n] = (struct op){ .kind = OP_END };
+	return n + 1;
+}
+
+/* The first four bytes of a text, fewer with zeros behind. */
+static inline uint32_t four_bytes(const char *p, size_t len)
+{
+	uint32_t v = 0;
+
+	if (len >= 4)
+		memcpy(&v, p, 4);
+	else if (len)
+		memcpy(&v, p, len);
+	return v;
+}
+
+static void note_first_bytes(size_t row)
+{
+	const struct op *op = &ops[first_op[row]];
+	static const char ones[] = "\xff\xff\xff\xff";
+
+	if (op->kind != OP_LITERAL)
+		return;
+	first_bytes[row] = four_bytes(op->text.p, op->text.len);
+	first_mask[row] = four_bytes(ones, op->text.len);
+}
 
 static void index_row(unsigned char byte, size_t row)
 {
@@ -461,9 +497,14 @@ static void index_row(unsigned char byte, size_t row)
  * first byte, and for an optional group also what follows it. */
 static void build_index(void)
 {
+	size_t n_ops = 0;
+
 	for (size_t row = 0; obs_pattern_rows[row].pattern; row++) {
 		const char *p = obs_pattern_rows[row].pattern;
 
+		first_op[row] = (unsigned short)n_ops;
+		n_ops += compile(p, ops + n_ops);
+		note_first_bytes(row);
 		if (*p == '<') {
 			index_row((unsigned char)p[1], row);
 			p = strchr(p, '>') + 1;
@@ -475,6 +516,26 @@ static void build_index(void)
 			index_row((unsigned char)*p, row);
 		}
 	}
+}
+
+bool obs_pattern_try(const struct obs_pattern_row *row, const struct obs_prefix *p,
+		     struct obs_slice message, struct obs_match *m, struct obs_event *ev)
+{
+	struct run r = { NULL, message, m, ev };
+	unsigned n_fields = ev->n_fields;
+	size_t n_list = m->n_list;
+
+	pthread_once(&built, build_index);
+	r.op = &ops[first_op[row - obs_pattern_rows]];
+	if (!context_ok(row, p) || !match_all(&r) ||
+	    (row->flags & OBS_ROW_NODE_COMM && !is_node_comm(ev))) {
+		ev->n_fields = n_fields;
+		m->n_list = n_list;
+		return false;
+	}
+	add_script_line(ev, p->script_line);
+	add_constants(ev, row->constants);
+	return true;
 }
 
 /* "[PRINT] " (0.4.3's swarm.log) and v0.1's "[F-<uuid>] ". */
@@ -507,19 +568,20 @@ const struct obs_pattern_row *obs_pattern_match(const struct obs_prefix *p,
 						struct obs_slice message, struct obs_match *m,
 						struct obs_event *ev)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	const unsigned char *rows;
+	uint32_t first;
 
-	pthread_once(&once, build_index);
-	message = obs_message_head(message);
+	pthread_once(&built, build_index);
 	if (!message.len)
 		return NULL;
 	rows = index_by_byte[(unsigned char)*message.p];
+	first = four_bytes(message.p, message.len);
 	for (unsigned i = 0; i < INDEX_WIDTH && rows[i]; i++) {
-		const struct obs_pattern_row *row = &obs_pattern_rows[rows[i] - 1];
+		size_t row = rows[i] - 1u;
 
-		if (obs_pattern_try(row, p, message, m, ev))
-			return row;
+		if ((first & first_mask[row]) == first_bytes[row] &&
+		    obs_pattern_try(&obs_pattern_rows[row], p, message, m, ev))
+			return &obs_pattern_rows[row];
 	}
 	return NULL;
 }

@@ -59,7 +59,7 @@ struct obs_match {
 /**
  * obs_pattern_match() - find the row for a message and add its fields to @ev.
  * @p:       the line's prefix
- * @message: borrowed by the fields
+ * @message: what obs_message_head() left of it; borrowed by the fields
  * @m:       holds list values; borrowed by the fields
  *
  * Return: the row, or NULL; then @ev is untouched.

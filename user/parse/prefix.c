@@ -298,6 +298,19 @@ static bool scan_g9(struct obs_slice s, struct obs_prefix *p)
 	return true;
 }
 
+/* "[597411.196718] text" */
+static bool scan_kernel(struct obs_slice line, struct obs_prefix *p)
+{
+	struct obs_slice s = trim_left(slice_from(line, 1));
+	uint64_t seconds, part;
+
+	if (!take_uint(&s, &seconds) || !take_char(&s, '.') || !take_uint(&s, &part) ||
+	    !TAKE(&s, "] "))
+		return false;
+	p->text = s;
+	return true;
+}
+
 #define DIGITS "0123456789"
 
 /* clang-format off */
@@ -316,6 +329,8 @@ const struct obs_grammar_row obs_grammars[] = {
 	  "./run_rl_swarm.sh: line 649:  9746 Killed                  python -m hivemind_exp" },
 	{ OBS_GRAMMAR_G12, "G12", "{", obs_golog_scan,
 	  "{\"level\":\"warn\",\"ts\":\"2025-10-26T23:33:49.827Z\",\"logger\":\"dht\",\"msg\":\"x\"}" },
+	{ OBS_GRAMMAR_KERNEL, "kernel", "[", scan_kernel,
+	  "[597411.196718] Out of memory: Killed process 23001 (python)" },
 	{ 0 },
 };
 /* clang-format on */
@@ -364,8 +379,8 @@ static bool take_frame(struct obs_slice *s)
 		*s = slice_from(*s, DOCKER_HEADER);
 		return true;
 	}
-	if (s->len > 1 && !is_digit(*s->p) && obs_time_scan_iso(slice_from(*s, 1), &unused) &&
-	    unused.kind == OBS_TIME_ABSOLUTE) {
+	if (s->len > 11 && !is_digit(*s->p) && s->p[11] == 'T' &&
+	    obs_time_scan_iso(slice_from(*s, 1), &unused) && unused.kind == OBS_TIME_ABSOLUTE) {
 		*s = slice_from(*s, 1);
 		return true;
 	}
@@ -387,18 +402,42 @@ static bool take_name(struct obs_slice *s)
 	return true;
 }
 
+/* What containerd and CRI-O write behind the time: "stderr F ". */
+static void skip_cri(struct obs_slice *s)
+{
+	struct obs_slice rest = *s;
+
+	if ((TAKE(&rest, "stdout ") || TAKE(&rest, "stderr ")) &&
+	    (TAKE(&rest, "F ") || TAKE(&rest, "P ")))
+		*s = rest;
+}
+
+/* A cheap look: a frame's first byte, "[name", or a digit first or second. */
+static bool may_be_docker(struct obs_slice s)
+{
+	if (s.len < 2)
+		return false;
+	return (unsigned char)s.p[0] <= 2 || is_digit(s.p[0]) || is_digit(s.p[1]) ||
+	       (s.p[0] == '[' && is_alpha(s.p[1]));
+}
+
 bool obs_docker_strip(struct obs_slice *line, struct obs_text_time *ret)
 {
 	struct obs_slice s = *line;
 	struct obs_text_time t;
-	bool framed, named = take_name(&s);
+	bool framed, named;
 	size_t n;
 
+	if (!may_be_docker(s))
+		return false;
+	named = take_name(&s);
+
 	framed = take_frame(&s);
-	n = obs_time_scan_iso(s, &t);
-	if (n && s.p[10] == 'T' && t.kind == OBS_TIME_ABSOLUTE && n < s.len && s.p[n] == ' ') {
+	n = s.len > 10 && s.p[10] == 'T' ? obs_time_scan_iso(s, &t) : 0;
+	if (n && t.kind == OBS_TIME_ABSOLUTE && n < s.len && s.p[n] == ' ') {
 		*ret = t;
 		*line = slice_from(s, n + 1);
+		skip_cri(line);
 		return true;
 	}
 	if (framed && !named)

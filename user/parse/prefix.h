@@ -24,6 +24,7 @@ enum obs_grammar {
 	OBS_GRAMMAR_G9,	      /* wandb: message */
 	OBS_GRAMMAR_G10,      /* wandb's debug.log */
 	OBS_GRAMMAR_G12,      /* p2pd: go-log JSON, or a Go log time */
+	OBS_GRAMMAR_KERNEL,   /* dmesg: [seconds] message */
 	OBS_GRAMMAR_TIME,     /* some other time first */
 	OBS_GRAMMAR_MAX,
 };

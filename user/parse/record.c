@@ -107,7 +107,8 @@ static bool head_takes(const struct obs_record *r, struct obs_slice line,
 	if (kind == OBS_TRACE_START || kind == OBS_TRACE_STACK || r->keep_all)
 		return true;
 	if (weak)
-		return known && known->type == OBS_EVENT_ERROR;
+		return r->extra ? error_takes(r, line, kind)
+				: known && known->type == OBS_EVENT_ERROR;
 	return !metric && !known && r->extra < EXTRA_MAX;
 }
 
@@ -137,7 +138,8 @@ static void note_line(struct obs_record *r, struct obs_slice line)
 
 	if (is_blank_line(line))
 		return;
-	if (is_head_of_trace(r, kind) && r->kind == OBS_RECORD_HEAD && !r->keep_all)
+	if (is_head_of_trace(r, kind) && r->kind == OBS_RECORD_HEAD &&
+	    (!r->keep_all || (r->row && r->row->flags & OBS_ROW_WEAK)))
 		r->trace_at = r->text.len;
 	else if (r->trace_at == SIZE_MAX && (kind == OBS_TRACE_START || kind == OBS_TRACE_STACK))
 		r->trace_at = r->text.len;

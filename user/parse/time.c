@@ -189,9 +189,10 @@ static uint64_t distance_ns(uint64_t a, uint64_t b)
 
 static unsigned year_of(uint64_t ns)
 {
-	unsigned y = 1970 + (unsigned)(ns / NS_PER_DAY / 366);
+	uint64_t day = ns / NS_PER_DAY;
+	unsigned y = 1970 + (unsigned)(day / 366);
 
-	while ((uint64_t)days_from_civil(y + 1, 1, 1) * NS_PER_DAY <= ns)
+	while (y < YEAR_MAX && (uint64_t)days_from_civil(y + 1, 1, 1) <= day)
 		y++;
 	return y;
 }
@@ -201,7 +202,9 @@ static unsigned year_of(uint64_t ns)
 static uint64_t add_year(const struct obs_clock *c, const struct obs_text_time *t)
 {
 	uint64_t near = c->last_ns ? c->last_ns : c->reference_ns, best = 0;
-	uint64_t limit = c->reference_ns ? c->reference_ns + NS_PER_DAY : UINT64_MAX;
+	uint64_t limit = c->reference_ns && c->reference_ns < UINT64_MAX - NS_PER_DAY
+				 ? c->reference_ns + NS_PER_DAY
+				 : UINT64_MAX;
 	unsigned y0 = near ? year_of(near) : 1970;
 
 	for (unsigned y = y0 > 1974 ? y0 - 4 : 1970; y <= y0 + 1 && y <= YEAR_MAX; y++) {
@@ -220,10 +223,14 @@ static uint64_t add_year(const struct obs_clock *c, const struct obs_text_time *
  * simply wrong tells nothing. */
 static void learn_zone(struct obs_clock *c, uint64_t local_ns, uint64_t wall_ns)
 {
-	int64_t diff = (int64_t)(local_ns - wall_ns);
-	int64_t half = diff < 0 ? -(int64_t)QUARTER_NS / 2 : (int64_t)QUARTER_NS / 2;
-	int64_t offset = (diff + half) / (int64_t)QUARTER_NS * (int64_t)QUARTER_NS;
+	const uint64_t far_ns = 20 * NS_PER_H;
+	int64_t diff, half, offset;
 
+	if (distance_ns(local_ns, wall_ns) > far_ns)
+		return;
+	diff = (int64_t)(local_ns - wall_ns);
+	half = diff < 0 ? -(int64_t)QUARTER_NS / 2 : (int64_t)QUARTER_NS / 2;
+	offset = (diff + half) / (int64_t)QUARTER_NS * (int64_t)QUARTER_NS;
 	if (llabs(offset) > 14 * (int64_t)NS_PER_H ||
 	    llabs(diff - offset) > (int64_t)LEARN_SLACK_NS)
 		return;

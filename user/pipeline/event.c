@@ -4,6 +4,7 @@
  */
 #include "pipeline/event.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -80,8 +81,8 @@ struct obs_event_id obs_event_id_other(struct obs_slice node_id, uint64_t boot, 
 				       uint64_t boot_ns, uint64_t sequence)
 {
 	const uint64_t what[] = { boot, source, boot_ns, sequence };
-	XXH128_hash_t h =
-		XXH3_128bits_withSeed(what, sizeof(what), XXH3_64bits(node_id.p, node_id.len));
+	XXH128_hash_t h = XXH3_128bits_withSeed(what, sizeof(what),
+						XXH3_64bits(node_id.p, node_id.len));
 
 	return (struct obs_event_id){ .hi = h.high64, .lo = h.low64 };
 }
@@ -231,16 +232,16 @@ static void format_value(struct obs_json *j, const struct obs_field *f)
 	}
 }
 
-/* Keys are literals of this file: they need no escaping. */
-#define KEY(name) OBS_SLICE("\"" name "\":")
+/* Keys are literals of this file, their comma in front: they need no escaping. */
+#define KEY(name) OBS_SLICE(",\"" name "\":")
 
-static void put_key(struct obs_json *j, struct obs_slice quoted_key)
+static inline void put_key(struct obs_json *j, struct obs_slice key)
 {
-	obs_json_raw(j, quoted_key);
+	obs_json_lit(j, key);
 	j->comma = false;
 }
 
-static void put_str_if(struct obs_json *j, struct obs_slice key, struct obs_slice v)
+static inline void put_str_if(struct obs_json *j, struct obs_slice key, struct obs_slice v)
 {
 	if (!v.len)
 		return;
@@ -248,31 +249,51 @@ static void put_str_if(struct obs_json *j, struct obs_slice key, struct obs_slic
 	obs_json_str(j, v);
 }
 
-static void put_hex(char *w, uint64_t v)
+/* Eight digits at once: half bytes are spread over the bytes of a word, then turned into
+ * digits by adding '0', and 'a' - '0' - 10 to those over 9. */
+static char *put_hex(char *w, uint64_t v)
 {
-	static const char hex[] = "0123456789abcdef";
+	for (int shift = 32; shift >= 0; shift -= 32) {
+		uint64_t x = v >> shift & 0xffffffff, over;
 
-	for (int i = 0; i < 16; i++)
-		w[i] = hex[v >> (60 - 4 * i) & 0xf];
+		x = (x | x << 16) & 0x0000ffff0000ffffull;
+		x = (x | x << 8) & 0x00ff00ff00ff00ffull;
+		x = (x | x << 4) & 0x0f0f0f0f0f0f0f0full;
+		over = (x + 0x0606060606060606ull) >> 4 & 0x0101010101010101ull;
+		x += 0x3030303030303030ull + over * ('a' - '0' - 10);
+		x = htobe64(x);
+		memcpy(w, &x, 8);
+		w += 8;
+	}
+	return w;
 }
 
 static void put_id(struct obs_json *j, struct obs_event_id id)
 {
-	char text[34];
+	static const struct obs_slice start = OBS_SLICE("{\"event_id\":\"");
+	char *w = obs_json_room(j, start.len + 33);
 
-	text[0] = text[33] = '"';
-	put_hex(text + 1, id.hi);
-	put_hex(text + 17, id.lo);
-	put_key(j, KEY("event_id"));
-	obs_json_raw(j, obs_slice(text, sizeof(text)));
+	if (!w)
+		return;
+	memcpy(w, start.p, start.len);
+	*put_hex(put_hex(w + start.len, id.hi), id.lo) = '"';
+	j->out->len += start.len + 33;
+}
+
+/* Text of our own that needs no escaping. */
+static inline void put_word(struct obs_json *j, const char *s)
+{
+	obs_json_lit(j, OBS_SLICE("\""));
+	obs_json_lit(j, obs_slice_str(s));
+	obs_json_lit(j, OBS_SLICE("\""));
+	j->comma = true;
 }
 
 static void format_details(struct obs_json *j, const struct obs_event *ev)
 {
-	put_key(j, KEY("details"));
-	obs_json_object_open(j);
-	put_str_if(j, KEY("event"),
-		   obs_slice_str(ev->name ? ev->name : obs_event_type_str(ev->type)));
+	obs_json_lit(j, OBS_SLICE(",\"details\":{\"event\":"));
+	j->comma = false;
+	obs_json_str(j, obs_slice_str(ev->name ? ev->name : obs_event_type_str(ev->type)));
 	put_str_if(j, KEY("code"), obs_slice_str(ev->code));
 	put_str_if(j, KEY("level"), ev->level);
 	put_str_if(j, KEY("logger"), ev->logger);
@@ -282,10 +303,10 @@ static void format_details(struct obs_json *j, const struct obs_event *ev)
 		format_value(j, &ev->fields[i]);
 	}
 	if (ev->time_from_log)
-		obs_json_raw(j, OBS_SLICE("\"time_source\":\"log\""));
+		obs_json_lit(j, OBS_SLICE(",\"time_source\":\"log\""));
 	if (ev->truncated)
-		obs_json_raw(j, OBS_SLICE("\"truncated\":true"));
-	obs_json_object_close(j);
+		obs_json_lit(j, OBS_SLICE(",\"truncated\":true"));
+	obs_json_lit(j, OBS_SLICE("}"));
 }
 
 static bool origin_is_empty(const struct obs_origin *o)
@@ -298,9 +319,8 @@ static void format_origin(struct obs_json *j, const struct obs_origin *o)
 {
 	if (origin_is_empty(o))
 		return;
-	put_key(j, KEY("origin"));
-	obs_json_object_open(j);
-	put_str_if(j, KEY("via"), obs_slice_str(obs_via_str(o->via)));
+	obs_json_lit(j, OBS_SLICE(",\"origin\":{\"via\":"));
+	put_word(j, obs_via_str(o->via));
 	put_str_if(j, KEY("container"), o->container);
 	put_str_if(j, KEY("container_id"), o->container_id);
 	if (o->pid) {
@@ -313,7 +333,7 @@ static void format_origin(struct obs_json *j, const struct obs_origin *o)
 		put_key(j, KEY("offset"));
 		obs_json_uint(j, o->offset);
 	}
-	obs_json_object_close(j);
+	obs_json_lit(j, OBS_SLICE("}"));
 }
 
 int obs_event_format(const struct obs_event *ev, struct obs_slice node_id, struct obs_buf *out)
@@ -321,15 +341,15 @@ int obs_event_format(const struct obs_event *ev, struct obs_slice node_id, struc
 	struct obs_json j = { .out = out };
 	size_t before = out->len;
 
-	obs_json_object_open(&j);
 	put_id(&j, ev->id);
 	put_str_if(&j, KEY("node_id"), node_id);
 	put_key(&j, KEY("timestamp"));
 	obs_json_time(&j, ev->wall_ns);
-	put_str_if(&j, KEY("event_type"), obs_slice_str(obs_event_type_str(ev->type)));
+	put_key(&j, KEY("event_type"));
+	put_word(&j, obs_event_type_str(ev->type));
 	format_details(&j, ev);
 	format_origin(&j, &ev->origin);
-	obs_json_object_close(&j);
+	obs_json_lit(&j, OBS_SLICE("}"));
 
 	if (j.err)
 		out->len = before;

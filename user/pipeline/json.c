@@ -22,38 +22,31 @@
 #define EXACT_MAX	((uint64_t)1 << 53) /* above it, doubles lose integers */
 #define ESCAPE_MAX	6		    /* \u00XX, the longest form of one input byte */
 #define ESCAPE_CHUNK	256		    /* input bytes per reservation */
+#define PLAIN_SLACK	16		    /* copy_plain() stores whole vectors */
 #define NS_PER_S	1000000000u
 #define S_PER_DAY	86400u
 #define TIME_TEXT_BYTES 29 /* "2025-10-26T23:30:27.842113Z" with its quotes */
 
-static char *room(struct obs_json *j, size_t n)
+char *obs_json_grow(struct obs_json *j, size_t n)
 {
-	struct obs_buf *b = j->out;
+	int r = obs_buf_reserve(j->out, n);
 
-	if (n > b->cap - b->len) {
-		int r = obs_buf_reserve(b, n);
-
-		if (r < 0) {
-			j->err = j->err ? j->err : r;
-			return NULL;
-		}
+	if (r < 0) {
+		j->err = j->err ? j->err : r;
+		return NULL;
 	}
-	return b->p + b->len;
+	return j->out->p + j->out->len;
 }
 
-static void put(struct obs_json *j, const char *p, size_t len)
+static inline void put(struct obs_json *j, const char *p, size_t len)
 {
-	char *w = room(j, len);
-
-	if (w && len) {
-		memcpy(w, p, len);
-		j->out->len += len;
-	}
+	if (len)
+		obs_json_lit(j, obs_slice(p, len));
 }
 
-static void put_char(struct obs_json *j, char c)
+static inline void put_char(struct obs_json *j, char c)
 {
-	char *w = room(j, 1);
+	char *w = obs_json_room(j, 1);
 
 	if (w) {
 		*w = c;
@@ -61,7 +54,7 @@ static void put_char(struct obs_json *j, char c)
 	}
 }
 
-static void before_value(struct obs_json *j)
+static inline void before_value(struct obs_json *j)
 {
 	if (j->comma)
 		put_char(j, ',');
@@ -100,28 +93,70 @@ static bool is_plain(unsigned char c)
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-/* How many bytes of [p, end) are plain, from the start. */
-static size_t plain_run(const char *p, const char *end)
+#ifdef __SSE2__
+/* Which of the 16 bytes are plain. */
+static inline unsigned plain_mask(__m128i v)
+{
+	const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
+	const __m128i low = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f);
+	/* signed compare: bytes ≥ 0x80 are negative and so fail "> 0x1f" too */
+	__m128i ok = _mm_and_si128(_mm_cmpgt_epi8(v, low), _mm_cmplt_epi8(v, del));
+	__m128i bad = _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash));
+
+	return (unsigned)_mm_movemask_epi8(_mm_andnot_si128(bad, ok));
+}
+
+/* Up to 15 bytes at @s without reading past them. */
+static inline __m128i load_tail(const char *s, size_t len)
+{
+	uint64_t lo = 0, hi = 0;
+
+	if (len >= 8) {
+		memcpy(&lo, s, 8);
+		memcpy(&hi, s + len - 8, 8);
+		hi = len > 8 ? hi >> (8 * (16 - len)) : 0;
+	} else if (len >= 4) {
+		uint32_t a, b;
+
+		memcpy(&a, s, 4);
+		memcpy(&b, s + len - 4, 4);
+		lo = a | (uint64_t)b << (8 * (len - 4));
+	} else if (len) {
+		lo = (unsigned char)s[0] | (uint64_t)(unsigned char)s[len / 2] << (8 * (len / 2)) |
+		     (uint64_t)(unsigned char)s[len - 1] << (8 * (len - 1));
+	}
+	return _mm_set_epi64x((long long)hi, (long long)lo);
+}
+#endif
+
+/* Copy the plain bytes at the start of [p, end) to @w, which has room for them and
+ * PLAIN_SLACK more. Return: how many. */
+static inline size_t copy_plain(char *w, const char *p, const char *end)
 {
 	const char *s = p;
 
 #ifdef __SSE2__
-	const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
-	const __m128i low = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f);
+	unsigned plain;
 
-	for (; end - s >= 16; s += 16) {
+	for (; end - s >= 16; s += 16, w += 16) {
 		__m128i v = _mm_loadu_si128((const __m128i *)s);
-		/* signed compare: bytes ≥ 0x80 are negative and so fail "> 0x1f" too */
-		__m128i ok = _mm_and_si128(_mm_cmpgt_epi8(v, low), _mm_cmplt_epi8(v, del));
-		__m128i bad = _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash));
-		unsigned plain = (unsigned)_mm_movemask_epi8(_mm_andnot_si128(bad, ok));
 
+		_mm_storeu_si128((__m128i *)w, v);
+		plain = plain_mask(v);
 		if (plain != 0xffff)
 			return (size_t)(s - p) + (size_t)__builtin_ctz(~plain);
 	}
+	if (s < end) {
+		__m128i v = load_tail(s, (size_t)(end - s));
+
+		_mm_storeu_si128((__m128i *)w, v);
+		/* the zeros behind the tail are not plain: they end the run */
+		return (size_t)(s - p) + (size_t)__builtin_ctz(~plain_mask(v));
+	}
+	return (size_t)(s - p);
 #endif
 	while (s < end && is_plain((unsigned char)*s))
-		s++;
+		*w++ = *s++;
 	return (size_t)(s - p);
 }
 
@@ -197,18 +232,29 @@ static char *escape_wide(char *w, const unsigned char *s, size_t len, size_t *re
 	return w + n;
 }
 
+/* Most of what is above ASCII here are symbols of three bytes that need no second look: the
+ * drawings of bars and curves. E0 and ED have odd second bytes, E2 80 holds U+2028. */
+static inline bool is_symbol(const unsigned char *s, size_t len)
+{
+	return len > 2 && s[0] > 0xe0 && s[0] < 0xf0 && s[0] != 0xed && (s[1] & 0xc0) == 0x80 &&
+	       (s[2] & 0xc0) == 0x80 && (s[0] != 0xe2 || s[1] != 0x80);
+}
+
 /* Escape special bytes at the start of [p, end), at most one chunk of them. */
 static const char *escape_some(struct obs_json *j, const char *p, const char *end)
 {
 	const char *stop = end - p > ESCAPE_CHUNK ? p + ESCAPE_CHUNK : end;
-	char *w = room(j, (ESCAPE_CHUNK + 4) * ESCAPE_MAX);
+	char *w = obs_json_room(j, (ESCAPE_CHUNK + 4) * ESCAPE_MAX);
 	size_t used = 1;
 
 	if (!w)
 		return end;
 	for (; p < stop && !is_plain((unsigned char)*p); p += used) {
 		used = 1;
-		if ((unsigned char)*p < 0x80)
+		if (is_symbol((const unsigned char *)p, (size_t)(end - p))) {
+			memcpy(w, p, 3);
+			w += used = 3;
+		} else if ((unsigned char)*p < 0x80)
 			w = escape_ascii(w, (unsigned char)*p);
 		else
 			w = escape_wide(w, (const unsigned char *)p, (size_t)(end - p), &used);
@@ -220,12 +266,18 @@ static const char *escape_some(struct obs_json *j, const char *p, const char *en
 static void put_escaped(struct obs_json *j, struct obs_slice s)
 {
 	const char *p = s.p, *end = s.p + s.len;
+	char *w = obs_json_room(j, 1);
 
-	put_char(j, '"');
-	while (p < end) {
-		size_t n = plain_run(p, end);
+	if (w)
+		j->out->p[j->out->len++] = '"';
+	while (w && p < end) {
+		size_t n;
 
-		put(j, p, n);
+		w = obs_json_room(j, (size_t)(end - p) + PLAIN_SLACK);
+		if (!w)
+			return;
+		n = copy_plain(w, p, end);
+		j->out->len += n;
 		p += n;
 		if (p < end)
 			p = escape_some(j, p, end);
@@ -252,14 +304,24 @@ void obs_json_str(struct obs_json *j, struct obs_slice s)
 	put_escaped(j, s);
 }
 
+/* Digits in front of @end, two at a time. Return: how many. */
 static size_t format_uint(char *end, uint64_t v)
 {
+	static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+				    "25262728293031323334353637383940414243444546474849"
+				    "50515253545556575859606162636465666768697071727374"
+				    "75767778798081828384858687888990919293949596979899";
 	char *w = end;
 
-	do {
-		*--w = (char)('0' + v % 10);
-		v /= 10;
-	} while (v);
+	while (v >= 10) {
+		w -= 2;
+		memcpy(w, pairs + v % 100 * 2, 2);
+		v /= 100;
+	}
+	if (v || w == end)
+		*--w = (char)('0' + v);
+	else if (*w == '0' && end - w > 1)
+		w++;
 	return (size_t)(end - w);
 }
 
@@ -358,6 +420,12 @@ static void put_date(char *w, uint64_t day)
 	memcpy(w, last, sizeof(last));
 }
 
+static inline void put_two(char *w, unsigned v)
+{
+	w[0] = (char)('0' + v / 10);
+	w[1] = (char)('0' + v % 10);
+}
+
 void obs_json_time(struct obs_json *j, uint64_t wall_ns)
 {
 	uint64_t s = wall_ns / NS_PER_S;
@@ -365,20 +433,16 @@ void obs_json_time(struct obs_json *j, uint64_t wall_ns)
 	char *w;
 
 	before_value(j);
-	w = room(j, TIME_TEXT_BYTES);
+	w = obs_json_room(j, TIME_TEXT_BYTES);
 	if (!w)
 		return;
-	*w = '"';
+	memcpy(w, "\"YYYY-MM-DDThh:mm:ss.uuuuuuZ\"", TIME_TEXT_BYTES);
 	put_date(w + 1, s / S_PER_DAY);
-	w[11] = 'T';
-	put_digits(w + 12, in_day / 3600, 2);
-	w[14] = ':';
-	put_digits(w + 15, in_day / 60 % 60, 2);
-	w[17] = ':';
-	put_digits(w + 18, in_day % 60, 2);
-	w[20] = '.';
-	put_digits(w + 21, us, 6);
-	w[27] = 'Z';
-	w[28] = '"';
+	put_two(w + 12, in_day / 3600);
+	put_two(w + 15, in_day / 60 % 60);
+	put_two(w + 18, in_day % 60);
+	put_two(w + 21, us / 10000);
+	put_two(w + 23, us / 100 % 100);
+	put_two(w + 25, us % 100);
 	j->out->len += TIME_TEXT_BYTES;
 }

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "util/buf.h"
 
@@ -17,6 +18,28 @@ struct obs_json {
 	bool comma;	     /* a value stands before, a comma is due */
 	int err;	     /* first error of the buffer: -EMSGSIZE, -ENOMEM; 0 = none */
 };
+
+/** obs_json_grow() - room for @n more bytes, when there is none. NULL and j->err on failure. */
+char *obs_json_grow(struct obs_json *j, size_t n);
+
+/** obs_json_room() - where at least @n bytes can be written; NULL as obs_json_grow(). */
+static inline char *obs_json_room(struct obs_json *j, size_t n)
+{
+	struct obs_buf *b = j->out;
+
+	return __builtin_expect(n <= b->cap - b->len, 1) ? b->p + b->len : obs_json_grow(j, n);
+}
+
+/** obs_json_lit() - text as it stands, without a look at commas. */
+static inline void obs_json_lit(struct obs_json *j, struct obs_slice text)
+{
+	char *w = obs_json_room(j, text.len);
+
+	if (w) {
+		memcpy(w, text.p, text.len);
+		j->out->len += text.len;
+	}
+}
 
 void obs_json_object_open(struct obs_json *j);
 void obs_json_object_close(struct obs_json *j);

@@ -1,0 +1,39 @@
+# libFuzzer targets: `make fuzz`, or `make fuzz SECONDS=600`. Needs clang.
+# The library is built a second time, by clang, with the sanitizers.
+
+SECONDS   ?= 10
+FUZZ_OUT  := $(OUT)/fuzz
+FUZZ_SAN  := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+FUZZ_DIRS := user/util user/pipeline user/parse user/stream
+FUZZ_SRCS := $(foreach d,$(FUZZ_DIRS),$(wildcard $(d)/*.c))
+FUZZ_OBJS := $(FUZZ_SRCS:%.c=$(FUZZ_OUT)/%.o)
+FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(FUZZ_OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+$(FUZZ_OUT)/%.o: %.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) -std=gnu17 -O1 -g $(FUZZ_SAN) -D_GNU_SOURCE -Iinclude -Iuser \
+	$(shell $(PKG_CONFIG) --cflags $(PACKAGES)) -MMD -MP -c $< -o $@
+
+$(FUZZ_OUT)/fuzz_%: $(FUZZ_OUT)/tests/fuzz/fuzz_%.o $(FUZZ_OBJS)
+	$(call say,LINK,$@)
+	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+
+# Seeds: every corpus line, and all of them as one text.
+$(FUZZ_OUT)/seeds: tests/data/loglines.tsv
+	$(Q)mkdir -p $@
+	$(Q)cut -f3 $< | sed 1d | split -l 1 - $@/line.
+	$(Q)cut -f3 $< | sed 1d >$@/all
+	$(Q)touch $@
+
+.PHONY: fuzz
+fuzz: $(FUZZ_BINS) $(FUZZ_OUT)/seeds ## run every fuzz target for SECONDS (default 10) each
+	$(Q)for t in $(FUZZ_BINS); do \
+		mkdir -p $$t.corpus && \
+		$$t -max_total_time=$(SECONDS) -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
+			-artifact_prefix=$$t. $$t.corpus $(FUZZ_OUT)/seeds >$$t.log 2>&1 || \
+			{ tail -40 $$t.log; echo "  FUZZ    $$t failed"; exit 1; }; \
+		echo "  FUZZ    $$(basename $$t): $$(grep -c . $$t.log) lines of log, $$(tail -1 $$t.log)"; \
+	done
+
+-include $(wildcard $(FUZZ_OUT)/user/*/*.d $(FUZZ_OUT)/tests/fuzz/*.d)

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* aggregate.c - see aggregate.h. Values of a window are found by a small open hash. */
+#include "pipeline/aggregate.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "util/cleanup.h"
+
+#define VALUES_MAX 128 /* per window; a power of two */
+#define NS_PER_S   1000000000ull
+#define NODE_MAX   128
+
+static const uint64_t lengths_ns[OBS_AGGREGATE_WINDOWS] = { 60 * NS_PER_S, 300 * NS_PER_S,
+							    3600 * NS_PER_S };
+
+struct window {
+	uint64_t start_ns;		    /* 0 = nothing in it yet */
+	struct obs_aggregate_value *values; /* owned, VALUES_MAX; name "" = free */
+	size_t n;
+	uint64_t dropped;
+};
+
+struct node {
+	char name[NODE_MAX];
+	size_t name_len;
+	struct window windows[OBS_AGGREGATE_WINDOWS];
+	uint64_t round_joined_ns; /* of the round that runs */
+};
+
+struct obs_aggregate {
+	obs_aggregate_fn emit;
+	void *ctx;
+	size_t n, max;
+	struct node nodes[];
+};
+
+int obs_aggregate_new(size_t max_nodes, obs_aggregate_fn emit, void *ctx,
+		      struct obs_aggregate **ret)
+{
+	struct obs_aggregate *a;
+
+	if (!max_nodes || max_nodes > 100000)
+		return -EINVAL;
+	a = calloc(1, sizeof(*a) + max_nodes * sizeof(a->nodes[0]));
+	if (!a)
+		return -ENOMEM;
+	a->emit = emit;
+	a->ctx = ctx;
+	a->max = max_nodes;
+	*ret = a;
+	return 0;
+}
+
+void obs_aggregate_free(struct obs_aggregate **ap)
+{
+	struct obs_aggregate *a = *ap;
+
+	for (size_t i = 0; a && i < a->n; i++) {
+		for (size_t w = 0; w < OBS_AGGREGATE_WINDOWS; w++)
+			free(a->nodes[i].windows[w].values);
+	}
+	free(a);
+	*ap = NULL;
+}
+
+static struct node *find_node(struct obs_aggregate *a, struct obs_slice name)
+{
+	struct node *node;
+
+	if (name.len > NODE_MAX)
+		name.len = NODE_MAX;
+	for (size_t i = 0; i < a->n; i++) {
+		if (obs_slice_eq(obs_slice(a->nodes[i].name, a->nodes[i].name_len), name))
+			return &a->nodes[i];
+	}
+	if (a->n == a->max)
+		return NULL;
+	node = &a->nodes[a->n++];
+	node->name_len = name.len;
+	if (name.len)
+		memcpy(node->name, name.p, name.len);
+	return node;
+}
+
+static int by_name(const void *x, const void *y)
+{
+	return strcmp(((const struct obs_aggregate_value *)x)->name,
+		      ((const struct obs_aggregate_value *)y)->name);
+}
+
+static void close_window(struct obs_aggregate *a, struct node *node, size_t w)
+{
+	struct window *win = &node->windows[w];
+	size_t n = 0;
+
+	if (!win->start_ns)
+		return;
+	for (size_t i = 0; i < VALUES_MAX; i++) {
+		if (win->values[i].name[0])
+			win->values[n++] = win->values[i];
+	}
+	qsort(win->values, n, sizeof(win->values[0]), by_name);
+	a->emit(a->ctx, &(struct obs_aggregate_window){
+				.node = obs_slice(node->name, node->name_len),
+				.start_ns = win->start_ns,
+				.length_ns = lengths_ns[w],
+				.values = win->values,
+				.n_values = n,
+				.dropped = win->dropped,
+			});
+	memset(win->values, 0, VALUES_MAX * sizeof(win->values[0]));
+	win->start_ns = win->n = win->dropped = 0;
+}
+
+static bool has_ended(const struct window *win, size_t w, uint64_t now_ns)
+{
+	return win->start_ns && now_ns >= win->start_ns && now_ns - win->start_ns >= lengths_ns[w];
+}
+
+/* Close what is over, and open what is not. */
+static int roll_windows(struct obs_aggregate *a, struct node *node, uint64_t now_ns)
+{
+	for (size_t w = 0; w < OBS_AGGREGATE_WINDOWS; w++) {
+		struct window *win = &node->windows[w];
+
+		if (has_ended(win, w, now_ns))
+			close_window(a, node, w);
+		if (!win->values)
+			win->values = calloc(VALUES_MAX, sizeof(win->values[0]));
+		if (!win->values)
+			return -ENOMEM;
+		if (!win->start_ns)
+			win->start_ns = now_ns - now_ns % lengths_ns[w];
+		if (!win->start_ns)
+			win->start_ns = 1; /* the first minute of 1970 */
+	}
+	return 0;
+}
+
+static struct obs_aggregate_value *find_value(struct window *win, const char *name)
+{
+	size_t at = XXH3_64bits(name, strlen(name)) % VALUES_MAX;
+
+	for (size_t i = 0; i < VALUES_MAX; i++, at = (at + 1) % VALUES_MAX) {
+		struct obs_aggregate_value *v = &win->values[at];
+
+		if (!strcmp(v->name, name))
+			return v;
+		if (!v->name[0]) {
+			strcpy(v->name, name);
+			win->n++;
+			return v;
+		}
+	}
+	win->dropped++;
+	return NULL;
+}
+
+/* Running mean: it does not overflow, however many values come. */
+static void add_number(struct obs_aggregate_value *v, double x)
+{
+	v->is_series = true;
+	v->min = v->count && v->min < x ? v->min : x;
+	v->max = v->count && v->max > x ? v->max : x;
+	v->count++;
+	v->mean += (x - v->mean) / (double)v->count;
+	v->last = x;
+}
+
+static void add(struct node *node, const char *name, const double *x)
+{
+	for (size_t w = 0; w < OBS_AGGREGATE_WINDOWS; w++) {
+		struct obs_aggregate_value *v = find_value(&node->windows[w], name);
+
+		if (!v)
+			continue;
+		if (x)
+			add_number(v, *x);
+		else
+			v->count++;
+	}
+}
+
+static bool number_of(const struct obs_field *f, double *ret)
+{
+	char text[64];
+
+	switch (f->kind) {
+	case OBS_VALUE_NUMBER_TEXT:
+		if (f->str.len >= sizeof(text))
+			return false;
+		memcpy(text, f->str.p, f->str.len);
+		text[f->str.len] = '\0';
+		*ret = strtod(text, NULL);
+		return isfinite(*ret);
+	case OBS_VALUE_REAL:
+		*ret = f->real;
+		return isfinite(*ret);
+	case OBS_VALUE_UINT:
+		*ret = (double)f->u;
+		return true;
+	case OBS_VALUE_INT:
+		*ret = (double)f->i;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void add_metrics(struct node *node, const struct obs_event *ev)
+{
+	char name[OBS_AGGREGATE_NAME];
+	double x;
+
+	for (unsigned i = 0; i < ev->n_fields; i++) {
+		const struct obs_field *f = &ev->fields[i];
+
+		if (!f->key.len || f->key.len >= sizeof(name) || memchr(f->key.p, 0, f->key.len) ||
+		    !number_of(f, &x))
+			continue;
+		memcpy(name, f->key.p, f->key.len);
+		name[f->key.len] = '\0';
+		add(node, name, &x);
+	}
+}
+
+/* From one join to the next: the seconds of a round. */
+static void add_round(struct node *node, uint64_t now_ns)
+{
+	double seconds;
+
+	if (node->round_joined_ns && now_ns > node->round_joined_ns) {
+		seconds = (double)(now_ns - node->round_joined_ns) / 1e9;
+		add(node, "round_s", &seconds);
+	}
+	node->round_joined_ns = now_ns;
+}
+
+static void add_event(struct node *node, const struct obs_event *ev)
+{
+	char name[OBS_AGGREGATE_NAME];
+
+	if (ev->code)
+		snprintf(name, sizeof(name), "error:%s", ev->code);
+	else
+		snprintf(name, sizeof(name), "%s",
+			 ev->name ? ev->name : obs_event_type_str(ev->type));
+	add(node, name, NULL);
+	if (ev->type != OBS_EVENT_TRAINING_PROGRESS || !ev->name)
+		return;
+	if (!strcmp(ev->name, "metrics"))
+		add_metrics(node, ev);
+	else if (!strcmp(ev->name, "round_joined"))
+		add_round(node, ev->wall_ns);
+}
+
+int obs_aggregate_push(struct obs_aggregate *a, const struct obs_event *ev, struct obs_slice node)
+{
+	struct node *n = find_node(a, node);
+	int r;
+
+	if (!n)
+		return -ENOSPC;
+	r = roll_windows(a, n, ev->wall_ns);
+	if (!r)
+		add_event(n, ev);
+	return r;
+}
+
+void obs_aggregate_tick(struct obs_aggregate *a, uint64_t now_ns)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		for (size_t w = 0; w < OBS_AGGREGATE_WINDOWS; w++) {
+			if (now_ns == UINT64_MAX || has_ended(&a->nodes[i].windows[w], w, now_ns))
+				close_window(a, &a->nodes[i], w);
+		}
+	}
+}
