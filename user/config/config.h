@@ -74,6 +74,10 @@ struct obs_config {
 		char *file_write; /* "auto", "fexit", "sys_exit", "inotify" */
 	} probes;
 
+	struct {
+		char *level; /* "off", "standard", "strict" */
+	} scrub;
+
 	void *extra; /* owned by config/: values of keys that no stage reads yet */
 };
 

@@ -112,8 +112,9 @@ const struct obs_key obs_keys[] = {
 	{ "probes.bpf", OBS_KEY_BOOL, F(probes.bpf), 0, 0, "true", "Use BPF. false: inotify and /proc only." },
 	{ "probes.file_write", OBS_KEY_CHOICE, F(probes.file_write), 0, 0, "auto", "Which probe sees file writes. auto: the best that this kernel allows.", .choices = "auto|fexit|sys_exit|inotify" },
 
+	{ "scrub.level", OBS_KEY_CHOICE, F(scrub.level), 0, 0, "standard", "What is taken out of events before anything keeps them. standard: secrets, e-mail addresses, ids of people; strict: user names in paths and this host's addresses too.", .choices = "off|standard|strict" },
+
 	/* Checked loosely and kept: the parts that read them come later. */
-	{ "scrub", OBS_KEY_TREE, KEPT, 0, 0, "", "Removal of personal data.", OBS_KEY_LATER },
 	{ "patterns", OBS_KEY_TREE, KEPT, 0, 0, "", "Event patterns of your own.", OBS_KEY_LATER },
 	{ "sinks", OBS_KEY_TREE, KEPT, 0, 0, "", "Further places that get the events.", OBS_KEY_LATER },
 	{ "alerts", OBS_KEY_TREE, KEPT, 0, 0, "", "Alert rules.", OBS_KEY_LATER },

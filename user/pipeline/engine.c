@@ -17,6 +17,8 @@
 #include "observe/ring.h"
 #include "observe/targets.h"
 #include "pipeline/follow.h"
+#include "pipeline/scrub.h"
+#include "util/addresses.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -36,6 +38,7 @@ struct obs_engine {
 	struct obs_containers *containers; /* owned; NULL without an engine socket */
 	struct obs_targets *targets;	   /* owned */
 	struct obs_follow *follow;	   /* owned */
+	struct obs_scrub *scrub;	   /* owned; NULL when switched off */
 	uv_timer_t commit_timer, sweep_timer;
 	uv_idle_t catch_up;
 	uint64_t wall_minus_boot_ns;
@@ -101,6 +104,8 @@ static void on_event(void *ctx, struct obs_stream *s, struct obs_event *ev,
 	}
 	fill_origin(s, node, first, &ev->origin);
 	fill_id(e, s, first, &ev->id);
+	if (e->scrub)
+		obs_scrub_event(e->scrub, ev);
 	if (node) {
 		node->events++;
 		node->last_event_ns = ev->wall_ns;
@@ -478,6 +483,22 @@ static void on_activity(void *ctx)
 	commit_if_due(ctx);
 }
 
+static int open_scrub(struct obs_engine *e)
+{
+	struct obs_addresses mine = {};
+	struct obs_scrub_options opt = { .level = OBS_SCRUB_STANDARD };
+
+	if (strcmp(e->config->scrub.level, "off") == 0)
+		return 0;
+	if (strcmp(e->config->scrub.level, "strict") == 0) {
+		opt.level = OBS_SCRUB_STRICT;
+		obs_addresses_of_host(&mine);
+		opt.host_addresses = mine.list;
+		opt.n_host_addresses = mine.n;
+	}
+	return obs_scrub_new(&opt, NULL, &e->scrub);
+}
+
 static int open_follow(struct obs_engine *e)
 {
 	struct obs_follow_options opt = {
@@ -530,6 +551,8 @@ int obs_engine_new(uv_loop_t *loop, const struct obs_config *config, struct obs_
 	if (r == 0)
 		r = open_targets(e);
 	if (r == 0)
+		r = open_scrub(e);
+	if (r == 0)
 		r = open_follow(e);
 	*ret = e;
 	return r;
@@ -575,6 +598,7 @@ void obs_engine_free(struct obs_engine **ep)
 	if (!e)
 		return;
 	obs_follow_free(&e->follow);
+	obs_scrub_free(&e->scrub);
 	obs_targets_free(&e->targets);
 	obs_kernel_free(&e->kernel);
 	obs_buf_free(&e->json);
