@@ -2,7 +2,7 @@
 /*
  * process.bpf.c - which processes belong to a node, and that one started or ended.
  *
- * Hooks: tp_btf/sched_process_{exec,fork,exit}. Membership is kept here, in the
+ * Hooks: tp_btf/sched_process_{exec,fork,exit}, tp_btf/cgroup_mkdir. Membership is kept here, in the
  * kernel, so that a child's first write is already ours: fork inherits, exec in
  * a target's cgroup joins, the last thread's exit leaves.
  * Cost: exec sends one record for every program started on the host (user space
@@ -113,6 +113,27 @@ int BPF_PROG(obs_exit, struct task_struct *task)
 	rec->target = slot;
 	rec->code = BPF_CORE_READ(task, exit_code);
 	bpf_get_current_comm(rec->comm, sizeof(rec->comm));
+	bpf_ringbuf_submit(rec, obs_wakeup(c));
+	return 0;
+}
+
+/* A container's cgroup is made before its first program runs: told of it now, user space can
+ * have it joined by the time of that exec. */
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(obs_cgroup_mkdir, struct cgroup *cgroup, const char *path)
+{
+	struct obs_control *c = obs_control();
+	struct obs_rec_cgroup *rec;
+	long n;
+
+	if (!c || BPF_CORE_READ(cgroup, root, hierarchy_id) != 0) /* 0: cgroup v2 */
+		return 0;
+	rec = obs_reserve(OBS_REC_CGROUP, sizeof(*rec));
+	if (!rec)
+		return 0;
+	rec->id = BPF_CORE_READ(cgroup, kn, id);
+	n = bpf_probe_read_kernel_str(rec->path, sizeof(rec->path), path);
+	rec->path_len = n > 0 ? n - 1 : 0;
 	bpf_ringbuf_submit(rec, obs_wakeup(c));
 	return 0;
 }

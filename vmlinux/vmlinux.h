@@ -62,6 +62,19 @@ typedef struct {
 	long counter;
 } atomic_long_t;
 
+struct kernfs_node {
+	u64 id;
+};
+
+struct cgroup_root {
+	int hierarchy_id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+	struct cgroup_root *root;
+};
+
 struct qstr {
 	const unsigned char *name;
 };

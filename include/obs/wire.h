@@ -18,6 +18,7 @@
 #define OBS_WIRE_VERSION 1
 #define OBS_COMM_LEN	 16
 #define OBS_PATH_LEN	 1024
+#define OBS_CGROUP_LEN	 512
 #define OBS_ARGS_LEN	 1024
 #define OBS_PAYLOAD_MAX	 4096
 
@@ -28,6 +29,7 @@ enum obs_rec_type {
 	OBS_REC_EXEC = 3,
 	OBS_REC_FORK = 4,
 	OBS_REC_EXIT = 5,
+	OBS_REC_CGROUP = 6,
 	OBS_REC_MAX,
 };
 
@@ -126,6 +128,15 @@ struct obs_rec_exit {
 /* members: one bit per tgid that is in the targets map. A look at an array costs next to
  * nothing, and every write on the host takes it. */
 
+/* A cgroup v2 directory was made: perhaps a container about to start. */
+struct obs_rec_cgroup {
+	struct obs_rec_hdr hdr;
+	__u64 id;
+	__u32 path_len; /* bytes used in path */
+	__u32 pad;
+	__u8 path[OBS_CGROUP_LEN]; /* from the root of the hierarchy */
+};
+
 /* targets: tgid -> which node it belongs to. */
 struct obs_target_value {
 	__u32 target; /* slot, 1 … OBS_TARGETS_MAX - 1 */
@@ -199,5 +210,7 @@ _Static_assert(sizeof(struct obs_rec_exec) == 64 + OBS_ARGS_LEN,
 	       "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_fork) == 32, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_exit) == 48, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_rec_cgroup) == 32 + OBS_CGROUP_LEN,
+	       "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_control) == 32, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_budget) == 16, "new layout: bump OBS_WIRE_VERSION");

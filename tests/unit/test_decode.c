@@ -18,6 +18,7 @@
 #define EXEC_LEN  sizeof(struct obs_rec_exec)
 #define FORK_LEN  sizeof(struct obs_rec_fork)
 #define EXIT_LEN  sizeof(struct obs_rec_exit)
+#define CGRP_LEN  sizeof(struct obs_rec_cgroup)
 #define V	  OBS_WIRE_VERSION
 
 static const struct decode_case {
@@ -41,6 +42,8 @@ static const struct decode_case {
 	{ "args too long",	   V,  OBS_REC_EXEC,  EXEC_LEN,		EXEC_LEN,	OBS_ARGS_LEN + 1, -EMSGSIZE },
 	{ "fork",		   V,  OBS_REC_FORK,  FORK_LEN,		FORK_LEN,	0,   0 },
 	{ "exit",		   V,  OBS_REC_EXIT,  EXIT_LEN,		EXIT_LEN,	0,   0 },
+	{ "cgroup",		   V,  OBS_REC_CGROUP, CGRP_LEN,	CGRP_LEN,	OBS_CGROUP_LEN, 0 },
+	{ "cgroup path too long",  V,  OBS_REC_CGROUP, CGRP_LEN,	CGRP_LEN,	OBS_CGROUP_LEN + 1, -EMSGSIZE },
 	{ "half a header",	   V,  OBS_REC_EXIT,  EXIT_LEN,		8,		0,   -EMSGSIZE },
 	{ "size lies",		   V,  OBS_REC_EXIT,  EXIT_LEN,		EXIT_LEN - 1,	0,   -EMSGSIZE },
 	{ "record too short",	   V,  OBS_REC_EXIT,  EXIT_LEN - 8,	EXIT_LEN - 8,	0,   -EMSGSIZE },
@@ -56,6 +59,8 @@ static void set_tail(void *rec, size_t len, const struct decode_case *c)
 		((struct obs_rec_write *)rec)->payload = (__u16)c->tail;
 	if (c->type == OBS_REC_FILE && len >= offsetof(struct obs_rec_file, path))
 		((struct obs_rec_file *)rec)->path_len = c->tail;
+	if (c->type == OBS_REC_CGROUP && len >= offsetof(struct obs_rec_cgroup, path))
+		((struct obs_rec_cgroup *)rec)->path_len = c->tail;
 	if (c->type == OBS_REC_EXEC && len >= offsetof(struct obs_rec_exec, args))
 		((struct obs_rec_exec *)rec)->args_len = c->tail;
 }

@@ -21,6 +21,11 @@ static size_t exec_tail(const struct obs_rec_hdr *hdr)
 	return ((const struct obs_rec_exec *)hdr)->args_len;
 }
 
+static size_t cgroup_tail(const struct obs_rec_hdr *hdr)
+{
+	return ((const struct obs_rec_cgroup *)hdr)->path_len;
+}
+
 static const struct {
 	size_t fixed;				       /* bytes before the tail */
 	size_t max_tail;			       /* what tail() may say */
@@ -34,6 +39,8 @@ static const struct {
 			   exec_tail },
 	[OBS_REC_FORK] = { sizeof(struct obs_rec_fork), 0, 0, NULL },
 	[OBS_REC_EXIT] = { sizeof(struct obs_rec_exit), 0, 0, NULL },
+	[OBS_REC_CGROUP] = { offsetof(struct obs_rec_cgroup, path), OBS_CGROUP_LEN, OBS_CGROUP_LEN,
+			     cgroup_tail },
 };
 
 int obs_decode(const void *data, size_t len, struct obs_record *ret)

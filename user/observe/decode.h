@@ -17,8 +17,9 @@ struct obs_record {
 		const struct obs_rec_exec *exec;
 		const struct obs_rec_fork *fork;
 		const struct obs_rec_exit *exit;
+		const struct obs_rec_cgroup *cgroup;
 	};
-	struct obs_slice tail; /* write: payload; file: names; exec: arguments */
+	struct obs_slice tail; /* write: payload; file: names; exec: arguments; cgroup: path */
 };
 
 /**

@@ -20,6 +20,7 @@
 #define ANCESTORS_MAX  32
 #define CONTAINERS_MAX 4096
 #define COMMAND_BYTES  1024
+#define EMPTY_KEEP_NS  (60 * OBS_NS_PER_S)
 
 struct process {
 	pid_t pid;
@@ -132,6 +133,7 @@ static int add_process(struct obs_targets *t, struct obs_node *node, pid_t pid)
 	*p = (struct process){ .pid = pid, .node = node, .start_ticks = obs_proc_start_ticks(pid) };
 	HASH_ADD_INT(t->processes, pid, p);
 	node->n_pids++;
+	node->empty = false;
 	if (t->opt.kernel)
 		obs_kernel_add_process(t->opt.kernel, (uint32_t)pid, node->slot);
 	if (node->state == OBS_NODE_READY)
@@ -365,7 +367,7 @@ static void decide(struct obs_targets *t, struct obs_node *node,
 
 	if (included && !excluded) {
 		set_ready(t, node);
-		if (node->n_pids == 0) /* it ended while we asked */
+		if (node->n_pids == 0 && !node->empty) /* it ended while we asked */
 			end_node(t, node);
 		return;
 	}
@@ -406,24 +408,55 @@ static void ask(struct obs_targets *t, struct obs_node *node)
 	decide(t, node, NULL);
 }
 
-static void add_container(struct obs_targets *t, struct container *c,
-			  const struct obs_container_ref *ref, struct obs_slice cgroup, bool wanted)
+static struct obs_node *new_container_node(struct obs_targets *t, struct container *c,
+					   const struct obs_container_ref *ref, uint64_t cgroup)
 {
 	struct obs_node *node = new_node(t);
 
 	if (!node)
-		return;
+		return NULL;
 	node->ref = *ref;
-	node->wanted = wanted;
 	node->state = OBS_NODE_ASKING;
+	node->cgroup = cgroup;
+	node->empty = true;
 	snprintf(node->id12, sizeof(node->id12), "%.12s", ref->id);
 	set_title(node, 0);
 	c->node = node;
-	node->cgroup = obs_proc_cgroup_v2(cgroup, ref->id);
-	if (t->opt.kernel && node->cgroup)
-		obs_kernel_add_cgroup(t->opt.kernel, node->cgroup, node->slot);
+	if (t->opt.kernel && cgroup)
+		obs_kernel_add_cgroup(t->opt.kernel, cgroup, node->slot);
+	return node;
+}
+
+static void add_container(struct obs_targets *t, struct container *c,
+			  const struct obs_container_ref *ref, struct obs_slice cgroup, bool wanted)
+{
+	struct obs_node *node = new_container_node(t, c, ref, obs_proc_cgroup_v2(cgroup, ref->id));
+
+	if (!node)
+		return;
+	node->wanted = wanted;
 	add_members(t, node);
 	ask(t, node);
+}
+
+void obs_targets_cgroup(struct obs_targets *t, uint64_t id, struct obs_slice path)
+{
+	cleanup_buf struct obs_buf line = {};
+	struct obs_container_ref ref;
+	struct obs_node *node;
+	struct container *c;
+
+	if (!has_container_rules(t->opt.include))
+		return;
+	obs_buf_printf(&line, "0::%.*s\n", (int)path.len, path.p);
+	if (obs_cgroup_parse(obs_buf_slice(&line), &ref) < 0)
+		return;
+	c = know_container(t, ref.id);
+	if (!c || c->node || c->excluded || c->asked)
+		return;
+	node = new_container_node(t, c, &ref, id);
+	if (node)
+		ask(t, node);
 }
 
 static void consider_container(struct obs_targets *t, pid_t pid,
@@ -533,6 +566,18 @@ static void reap(struct obs_targets *t)
 	}
 }
 
+/* A container that was made and never started. */
+static void drop_empty(struct obs_targets *t)
+{
+	for (uint32_t i = 1; i < OBS_TARGETS_MAX; i++) {
+		struct obs_node *node = t->nodes[i];
+
+		if (node && node->empty && node->state == OBS_NODE_READY &&
+		    obs_wall_ns() - node->found_ns > EMPTY_KEEP_NS)
+			end_node(t, node);
+	}
+}
+
 static void follow_trees(struct obs_targets *t)
 {
 	for (uint32_t i = 1; i < OBS_TARGETS_MAX; i++) {
@@ -551,6 +596,7 @@ int obs_targets_scan(struct obs_targets *t)
 	reap(t);
 	r = obs_proc_each(scan_one, &s);
 	follow_trees(t);
+	drop_empty(t);
 	obs_buf_free(&s.args);
 	return r;
 }

@@ -35,6 +35,7 @@ struct obs_node {
 	char image[256];
 	char title[160]; /* for people: the name, or "pid 4711 (bash)" */
 	bool paused;
+	bool empty;  /* no process has been seen in it yet */
 	bool wanted; /* a command in it matched: no container rule is needed */
 	uint32_t n_pids;
 	uint64_t found_ns; /* CLOCK_REALTIME */
@@ -75,6 +76,10 @@ int obs_targets_scan(struct obs_targets *t);
 void obs_targets_exec(struct obs_targets *t, pid_t pid, struct obs_slice args, uint32_t slot);
 void obs_targets_fork(struct obs_targets *t, pid_t child, uint32_t slot);
 void obs_targets_exit(struct obs_targets *t, pid_t pid);
+
+/** obs_targets_cgroup() - cgroup v2 @id was made at @path. If container rules may want it, it is
+ * captured from its first program on, and its engine is asked meanwhile. */
+void obs_targets_cgroup(struct obs_targets *t, uint64_t id, struct obs_slice path);
 
 /** obs_targets_container_changed() - the engine told of a start, rename, pause or end. */
 void obs_targets_container_changed(struct obs_targets *t, const char *id,

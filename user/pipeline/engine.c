@@ -261,9 +261,14 @@ static void on_exit_record(struct obs_engine *e, const struct obs_record *rec)
 	obs_targets_exit(e->targets, (pid_t)rec->exit->tgid);
 }
 
+static void on_cgroup(struct obs_engine *e, const struct obs_record *rec)
+{
+	obs_targets_cgroup(e->targets, rec->cgroup->id, rec->tail);
+}
+
 static void (*const handlers[OBS_REC_MAX])(struct obs_engine *, const struct obs_record *) = {
 	[OBS_REC_WRITE] = on_write, [OBS_REC_FILE] = on_file,	     [OBS_REC_EXEC] = on_exec,
-	[OBS_REC_FORK] = on_fork,   [OBS_REC_EXIT] = on_exit_record,
+	[OBS_REC_FORK] = on_fork,   [OBS_REC_EXIT] = on_exit_record, [OBS_REC_CGROUP] = on_cgroup,
 };
 
 static void on_record(void *ctx, const void *data, size_t len)
