@@ -81,8 +81,8 @@ struct obs_event_id obs_event_id_other(struct obs_slice node_id, uint64_t boot, 
 				       uint64_t boot_ns, uint64_t sequence)
 {
 	const uint64_t what[] = { boot, source, boot_ns, sequence };
-	XXH128_hash_t h = XXH3_128bits_withSeed(what, sizeof(what),
-						XXH3_64bits(node_id.p, node_id.len));
+	XXH128_hash_t h =
+		XXH3_128bits_withSeed(what, sizeof(what), XXH3_64bits(node_id.p, node_id.len));
 
 	return (struct obs_event_id){ .hi = h.high64, .lo = h.low64 };
 }
