@@ -263,26 +263,40 @@ static const char *escape_some(struct obs_json *j, const char *p, const char *en
 	return p;
 }
 
-static void put_escaped(struct obs_json *j, struct obs_slice s)
+/* The rest of a text, from its first byte that is not plain. */
+static void put_rest(struct obs_json *j, const char *p, const char *end)
 {
-	const char *p = s.p, *end = s.p + s.len;
-	char *w = obs_json_room(j, 1);
-
-	if (w)
-		j->out->p[j->out->len++] = '"';
-	while (w && p < end) {
+	while (p < end) {
+		char *w;
 		size_t n;
 
+		p = escape_some(j, p, end);
 		w = obs_json_room(j, (size_t)(end - p) + PLAIN_SLACK);
 		if (!w)
 			return;
 		n = copy_plain(w, p, end);
 		j->out->len += n;
 		p += n;
-		if (p < end)
-			p = escape_some(j, p, end);
 	}
 	put_char(j, '"');
+}
+
+static void put_escaped(struct obs_json *j, struct obs_slice s)
+{
+	char *w = obs_json_room(j, s.len + PLAIN_SLACK + 2);
+	size_t n;
+
+	if (!w)
+		return;
+	*w = '"';
+	n = s.len ? copy_plain(w + 1, s.p, s.p + s.len) : 0;
+	if (n == s.len) {
+		w[n + 1] = '"';
+		j->out->len += n + 2;
+	} else {
+		j->out->len += n + 1;
+		put_rest(j, s.p + n, s.p + s.len);
+	}
 }
 
 void obs_json_key(struct obs_json *j, struct obs_slice key)
