@@ -938,19 +938,40 @@ static size_t text_bytes(const struct obs_event *ev)
 	return n;
 }
 
+static bool is_inside(struct obs_slice part, struct obs_slice whole)
+{
+	return part.p >= whole.p && part.p + part.len <= whole.p + whole.len;
+}
+
+/* Nothing was found in the message, so nothing is in a field that is a part of it. */
+static bool is_clean(const struct obs_field *f, struct obs_slice clean)
+{
+	if (f->kind == OBS_VALUE_LIST)
+		return !f->list.n || (is_inside(f->list.v[0], clean) &&
+				      is_inside(f->list.v[f->list.n - 1], clean));
+	return f->kind == OBS_VALUE_STR && is_inside(f->str, clean);
+}
+
 void obs_scrub_event(struct obs_scrub *s, struct obs_event *ev)
 {
+	struct obs_slice clean = { 0 };
+
 	if (s->level == OBS_SCRUB_OFF)
 		return;
 	obs_buf_reset(&s->arena);
 	s->n_list = 0;
 	reserve(s, text_bytes(ev) + 64 * (ev->n_fields + LIST_MAX));
+	clean = ev->message;
 	ev->message = scrub_one(s, ev->message);
+	if (ev->message.p != clean.p)
+		clean = (struct obs_slice){ 0 };
 	if (s->level == OBS_SCRUB_STRICT || s->n_user)
 		ev->origin.path = scrub_one(s, ev->origin.path);
 	for (unsigned i = 0; i < ev->n_fields; i++) {
 		struct obs_field *f = &ev->fields[i];
 
+		if (clean.len && is_clean(f, clean))
+			continue;
 		if (f->kind == OBS_VALUE_STR)
 			f->str = scrub_one(s, f->str);
 		else if (f->kind == OBS_VALUE_LIST)
