@@ -61,7 +61,9 @@ enum obs_source obs_source_for_path(struct obs_slice path)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (find_text(path, names[i].part))
+		const char *at = find_text(path, names[i].part);
+
+		if (at && (at == path.p || at[-1] == '/' || *at == '-'))
 			return names[i].source;
 	}
 	return OBS_SOURCE_AUTO;
