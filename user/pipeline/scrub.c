@@ -284,9 +284,9 @@ static bool rule_pem(struct view *v)
 
 	if (v->at + 1 >= v->len || v->p[v->at + 1] != '-' || !has_at(v, v->at, begin))
 		return false;
-	stop = memmem(v->p + v->at, v->len - v->at, end, sizeof(end) - 1);
 	if (!memmem(v->p + v->at, v->len - v->at < 64 ? v->len - v->at : 64, "PRIVATE KEY", 11))
 		return false;
+	stop = memmem(v->p + v->at, v->len - v->at, end, sizeof(end) - 1);
 	if (!stop)
 		return take_span(v, v->at, v->len);
 	to = (size_t)(stop - v->p) + sizeof(end) - 1;
