@@ -29,6 +29,7 @@
 #define LIST_MAX	64
 #define USER_RULES_MAX	64
 #define ADDRESSES_MAX	64
+#define ADDRESS_BYTES	45 /* the longest form of an IPv6 address */
 #define UUID_BYTES	36
 #define KEY_HEX_BYTES	64
 #define MATCH_LIMIT	100000
@@ -497,8 +498,10 @@ static bool is_address_byte(char c)
 
 static bool rule_host_address(struct view *v)
 {
-	size_t from = run_back(v, v->at, is_address_byte);
+	size_t from = v->at;
 
+	while (from > v->free && v->at - from < ADDRESS_BYTES && is_address_byte(v->p[from - 1]))
+		from--;
 	for (size_t i = 0; i < v->s->n_addresses; i++) {
 		size_t n = strlen(v->s->addresses[i]);
 
