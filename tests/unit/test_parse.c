@@ -282,6 +282,8 @@ static void sources_follow_the_names(void **state)
 	assert_int_equal(obs_source_for_path(OBS_SLICE("logs/yarn.log")), OBS_SOURCE_YARN);
 	assert_int_equal(obs_source_for_path(OBS_SLICE("logs/wandb/debug.log")), OBS_SOURCE_WANDB);
 	assert_int_equal(obs_source_for_path(OBS_SLICE("x.txt")), OBS_SOURCE_AUTO);
+	assert_int_equal(obs_source_for_path(OBS_SLICE("/l/gswarm.log")), OBS_SOURCE_AUTO);
+	assert_int_equal(obs_source_for_path(OBS_SLICE("/c/6a31-json.log")), OBS_SOURCE_DOCKER);
 }
 
 static void own_patterns_take_what_is_left(void **state)

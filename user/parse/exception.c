@@ -78,13 +78,17 @@ static bool scan_after_name(struct obs_slice rest, struct obs_exception *e)
 	return true;
 }
 
+static bool may_follow_name(struct obs_slice s)
+{
+	return *s.p == ':' || *s.p == '(' || (s.len > 1 && s.p[0] == ' ' && s.p[1] == '[');
+}
+
 static bool scan_named(struct obs_slice line, bool any_name, struct obs_exception *ret)
 {
 	size_t n = dotted_len(line);
 	struct obs_exception e = { .name = obs_slice(line.p, n) };
 
-	if (!n || (n < line.len && !strchr(":( ", line.p[n])) ||
-	    (n < line.len && line.p[n] == ' ' && (n + 1 == line.len || line.p[n + 1] != '[')) ||
+	if (!n || (n < line.len && !may_follow_name(slice_from(line, n))) ||
 	    (!any_name && !sounds_like_exception(e.name)) ||
 	    !scan_after_name(slice_from(line, n), &e))
 		return false;

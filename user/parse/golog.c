@@ -76,7 +76,8 @@ static void keep_member(struct obs_slice key, struct obs_slice value, struct obs
 		if (obs_slice_eq(key, members[i].key))
 			*members[i].to = value;
 	}
-	if (obs_slice_eq(key, OBS_SLICE("ts")))
+	/* p2pd says ts, wandb's debug-internal.log time */
+	if (obs_slice_eq(key, OBS_SLICE("ts")) || obs_slice_eq(key, OBS_SLICE("time")))
 		obs_time_scan_iso(value, &p->time);
 }
 

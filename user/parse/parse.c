@@ -61,7 +61,9 @@ enum obs_source obs_source_for_path(struct obs_slice path)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (find_text(path, names[i].part))
+		const char *at = find_text(path, names[i].part);
+
+		if (at && (at == path.p || at[-1] == '/' || *at == '-'))
 			return names[i].source;
 	}
 	return OBS_SOURCE_AUTO;
@@ -99,6 +101,18 @@ void obs_parser_free(struct obs_parser **p)
 	*p = NULL;
 }
 
+/* Field by field, as prefix.c does and for the same reason. */
+static inline void clear_origin(struct obs_origin *o)
+{
+	const struct obs_slice none = { 0 };
+
+	o->via = OBS_VIA_NONE;
+	o->container = o->container_id = o->comm = o->path = none;
+	o->pid = 0;
+	o->offset = 0;
+	o->has_offset = false;
+}
+
 static struct obs_event *begin_event(struct obs_parser *p, const struct obs_prefix *px,
 				     uint64_t wall_ns, bool from_log)
 {
@@ -115,7 +129,7 @@ static struct obs_event *begin_event(struct obs_parser *p, const struct obs_pref
 	ev->time_from_log = from_log;
 	ev->truncated = false;
 	ev->n_fields = 0;
-	ev->origin = (struct obs_origin){ 0 };
+	clear_origin(&ev->origin);
 	p->match.n_list = 0;
 	return ev;
 }
@@ -637,6 +651,9 @@ static void push_text(struct obs_parser *p, struct part *part)
 		part->wall_ns =
 			obs_clock_resolve(&p->clock, &part->prefix.time, part->line->wall_ns);
 	g = part->prefix.grammar;
+	part->row = NULL;
+	part->matched = part->prefix.text;
+	part->is_exception = false;
 	if (bar) {
 		push_bar(p, part, name);
 	} else if (g == OBS_GRAMMAR_G9 && !p->record.keep_all) {
@@ -658,9 +675,11 @@ static void push_blank(struct obs_parser *p)
 
 void obs_parser_push(struct obs_parser *p, const struct obs_line *line)
 {
-	struct part part = { .line = line };
+	struct part part;
 
+	part.line = line;
 	part.text = line->text;
+	part.wall_ns = 0;
 	take_docker(p, &part);
 	part.text = obs_ansi_strip(part.text, &p->clean);
 	if (part.text.p == p->clean.p && p->clean.p)

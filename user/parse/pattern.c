@@ -129,7 +129,8 @@ static bool hole_route(struct run *r, struct obs_slice key)
 
 	if (!obs_slice_starts(r->text, OBS_SLICE("/api/")))
 		return false;
-	while (n < r->text.len && !strchr(" \t?\"'`,;)", r->text.p[n]))
+	while (n < r->text.len && (is_name(r->text.p[n]) || r->text.p[n] == '/' ||
+				   r->text.p[n] == '-' || r->text.p[n] == '.'))
 		n++;
 	return take_str(r, key, n);
 }
@@ -138,7 +139,8 @@ static bool hole_host(struct run *r, struct obs_slice key)
 {
 	struct obs_slice host = { r->text.p, 0 };
 
-	while (host.len < r->text.len && !strchr(":/ \"", r->text.p[host.len]))
+	while (host.len < r->text.len && (is_name(r->text.p[host.len]) ||
+					  r->text.p[host.len] == '.' || r->text.p[host.len] == '-'))
 		host.len++;
 	if (!obs_slice_starts(host, OBS_SLICE("gensyn-testnet")) &&
 	    !(r->m->rpc_host && obs_slice_eq(host, obs_slice_str(r->m->rpc_host))))

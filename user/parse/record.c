@@ -31,19 +31,20 @@ void obs_record_open(struct obs_record *r, enum obs_record_kind kind, const stru
 		     struct obs_slice text, const struct obs_prefix *prefix,
 		     struct obs_slice matched)
 {
-	struct obs_buf buf = r->text;
-
-	*r = (struct obs_record){
-		.kind = kind,
-		.first = *line,
-		.prefix = *prefix,
-		.matched = matched,
-		.head_len = text.len,
-		.trace_at = kind == OBS_RECORD_TRACE ? 0 : SIZE_MAX,
-		.text = buf,
-		.colon = text.len && text.p[text.len - 1] == ':',
-		.truncated = line->truncated,
-	};
+	/* field by field: see prefix.c */
+	r->kind = kind;
+	r->first = *line;
+	r->prefix = *prefix;
+	r->matched = matched;
+	r->row = NULL;
+	r->wall_ns = 0;
+	r->head_len = text.len;
+	r->trace_at = kind == OBS_RECORD_TRACE ? 0 : SIZE_MAX;
+	r->bar_name = (struct obs_slice){ 0 };
+	r->extra = 0;
+	r->keep_all = r->complete = r->chained = r->at_lines = false;
+	r->colon = text.len && text.p[text.len - 1] == ':';
+	r->truncated = line->truncated;
 	obs_buf_reset(&r->text);
 	r->first.text = text;
 	if (obs_buf_push(&r->text, text.p, text.len) < 0) {

@@ -263,26 +263,40 @@ static const char *escape_some(struct obs_json *j, const char *p, const char *en
 	return p;
 }
 
-static void put_escaped(struct obs_json *j, struct obs_slice s)
+/* The rest of a text, from its first byte that is not plain. */
+static void put_rest(struct obs_json *j, const char *p, const char *end)
 {
-	const char *p = s.p, *end = s.p + s.len;
-	char *w = obs_json_room(j, 1);
-
-	if (w)
-		j->out->p[j->out->len++] = '"';
-	while (w && p < end) {
+	while (p < end) {
+		char *w;
 		size_t n;
 
+		p = escape_some(j, p, end);
 		w = obs_json_room(j, (size_t)(end - p) + PLAIN_SLACK);
 		if (!w)
 			return;
 		n = copy_plain(w, p, end);
 		j->out->len += n;
 		p += n;
-		if (p < end)
-			p = escape_some(j, p, end);
 	}
 	put_char(j, '"');
+}
+
+static void put_escaped(struct obs_json *j, struct obs_slice s)
+{
+	char *w = obs_json_room(j, s.len + PLAIN_SLACK + 2);
+	size_t n;
+
+	if (!w)
+		return;
+	*w = '"';
+	n = s.len ? copy_plain(w + 1, s.p, s.p + s.len) : 0;
+	if (n == s.len) {
+		w[n + 1] = '"';
+		j->out->len += n + 2;
+	} else {
+		j->out->len += n + 1;
+		put_rest(j, s.p + n, s.p + s.len);
+	}
 }
 
 void obs_json_key(struct obs_json *j, struct obs_slice key)
@@ -393,54 +407,47 @@ static void civil_from_days(int64_t days, unsigned *y, unsigned *m, unsigned *d)
 	*y = (unsigned)(yoe + era * 400 + (*m <= 2));
 }
 
-static char *put_digits(char *w, unsigned v, int n)
-{
-	for (int i = n - 1; i >= 0; i--) {
-		w[i] = (char)('0' + v % 10);
-		v /= 10;
-	}
-	return w + n;
-}
-
-/* The date part is kept, since nearly all events of a run are of one day. */
-static void put_date(char *w, uint64_t day)
-{
-	static _Thread_local uint64_t last_day = UINT64_MAX;
-	static _Thread_local char last[10];
-	unsigned y, m, d;
-
-	if (day != last_day) {
-		civil_from_days((int64_t)day, &y, &m, &d);
-		put_digits(last, y, 4);
-		last[4] = last[7] = '-';
-		put_digits(last + 5, m, 2);
-		put_digits(last + 8, d, 2);
-		last_day = day;
-	}
-	memcpy(w, last, sizeof(last));
-}
-
 static inline void put_two(char *w, unsigned v)
 {
 	w[0] = (char)('0' + v / 10);
 	w[1] = (char)('0' + v % 10);
 }
 
+#define SECOND_BYTES 20 /* with the quote in front */
+
+/* "2025-10-26T23:30:27 of a second, kept, since many events share one. */
+static const char *second_text(uint64_t s)
+{
+	static _Thread_local uint64_t last_s = UINT64_MAX;
+	static _Thread_local char last[SECOND_BYTES];
+	unsigned in_day = (unsigned)(s % S_PER_DAY), y, m, d;
+
+	if (s == last_s)
+		return last;
+	civil_from_days((int64_t)(s / S_PER_DAY), &y, &m, &d);
+	memcpy(last, "\"YYYY-MM-DDThh:mm:ss", SECOND_BYTES);
+	put_two(last + 1, y / 100 % 100);
+	put_two(last + 3, y % 100);
+	put_two(last + 6, m);
+	put_two(last + 9, d);
+	put_two(last + 12, in_day / 3600);
+	put_two(last + 15, in_day / 60 % 60);
+	put_two(last + 18, in_day % 60);
+	last_s = s;
+	return last;
+}
+
 void obs_json_time(struct obs_json *j, uint64_t wall_ns)
 {
-	uint64_t s = wall_ns / NS_PER_S;
-	unsigned in_day = (unsigned)(s % S_PER_DAY), us = (unsigned)(wall_ns % NS_PER_S / 1000);
+	unsigned us = (unsigned)(wall_ns % NS_PER_S / 1000);
 	char *w;
 
 	before_value(j);
 	w = obs_json_room(j, TIME_TEXT_BYTES);
 	if (!w)
 		return;
-	memcpy(w, "\"YYYY-MM-DDThh:mm:ss.uuuuuuZ\"", TIME_TEXT_BYTES);
-	put_date(w + 1, s / S_PER_DAY);
-	put_two(w + 12, in_day / 3600);
-	put_two(w + 15, in_day / 60 % 60);
-	put_two(w + 18, in_day % 60);
+	memcpy(w, second_text(wall_ns / NS_PER_S), SECOND_BYTES);
+	memcpy(w + SECOND_BYTES, ".uuuuuuZ\"", TIME_TEXT_BYTES - SECOND_BYTES);
 	put_two(w + 21, us / 10000);
 	put_two(w + 23, us / 100 % 100);
 	put_two(w + 25, us % 100);

@@ -29,6 +29,7 @@
 #define LIST_MAX	64
 #define USER_RULES_MAX	64
 #define ADDRESSES_MAX	64
+#define ADDRESS_BYTES	45 /* the longest form of an IPv6 address */
 #define UUID_BYTES	36
 #define KEY_HEX_BYTES	64
 #define MATCH_LIMIT	100000
@@ -284,9 +285,9 @@ static bool rule_pem(struct view *v)
 
 	if (v->at + 1 >= v->len || v->p[v->at + 1] != '-' || !has_at(v, v->at, begin))
 		return false;
-	stop = memmem(v->p + v->at, v->len - v->at, end, sizeof(end) - 1);
 	if (!memmem(v->p + v->at, v->len - v->at < 64 ? v->len - v->at : 64, "PRIVATE KEY", 11))
 		return false;
+	stop = memmem(v->p + v->at, v->len - v->at, end, sizeof(end) - 1);
 	if (!stop)
 		return take_span(v, v->at, v->len);
 	to = (size_t)(stop - v->p) + sizeof(end) - 1;
@@ -497,8 +498,10 @@ static bool is_address_byte(char c)
 
 static bool rule_host_address(struct view *v)
 {
-	size_t from = run_back(v, v->at, is_address_byte);
+	size_t from = v->at;
 
+	while (from > v->free && v->at - from < ADDRESS_BYTES && is_address_byte(v->p[from - 1]))
+		from--;
 	for (size_t i = 0; i < v->s->n_addresses; i++) {
 		size_t n = strlen(v->s->addresses[i]);
 
@@ -938,19 +941,40 @@ static size_t text_bytes(const struct obs_event *ev)
 	return n;
 }
 
+static bool is_inside(struct obs_slice part, struct obs_slice whole)
+{
+	return part.p >= whole.p && part.p + part.len <= whole.p + whole.len;
+}
+
+/* Nothing was found in the message, so nothing is in a field that is a part of it. */
+static bool is_clean(const struct obs_field *f, struct obs_slice clean)
+{
+	if (f->kind == OBS_VALUE_LIST)
+		return !f->list.n || (is_inside(f->list.v[0], clean) &&
+				      is_inside(f->list.v[f->list.n - 1], clean));
+	return f->kind == OBS_VALUE_STR && is_inside(f->str, clean);
+}
+
 void obs_scrub_event(struct obs_scrub *s, struct obs_event *ev)
 {
+	struct obs_slice clean = { 0 };
+
 	if (s->level == OBS_SCRUB_OFF)
 		return;
 	obs_buf_reset(&s->arena);
 	s->n_list = 0;
 	reserve(s, text_bytes(ev) + 64 * (ev->n_fields + LIST_MAX));
+	clean = ev->message;
 	ev->message = scrub_one(s, ev->message);
+	if (ev->message.p != clean.p)
+		clean = (struct obs_slice){ 0 };
 	if (s->level == OBS_SCRUB_STRICT || s->n_user)
 		ev->origin.path = scrub_one(s, ev->origin.path);
 	for (unsigned i = 0; i < ev->n_fields; i++) {
 		struct obs_field *f = &ev->fields[i];
 
+		if (clean.len && is_clean(f, clean))
+			continue;
 		if (f->kind == OBS_VALUE_STR)
 			f->str = scrub_one(s, f->str);
 		else if (f->kind == OBS_VALUE_LIST)
