@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+/* test_event.c - an event as one JSON line: keys, order, escapes, ids. */
 #include "check.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+/* test_json.c - the JSON writer against another parser. */
 #include "check.h"
 
 #include <errno.h>

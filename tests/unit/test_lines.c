@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+/* test_lines.c - bytes in any pieces, lines in order. */
 #include "check.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+/* test_scrub.c - what is taken out, and that no number is damaged. */
 #include "check.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+/* test_time.c - every way in which log lines tell the time. */
 #include "check.h"
 
 #include <errno.h>

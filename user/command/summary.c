@@ -3,6 +3,7 @@
 #include "command/summary.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -175,7 +176,7 @@ static void note_peer(struct obs_summary *s, struct obs_slice peer)
 			return;
 	}
 	if (s->n_peers < PEERS_MAX)
-		strcpy(s->peers[s->n_peers++], text);
+		snprintf(s->peers[s->n_peers++], sizeof(s->peers[0]), "%s", text);
 }
 
 static void note_bootnodes(struct obs_summary *s, const struct obs_event *ev, bool timed)

@@ -512,8 +512,8 @@ static void build_index(void)
 			p = strchr(p, '>') + 1;
 		}
 		if (*p == '{') {
-			for (unsigned char c = '0'; c <= '9'; c++)
-				index_row(c, row);
+			for (int c = '0'; c <= '9'; c++)
+				index_row((unsigned char)c, row);
 		} else {
 			index_row((unsigned char)*p, row);
 		}

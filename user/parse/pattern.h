@@ -72,5 +72,5 @@ const struct obs_pattern_row *obs_pattern_match(const struct obs_prefix *p,
 bool obs_pattern_try(const struct obs_pattern_row *row, const struct obs_prefix *p,
 		     struct obs_slice message, struct obs_match *m, struct obs_event *ev);
 
-/** obs_message_head() - @message without the ornaments in front. */
-struct obs_slice obs_message_head(struct obs_slice message);
+/** obs_message_head() - @s without the ornaments in front. */
+struct obs_slice obs_message_head(struct obs_slice s);

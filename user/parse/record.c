@@ -139,10 +139,9 @@ static void note_line(struct obs_record *r, struct obs_slice line)
 
 	if (is_blank_line(line))
 		return;
-	if (is_head_of_trace(r, kind) && r->kind == OBS_RECORD_HEAD &&
-	    (!r->keep_all || (r->row && r->row->flags & OBS_ROW_WEAK)))
-		r->trace_at = r->text.len;
-	else if (r->trace_at == SIZE_MAX && (kind == OBS_TRACE_START || kind == OBS_TRACE_STACK))
+	if ((is_head_of_trace(r, kind) && r->kind == OBS_RECORD_HEAD &&
+	     (!r->keep_all || (r->row && r->row->flags & OBS_ROW_WEAK))) ||
+	    (r->trace_at == SIZE_MAX && (kind == OBS_TRACE_START || kind == OBS_TRACE_STACK)))
 		r->trace_at = r->text.len;
 	else if (r->trace_at == SIZE_MAX)
 		r->extra++;

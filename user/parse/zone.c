@@ -10,7 +10,9 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -155,7 +157,7 @@ static bool name_ok(const char *name)
 int obs_zone_open(const char *name, struct obs_zone **ret)
 {
 	cleanup_free unsigned char *bytes = NULL;
-	char path[sizeof(ZONE_DIR) + 64] = ZONE_DIR;
+	char path[PATH_MAX];
 	cleanup_close int fd = -1;
 	int32_t fixed;
 	ssize_t n;
@@ -164,7 +166,7 @@ int obs_zone_open(const char *name, struct obs_zone **ret)
 		return fixed_zone(fixed, ret);
 	if (!name_ok(name))
 		return -EINVAL;
-	strcat(path, name);
+	snprintf(path, sizeof(path), "%s%s", ZONE_DIR, name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;

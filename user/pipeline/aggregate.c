@@ -153,7 +153,7 @@ static struct obs_aggregate_value *find_value(struct window *win, const char *na
 		if (!strcmp(v->name, name))
 			return v;
 		if (!v->name[0]) {
-			strcpy(v->name, name);
+			snprintf(v->name, sizeof(v->name), "%s", name);
 			win->n++;
 			return v;
 		}
