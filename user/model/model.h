@@ -64,8 +64,9 @@ struct obs_model {
 	size_t n_sinks;
 	struct obs_sink_view sinks[OBS_SINKS_MAX];
 	uint64_t store_first_seq, store_last_seq, store_bytes, store_max_bytes;
-	int store_error;  /* negative errno of the last commit; 0 = fine */
-	uint64_t streams; /* followed now */
+	char store_aside[80]; /* name that a damaged store got; "" = none was */
+	int store_error;      /* negative errno of the last commit; 0 = fine */
+	uint64_t streams;     /* followed now */
 	uint32_t n_cpus;
 	const char *const *drop_reasons; /* n_drop_reasons names; static */
 	size_t n_drop_reasons;

@@ -38,12 +38,15 @@ struct obs_engine {
 	struct obs_follow *follow;	   /* owned */
 	uv_timer_t commit_timer, sweep_timer;
 	uv_idle_t catch_up;
+	uv_timer_t catch_up_timer; /* old logs wait for live lines */
 	uint64_t wall_minus_boot_ns;
 	uint64_t last_commit_ns;
 	uint64_t boot_id; /* hash of the kernel's boot id */
 	uint64_t drops_seen;
 	unsigned sweeps;
 	bool uncommitted;
+	bool pause_told;
+	bool paused; /* too much waits for a commit: nothing more is taken from files */
 	struct obs_buf json;
 	struct obs_node_status *statuses; /* owned; model->nodes */
 };
@@ -86,6 +89,21 @@ static void fill_id(const struct obs_engine *e, const struct obs_stream *s,
 }
 
 static void schedule_commit(struct obs_engine *e);
+static void catch_up_soon(struct obs_engine *e);
+
+static void hand_over(struct obs_engine *e, const struct obs_event *ev)
+{
+	int r;
+
+	obs_buf_reset(&e->json);
+	r = obs_event_format(ev, obs_slice_str(e->config->node_id), &e->json);
+	if (r >= 0)
+		r = e->outlet->push(e->outlet->ctx, ev, obs_buf_slice(&e->json));
+	if (r < 0)
+		obs_count(&e->counters->events_refused, 1);
+	if (r > 0)
+		e->paused = true; /* until the next commit succeeds */
+}
 
 static void on_event(void *ctx, struct obs_stream *s, struct obs_event *ev,
 		     const struct obs_line *first)
@@ -106,10 +124,7 @@ static void on_event(void *ctx, struct obs_stream *s, struct obs_event *ev,
 		node->last_event_ns = ev->wall_ns;
 	}
 
-	obs_buf_reset(&e->json);
-	if (obs_event_format(ev, obs_slice_str(e->config->node_id), &e->json) < 0 ||
-	    e->outlet->push(e->outlet->ctx, ev, obs_buf_slice(&e->json)) < 0)
-		obs_count(&e->counters->events_refused, 1);
+	hand_over(e, ev);
 }
 
 /* --- commits --- */
@@ -121,8 +136,31 @@ static int put_cursor(void *ctx, const struct obs_cursor *c)
 	return e->outlet->put_cursor(e->outlet->ctx, c);
 }
 
+/* Said and counted once per time that a refusing store makes files wait. */
+static void note_pause(struct obs_engine *e, bool refused, bool was_paused)
+{
+	if (refused && e->paused && !e->pause_told) {
+		obs_warn("what may wait for the store (limits.waiting_bytes) is half full: files "
+			 "are not read on until it takes events again");
+		obs_count(&e->counters->pauses, 1);
+		e->pause_told = true;
+	} else if (!refused) {
+		e->pause_told = false;
+	}
+	if (was_paused && !e->paused)
+		catch_up_soon(e);
+}
+
+/* The cursors went with a damaged store: its files are read again, under the same ids. */
+static void start_again(struct obs_engine *e)
+{
+	obs_follow_restart(e->follow);
+	catch_up_soon(e);
+}
+
 static void commit(struct obs_engine *e)
 {
+	bool was_paused = e->paused;
 	int r;
 
 	uv_timer_stop(&e->commit_timer);
@@ -131,16 +169,20 @@ static void commit(struct obs_engine *e)
 	e->last_commit_ns = obs_boot_ns();
 	if (r < 0) {
 		if (e->model->store_error == 0)
-			obs_err("the store refuses to write: %s; events wait in memory, retrying",
+			obs_err("the store refuses to write: %s; events wait in memory, and then "
+				"in the nodes' files, retrying",
 				strerror(-r));
-		schedule_commit(e);
 	} else {
 		if (e->model->store_error != 0)
 			obs_info("the store takes events again");
-		obs_count(&e->counters->store_commits, 1);
-		e->uncommitted = false;
+		e->uncommitted = e->paused = false;
 	}
-	e->model->store_error = r;
+	e->model->store_error = r < 0 ? r : 0;
+	note_pause(e, r < 0, was_paused);
+	if (r < 0)
+		schedule_commit(e);
+	if (r > 0)
+		start_again(e);
 }
 
 static void on_commit_timer(uv_timer_t *timer)
@@ -154,7 +196,7 @@ static void schedule_commit(struct obs_engine *e)
 	uint64_t wait = e->model->store_error ? 200 * COMMIT_INTERVAL_MS : COMMIT_INTERVAL_MS;
 
 	if (!e->model->store_error &&
-	    obs_boot_ns() - e->last_commit_ns >= COMMIT_INTERVAL_MS * 1000000ULL)
+	    (e->paused || obs_boot_ns() - e->last_commit_ns >= COMMIT_INTERVAL_MS * 1000000ULL))
 		commit(e);
 	else if (!uv_is_active((uv_handle_t *)&e->commit_timer))
 		uv_timer_start(&e->commit_timer, on_commit_timer, wait, 0);
@@ -168,18 +210,26 @@ static void commit_if_due(struct obs_engine *e)
 
 /* --- reading on from files, a slice per turn of the loop --- */
 
+static void on_wait_over(uv_timer_t *timer)
+{
+	catch_up_soon(timer->data);
+}
+
 static void on_idle(uv_idle_t *idle)
 {
 	struct obs_engine *e = idle->data;
+	int wait_ms = e->paused ? -1 : obs_follow_catch_up(e->follow);
 
-	if (!obs_follow_catch_up(e->follow))
+	if (wait_ms != 0)
 		uv_idle_stop(idle);
+	if (wait_ms > 0)
+		uv_timer_start(&e->catch_up_timer, on_wait_over, (uint64_t)wait_ms, 0);
 	commit_if_due(e);
 }
 
 static void catch_up_soon(struct obs_engine *e)
 {
-	if (obs_follow_is_behind(e->follow))
+	if (!e->paused && obs_follow_is_behind(e->follow))
 		uv_idle_start(&e->catch_up, on_idle);
 }
 
@@ -482,6 +532,7 @@ static int open_follow(struct obs_engine *e)
 {
 	struct obs_follow_options opt = {
 		.stream = { .line_bytes = e->config->limits.line_bytes,
+			    .paused = &e->paused,
 			    .counters = e->counters,
 			    .on_event = on_event,
 			    .ctx = e },
@@ -501,8 +552,10 @@ static void start_timers(struct obs_engine *e)
 {
 	uv_timer_init(e->loop, &e->commit_timer);
 	uv_timer_init(e->loop, &e->sweep_timer);
+	uv_timer_init(e->loop, &e->catch_up_timer);
 	uv_idle_init(e->loop, &e->catch_up);
-	e->commit_timer.data = e->sweep_timer.data = e->catch_up.data = e;
+	e->commit_timer.data = e->sweep_timer.data = e;
+	e->catch_up.data = e->catch_up_timer.data = e;
 }
 
 int obs_engine_new(uv_loop_t *loop, const struct obs_config *config, struct obs_model *model,
@@ -564,6 +617,7 @@ void obs_engine_stop(struct obs_engine *e)
 	uv_close((uv_handle_t *)&e->commit_timer, NULL);
 	uv_close((uv_handle_t *)&e->sweep_timer, NULL);
 	uv_close((uv_handle_t *)&e->catch_up, NULL);
+	uv_close((uv_handle_t *)&e->catch_up_timer, NULL);
 	obs_ring_free(&e->ring);
 	obs_containers_free(&e->containers);
 }

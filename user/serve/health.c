@@ -208,6 +208,7 @@ static void add_store(cJSON *root, const struct obs_model *m)
 	add_count(o, "last_seq", m->store_last_seq);
 	if (m->store_error)
 		add_text(o, "error", strerror(-m->store_error));
+	add_text(o, "set_aside", m->store_aside);
 }
 
 /* What is gone for good, what was repaired, and where the counters of both stand. */
