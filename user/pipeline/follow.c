@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -23,6 +25,7 @@
 #define UNLINKED_KEEP_NS 60000000000ULL
 #define BACKLOG_BYTES	 (1024 * 1024) /* further behind than this: an old log */
 #define LIVE_NS		 1000000000ULL /* so long after the last new line, old logs hold back */
+#define FDS_RESERVED	 32
 #define LIVE_SLICE_BYTES (256 * 1024)
 
 /* What finds a stream again; padded so that it can be hashed as bytes. */
@@ -57,6 +60,8 @@ struct obs_follow {
 	int64_t allowance;  /* bytes of old logs that may be read now */
 	uint64_t filled_ns; /* CLOCK_BOOTTIME of its last filling */
 	bool refused_told;
+	int fd_limit; /* our files get descriptors below this; the rest is for everything else */
+	bool fds_told;
 };
 
 /* --- the table --- */
@@ -172,6 +177,21 @@ static int open_regular(const char *path)
 	return fd < 0 ? -errno : TAKE_FD(fd);
 }
 
+static int use_fd(struct obs_follow *f, int fd)
+{
+	if (fd >= 0 && fd < f->fd_limit)
+		return fd;
+	if (fd < 0 && fd != -EMFILE && fd != -ENFILE)
+		return fd;
+	obs_closep(&fd);
+	obs_count(&f->opt.stream.counters->descriptors_refused, 1);
+	if (!f->fds_told)
+		obs_warn("descriptors run out (RLIMIT_NOFILE): further files are not opened, "
+			 "ignoring");
+	f->fds_told = true;
+	return -EMFILE;
+}
+
 static int open_by_descriptor(pid_t pid, int fd)
 {
 	char path[64];
@@ -262,12 +282,12 @@ static int open_announced(struct obs_follow *f, pid_t pid, int fd, const char *p
 			  const struct obs_file_id *id)
 {
 	struct obs_file_id found;
-	int ours = open_by_descriptor(pid, fd);
+	int ours = use_fd(f, open_by_descriptor(pid, fd));
 
 	if (ours >= 0 && is_expected(f, ours, id, &found))
 		return ours;
 	obs_closep(&ours);
-	ours = open_inside(pid, path);
+	ours = use_fd(f, open_inside(pid, path));
 	if (ours >= 0 && is_expected(f, ours, id, &found))
 		return ours;
 	obs_closep(&ours);
@@ -331,7 +351,7 @@ static void scan_fd(void *ctx, pid_t pid, const struct obs_proc_fd *fd)
 	if (!fd->writable ||
 	    !obs_stream_wanted(path, fd->fd == 1 || fd->fd == 2, &f->opt.config->log_files))
 		return;
-	ours = open_by_descriptor(pid, fd->fd);
+	ours = use_fd(f, open_by_descriptor(pid, fd->fd));
 	if (ours < 0 || !is_expected(f, ours, NULL, &id)) {
 		obs_closep(&ours);
 		return;
@@ -463,7 +483,7 @@ static void follow_configured(struct obs_follow *f, const char *path)
 {
 	struct obs_file_id id;
 	struct key key;
-	int fd = open_regular(path);
+	int fd = use_fd(f, open_regular(path));
 
 	if (fd < 0 || !is_expected(f, fd, NULL, &id)) {
 		obs_closep(&fd);
@@ -673,6 +693,16 @@ static void on_modified(void *ctx, int wd)
 	}
 }
 
+/* The store, sinks, servers and passing looks at /proc need some, too. */
+static int fd_limit(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_cur > INT_MAX)
+		return INT_MAX;
+	return (int)lim.rlim_cur - FDS_RESERVED;
+}
+
 int obs_follow_new(const struct obs_follow_options *opt, struct obs_follow **ret)
 {
 	struct obs_follow *f = calloc(1, sizeof(*f));
@@ -681,6 +711,7 @@ int obs_follow_new(const struct obs_follow_options *opt, struct obs_follow **ret
 	if (!f)
 		return -ENOMEM;
 	f->opt = *opt;
+	f->fd_limit = fd_limit();
 	r = obs_watch_new(opt->loop, on_modified, f, &f->watch);
 	if (r < 0)
 		obs_warn("inotify is not to be had (%s): files outside of nodes are looked at once "

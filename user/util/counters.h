@@ -47,6 +47,7 @@
 	X(truncations,		"truncations_total",	"",	"Files that became shorter than their cursor") \
 	X(backfill_waits,	"backfill_waits_total",	"",	"Times that an old log waited for live lines (limits.backfill_bytes_per_s)") \
 	X(streams_refused,	"streams_refused_total","",	"Files not followed because limits.streams was reached") \
+	X(descriptors_refused,	"descriptors_refused_total","",	"Files not opened because descriptors ran out (RLIMIT_NOFILE)") \
 	X(pending_overflow,	"pending_overflow_total","",	"Records of a node still being identified that found no room to wait") \
 	X(store_commits,	"store_commits_total",	"",	"Transactions committed to the store") \
 	X(store_errors,		"store_errors_total",	"",	"Transactions that the store refused; they are tried again") \
