@@ -19,13 +19,15 @@
 
 /* One need of the observer (file writes, consoles, processes, …) and the rung it stands on. */
 struct obs_probe_status {
-	const char *need;  /* "file writes"; static */
-	const char *rung;  /* "tp_btf/sys_exit"; "none" when nothing works; static */
-	bool ok;	   /* something works */
-	bool first_choice; /* the best rung */
-	char unseen[200];  /* what stays unseen on this rung, in words; "" = nothing */
-	char refused[200]; /* why the better rungs were refused, "" = they were not */
-	char advice[200];  /* what an operator can do about it */
+	const char *need;   /* "file writes"; static */
+	const char *rung;   /* "tp_btf/sys_exit"; "none" when nothing works; static */
+	bool ok;	    /* something works */
+	bool first_choice;  /* the best rung */
+	char unseen[200];   /* what stays unseen on this rung, in words; "" = nothing */
+	char refused[200];  /* why the better rungs were refused, "" = they were not */
+	char advice[200];   /* what an operator can do about it */
+	uint64_t canary_ns; /* CLOCK_REALTIME of the last canary that was judged; 0 = none */
+	const char *blind;  /* what it did not see, in words; NULL = all; static */
 };
 
 struct obs_node_status {

@@ -12,6 +12,7 @@
 #include <xxhash.h>
 
 #include "enrich/container.h"
+#include "observe/canary.h"
 #include "observe/decode.h"
 #include "observe/kernel.h"
 #include "observe/ring.h"
@@ -33,6 +34,7 @@ struct obs_engine {
 	const struct obs_outlet *outlet;
 	struct obs_kernel *kernel;	   /* owned; NULL without BPF */
 	struct obs_ring *ring;		   /* owned; NULL without BPF */
+	struct obs_canary *canary;	   /* owned; NULL where nothing is attached */
 	struct obs_containers *containers; /* owned; NULL without an engine socket */
 	struct obs_targets *targets;	   /* owned */
 	struct obs_follow *follow;	   /* owned */
@@ -311,6 +313,31 @@ static void (*const handlers[OBS_REC_MAX])(struct obs_engine *, const struct obs
 	[OBS_REC_FORK] = on_fork,   [OBS_REC_EXIT] = on_exit_record,
 };
 
+/* Records of our own child tell that the probes see, and nothing more. */
+static bool is_canary(struct obs_engine *e, const struct obs_record *rec)
+{
+	switch (rec->hdr->type) {
+	case OBS_REC_WRITE:
+		if (rec->write->target != OBS_SLOT_CANARY)
+			return false;
+		if (e->canary)
+			obs_canary_saw(e->canary, rec->write->kind == OBS_KIND_REG
+							  ? OBS_CANARY_FILE
+							  : OBS_CANARY_CONSOLE);
+		return true;
+	case OBS_REC_FILE:
+		return rec->file->target == OBS_SLOT_CANARY;
+	case OBS_REC_EXIT:
+		if (rec->exit->target != OBS_SLOT_CANARY)
+			return false;
+		if (e->canary)
+			obs_canary_saw(e->canary, OBS_CANARY_PROCESS);
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void on_record(void *ctx, const void *data, size_t len)
 {
 	struct obs_engine *e = ctx;
@@ -325,7 +352,7 @@ static void on_record(void *ctx, const void *data, size_t len)
 		obs_count(&e->counters->records_bad_version, 1);
 	else if (r < 0)
 		obs_count(&e->counters->records_bad_type, 1);
-	else
+	else if (!is_canary(e, &rec))
 		handlers[rec.hdr->type](e, &rec);
 }
 
@@ -528,6 +555,12 @@ static void on_activity(void *ctx)
 	commit_if_due(ctx);
 }
 
+static bool captures(const struct obs_engine *e)
+{
+	return e->kernel && e->model->probes[0].ok &&
+	       strcmp(e->model->probes[0].rung, "inotify") != 0;
+}
+
 static int open_follow(struct obs_engine *e)
 {
 	struct obs_follow_options opt = {
@@ -538,8 +571,7 @@ static int open_follow(struct obs_engine *e)
 			    .ctx = e },
 		.config = e->config,
 		.kernel = e->kernel,
-		.captures = e->kernel && e->model->probes[0].ok &&
-			    strcmp(e->model->probes[0].rung, "inotify") != 0,
+		.captures = captures(e),
 		.outlet = e->outlet,
 		.loop = e->loop,
 		.activity = on_activity,
@@ -588,6 +620,20 @@ int obs_engine_new(uv_loop_t *loop, const struct obs_config *config, struct obs_
 	return r;
 }
 
+static int open_canary(struct obs_engine *e)
+{
+	struct obs_canary_options opt = {
+		.loop = e->loop,
+		.dir = e->config->state_dir,
+		.interval_ms = (uint64_t)(e->config->probes.canary_interval_s * 1000),
+		.kernel = e->kernel,
+		.model = e->model,
+		.counters = e->counters,
+	};
+
+	return opt.interval_ms && e->kernel && captures(e) ? obs_canary_new(&opt, &e->canary) : 0;
+}
+
 int obs_engine_start(struct obs_engine *e)
 {
 	int r = 0;
@@ -595,6 +641,8 @@ int obs_engine_start(struct obs_engine *e)
 	if (e->kernel)
 		r = obs_ring_new(e->loop, obs_kernel_ring_fd(e->kernel),
 				 obs_kernel_control(e->kernel), on_record, on_drained, e, &e->ring);
+	if (r == 0)
+		r = open_canary(e);
 	if (r < 0)
 		return r;
 	obs_targets_scan(e->targets);
@@ -612,6 +660,7 @@ void obs_engine_stop(struct obs_engine *e)
 			;
 		repair_drops(e);
 	}
+	obs_canary_free(&e->canary);
 	obs_follow_stop(e->follow);
 	commit(e);
 	uv_close((uv_handle_t *)&e->commit_timer, NULL);

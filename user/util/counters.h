@@ -49,6 +49,9 @@
 	X(streams_refused,	"streams_refused_total","",	"Files not followed because limits.streams was reached") \
 	X(descriptors_refused,	"descriptors_refused_total","",	"Files not opened because descriptors ran out (RLIMIT_NOFILE)") \
 	X(pending_overflow,	"pending_overflow_total","",	"Records of a node still being identified that found no room to wait") \
+	X(canary_sent,		"canary_sent_total",	"",	"Test lines sent, see probes.canary_interval") \
+	X(canary_seen,		"canary_seen_total",	"",	"Test lines that every attached probe saw") \
+	X(canary_missed,	"canary_missed_total",	"",	"Test lines that some attached probe did not see") \
 	X(store_commits,	"store_commits_total",	"",	"Transactions committed to the store") \
 	X(store_errors,		"store_errors_total",	"",	"Transactions that the store refused; they are tried again") \
 	X(stores_broken,	"stores_broken_total",	"",	"Damaged stores that were set aside and replaced") \
