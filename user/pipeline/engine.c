@@ -25,6 +25,7 @@
 #define COMMIT_INTERVAL_MS 5
 #define SWEEP_INTERVAL_MS  1000
 #define RESCAN_SWEEPS_BPF  10
+#define CLOCK_STEP_NS	   100000000 /* what is said; slewing and leap seconds smeared are less */
 
 struct obs_engine {
 	uv_loop_t *loop;
@@ -41,7 +42,8 @@ struct obs_engine {
 	uv_timer_t commit_timer, sweep_timer;
 	uv_idle_t catch_up;
 	uv_timer_t catch_up_timer; /* old logs wait for live lines */
-	uint64_t wall_minus_boot_ns;
+	struct obs_wall_clock clock;
+	bool clock_due; /* the next record is the first of a drain */
 	uint64_t last_commit_ns;
 	uint64_t boot_id; /* hash of the kernel's boot id */
 	uint64_t drops_seen;
@@ -55,7 +57,19 @@ struct obs_engine {
 
 static uint64_t to_wall(const struct obs_engine *e, uint64_t boot_ns)
 {
-	return boot_ns + e->wall_minus_boot_ns;
+	return obs_wall_clock_at(&e->clock, boot_ns);
+}
+
+/* Before the records of each drain, and once a second: they were written some ms ago at most. */
+static void look_at_clock(struct obs_engine *e)
+{
+	int64_t step = obs_wall_clock_measure(&e->clock, obs_wall_ns, obs_boot_ns);
+
+	e->clock_due = false;
+	if (step < CLOCK_STEP_NS && step > -CLOCK_STEP_NS)
+		return;
+	obs_count(&e->counters->clock_steps, 1);
+	obs_info("the clock was set by %+.3f s; timestamps follow it", (double)step / 1e9);
 }
 
 /* --- parser to outlet --- */
@@ -87,7 +101,7 @@ static void fill_id(const struct obs_engine *e, const struct obs_stream *s,
 	else
 		*id = obs_event_id_other(obs_slice_str(e->config->node_id), e->boot_id,
 					 obs_stream_file(s)->ino << 2 | obs_stream_file(s)->dev,
-					 first->wall_ns - e->wall_minus_boot_ns, first->offset);
+					 first->wall_ns - e->clock.minus_boot_ns, first->offset);
 }
 
 static void schedule_commit(struct obs_engine *e);
@@ -344,6 +358,8 @@ static void on_record(void *ctx, const void *data, size_t len)
 	struct obs_record rec;
 	int r = obs_decode(data, len, &rec);
 
+	if (e->clock_due)
+		look_at_clock(e);
 	obs_count(&e->counters->records, 1);
 	obs_count(&e->counters->record_bytes, len);
 	if (r == -EMSGSIZE)
@@ -372,6 +388,7 @@ static void on_drained(void *ctx, size_t n)
 	struct obs_engine *e = ctx;
 
 	(void)n;
+	e->clock_due = true;
 	repair_drops(e);
 	catch_up_soon(e);
 	commit_if_due(e);
@@ -469,7 +486,7 @@ static void on_sweep(uv_timer_t *timer)
 {
 	struct obs_engine *e = timer->data;
 
-	e->wall_minus_boot_ns = obs_wall_ns() - obs_boot_ns();
+	look_at_clock(e);
 	e->sweeps++;
 	if (!e->ring || e->sweeps % RESCAN_SWEEPS_BPF == 0)
 		obs_targets_scan(e->targets);
@@ -605,7 +622,7 @@ int obs_engine_new(uv_loop_t *loop, const struct obs_config *config, struct obs_
 				  .counters = counters,
 				  .outlet = outlet,
 				  .boot_id = read_boot_id() };
-	e->wall_minus_boot_ns = obs_wall_ns() - obs_boot_ns();
+	obs_wall_clock_measure(&e->clock, obs_wall_ns, obs_boot_ns);
 	e->statuses = calloc(OBS_NODES_MAX, sizeof(*e->statuses));
 	model->nodes = e->statuses;
 	start_timers(e);
