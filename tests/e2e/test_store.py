@@ -4,6 +4,7 @@ undisturbed, and what its files still hold arrives."""
 
 import contextlib
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -222,3 +223,32 @@ def read_only():
     subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
     observer.start()
     assert observer.stop()[0] == 0
+
+
+@case(needs=("root",))
+def copied_store():
+    """a store copied to where the same inode numbers hold other files: its positions are not
+    believed, a stopped node's unchanged file is not read again"""
+    log, same = Path(Env.tmp) / "a.log", Path(Env.tmp) / "b.log"
+    log.write_bytes(b"".join(b"first %d\n" % i for i in range(1000)))
+    same.write_bytes(b"".join(b"same %d\n" % i for i in range(1000)))
+    config = {"log_files": [str(log), str(same)], "initial_tail_lines": 0}
+    observer = Observer(config=config, args=["--no-bpf"]).start()
+    wait_for("the lines", lambda: len(observer.stored()) == 2000, 10, 0.1)
+    assert observer.stop()[0] == 0
+    with open(log, "r+b") as f:  # the same inode, longer than before
+        f.write(b"".join(b"other %d\n" % i for i in range(2000)))
+    copy = Observer(config=config, args=["--no-bpf"])
+    shutil.copytree(observer.state, copy.state)
+    copy.start()
+    wait_for("the other lines", lambda: len(copy.stored()) >= 4000, 10, 0.1)
+    time.sleep(1.5)
+    texts = [e["details"]["message"] for e in copy.stored()[2000:]]
+    assert texts == [f"other {i}" for i in range(2000)], texts[:3]
+    # cut below the position: read from its start
+    assert copy.stop()[0] == 0
+    log.write_bytes(b"short\n")
+    copy.start()
+    wait_for("the short line", lambda: len(copy.stored()) == 4001, 10, 0.1)
+    ids = [e["event_id"] for e in copy.stored()]
+    assert len(set(ids)) == 4001, "an id came twice"

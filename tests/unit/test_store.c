@@ -218,6 +218,28 @@ static void a_pending_cursor_is_the_newest(void **state)
 	assert_int_equal(query(f->dir, "SELECT count(*) FROM cursors"), 299);
 }
 
+static void cursors_of_files_long_gone_are_forgotten(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+	struct obs_cursor got;
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	for (uint64_t i = 1; i <= 10; i++) {
+		struct obs_cursor c = { .file.ino = i, .offset = i, .seen_ns = i * 100 };
+
+		assert_int_equal(obs_store_put_cursor(s, &c), 0);
+	}
+	assert_int_equal(obs_store_commit(s), 0);
+	assert_int_equal(obs_store_prune_cursors(s, 700), 0);
+	assert_int_equal(obs_counter_get(&f->counters.cursors_pruned), 6);
+	for (uint64_t i = 1; i <= 10; i++) {
+		struct obs_file_id file = { .ino = i };
+
+		assert_int_equal(obs_store_get_cursor(s, &file, &got), i < 7 ? -ENOENT : 0);
+	}
+}
+
 static void lines_have_bounds(void **state)
 {
 	struct fixture *f = *state;
@@ -751,6 +773,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(events_and_cursors_come_back),
 		T(a_pending_cursor_is_the_newest),
+		T(cursors_of_files_long_gone_are_forgotten),
 		T(lines_have_bounds),
 		T(a_second_observer_is_told_who_holds_it),
 		T(missing_directories_are_made_private),

@@ -26,6 +26,8 @@
 #define STOP_GRACE_MS  400
 #define GREETING_MS    300
 #define HTTP_SINK_NAME "http"
+#define PRUNE_EVERY_NS (6 * 3600 * OBS_NS_PER_S)
+#define CURSOR_KEEP_NS (30 * 24 * 3600 * OBS_NS_PER_S)
 #define NO_TIMEOUT_MS  (24 * 3600 * 1000)
 
 static const struct obs_option options[] = {
@@ -48,6 +50,7 @@ struct daemon {
 	struct obs_server *server; /* NULL when its port is taken or switched off */
 	uv_timer_t greeting;
 	struct obs_outlet outlet;
+	uint64_t prune_ns; /* CLOCK_BOOTTIME of the next look at old cursors */
 };
 
 /* --- outlet: the store --- */
@@ -106,6 +109,18 @@ static bool is_unreadable(struct daemon *d)
 	       st.store_error == -EUCLEAN;
 }
 
+static void prune(struct daemon *d)
+{
+	uint64_t now_ns = obs_boot_ns();
+
+	if (d->prune_ns == 0)
+		d->prune_ns = now_ns + PRUNE_EVERY_NS;
+	if (now_ns < d->prune_ns)
+		return;
+	obs_store_prune_cursors(d->store, obs_wall_ns() - CURSOR_KEEP_NS);
+	d->prune_ns = now_ns + PRUNE_EVERY_NS;
+}
+
 static int commit(void *ctx)
 {
 	struct daemon *d = ctx;
@@ -120,6 +135,8 @@ static int commit(void *ctx)
 	}
 	if (r >= 0 && d->delivery)
 		obs_delivery_wake(d->delivery);
+	if (r == 0)
+		prune(d);
 	return r;
 }
 

@@ -25,6 +25,7 @@
 #define UNLINKED_KEEP_NS 60000000000ULL
 #define BACKLOG_BYTES	 (1024 * 1024) /* further behind than this: an old log */
 #define LIVE_NS		 1000000000ULL /* so long after the last new line, old logs hold back */
+#define CURSORS_FRESH_NS 3600000000000ULL
 #define FDS_RESERVED	 32
 #define LIVE_SLICE_BYTES (256 * 1024)
 
@@ -56,6 +57,7 @@ struct obs_follow {
 	struct obs_watch *watch;
 	size_t n_behind;
 	uint64_t turns;
+	uint64_t fresh_ns;  /* CLOCK_BOOTTIME when every cursor was last looked at */
 	uint64_t live_ns;   /* CLOCK_BOOTTIME of the last new line that needed no reading back */
 	int64_t allowance;  /* bytes of old logs that may be read now */
 	uint64_t filled_ns; /* CLOCK_BOOTTIME of its last filling */
@@ -531,11 +533,15 @@ static bool is_abandoned(struct entry *en, uint64_t now_ns)
 void obs_follow_sweep(struct obs_follow *f)
 {
 	uint64_t now_ns = obs_boot_ns();
+	bool all = now_ns - f->fresh_ns > CURSORS_FRESH_NS;
 	struct entry *en, *next;
 
 	find_configured(f);
+	if (all)
+		f->fresh_ns = now_ns;
 	HASH_ITER(hh, f->entries, en, next)
 	{
+		en->touched |= all;
 		if (obs_stream_sweep(en->stream)) {
 			en->touched = true;
 			set_behind(f, en, true, false);

@@ -18,7 +18,7 @@
 #include "util/clock.h"
 
 /* Cursors of files that are long gone have no other end than this. */
-#define CURSORS_KEPT "65536"
+#define CURSORS_KEPT "100000"
 
 #define CACHE_BYTES (1024 * 1024)
 
@@ -347,6 +347,21 @@ int obs_store_drop_cursor(struct obs_store *s, const struct obs_file_id *file)
 	struct obs_pending_cursor c = { .cursor.file = *file, .drop = true };
 
 	return obs_pending_cursors_push(&s->cursors, &c);
+}
+
+int obs_store_prune_cursors(struct obs_store *s, uint64_t wall_ns)
+{
+	char sql[80];
+	int r;
+
+	if (!s->db)
+		return -EAGAIN;
+	sqlite3_snprintf(sizeof(sql), sql, "DELETE FROM cursors WHERE seen_ns < %lld",
+			 (long long)wall_ns);
+	r = obs_sql_exec(s->db, sql);
+	if (r == 0)
+		obs_count(&s->counters->cursors_pruned, (uint64_t)sqlite3_changes(s->db));
+	return r;
 }
 
 static void read_cursor(sqlite3_stmt *stmt, const struct obs_file_id *file, struct obs_cursor *ret)

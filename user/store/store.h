@@ -78,6 +78,15 @@ int obs_store_put_cursor(struct obs_store *s, const struct obs_cursor *c);
 int obs_store_drop_cursor(struct obs_store *s, const struct obs_file_id *file);
 
 /**
+ * obs_store_prune_cursors() - forget committed cursors of files last seen before @wall_ns.
+ *
+ * Not soon after a start: files are found, and their cursors made fresh, by and by.
+ *
+ * Return: 0, or a negative errno; to be tried again.
+ */
+int obs_store_prune_cursors(struct obs_store *s, uint64_t wall_ns);
+
+/**
  * obs_store_get_cursor() - the newest cursor of @file: the one that waits for the next commit
  * with its events, else the committed one.
  *

@@ -16,6 +16,9 @@
 #define SLICE_BYTES	(8 * 1024 * 1024)
 #define RECORD_QUIET_NS 1000000000ULL
 #define PROMPT_QUIET_NS 3000000000ULL
+/* A cursor that nobody has seen for long is dropped from the store: say now and then that the
+ * file is still there. */
+#define CURSOR_FRESH_NS (24 * 3600 * 1000000000ULL)
 
 struct obs_stream {
 	const struct obs_stream_options *opt;
@@ -32,6 +35,7 @@ struct obs_stream {
 	uint64_t active_ns;  /* CLOCK_BOOTTIME of the last bytes */
 	uint64_t told;	     /* offset of the cursor last handed out */
 	uint64_t told_hash;  /* of the told_tail bytes before it */
+	uint64_t told_ns;    /* CLOCK_REALTIME when it was handed out */
 	uint32_t told_tail;
 	uint32_t told_epoch;
 	bool told_any;
@@ -344,7 +348,8 @@ bool obs_stream_cursor(struct obs_stream *s, struct obs_cursor *ret)
 
 	if (s->kind == OBS_STREAM_CONSOLE)
 		return false;
-	if (s->told_any && s->told == done && s->told_epoch == s->epoch)
+	if (s->told_any && s->told == done && s->told_epoch == s->epoch &&
+	    obs_wall_ns() - s->told_ns < CURSOR_FRESH_NS)
 		return false;
 	s->told = done;
 	s->told_epoch = s->epoch;
@@ -355,6 +360,7 @@ bool obs_stream_cursor(struct obs_stream *s, struct obs_cursor *ret)
 		.offset = done,
 		.seen_ns = obs_wall_ns(),
 	};
+	s->told_ns = ret->seen_ns;
 	ret->tail_len = tail_of(s->fd, done, OBS_TAIL_BYTES, &ret->tail_hash);
 	s->told_tail = ret->tail_len;
 	s->told_hash = ret->tail_hash;

@@ -116,7 +116,7 @@ void obs_stream_end(struct obs_stream *s);
 /**
  * obs_stream_cursor() - what to commit with the events emitted so far.
  *
- * Return: true when it differs from the last one handed out.
+ * Return: true when it differs from the last one handed out, or that was a day ago.
  */
 bool obs_stream_cursor(struct obs_stream *s, struct obs_cursor *ret);
 

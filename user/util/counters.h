@@ -56,6 +56,7 @@
 	X(store_commits,	"store_commits_total",	"",	"Transactions committed to the store") \
 	X(store_errors,		"store_errors_total",	"",	"Transactions that the store refused; they are tried again") \
 	X(stores_broken,	"stores_broken_total",	"",	"Damaged stores that were set aside and replaced") \
+	X(cursors_pruned,	"cursors_pruned_total",	"",	"Positions of files that nobody has seen for 30 days, forgotten") \
 	X(engine_errors,	"engine_errors_total",	"",	"Questions to a container engine that failed") \
 	X(targets_found,	"targets_found_total",	"",	"Nodes found since start") \
 	X(targets_gone,		"targets_gone_total",	"",	"Nodes that went away since start")
