@@ -144,6 +144,7 @@ struct obs_target_value {
 };
 
 #define OBS_TARGETS_MAX 1024
+#define OBS_SLOT_CANARY (OBS_TARGETS_MAX - 1) /* no node: our own child, see canary.h */
 #define OBS_TGIDS_MAX	16384
 /* PID_MAX_LIMIT of include/linux/threads.h on 64-bit: one bit per tgid */
 #define OBS_PID_BITS  (4 * 1024 * 1024)

@@ -38,7 +38,7 @@ exec "$@" """, "sh"]
 CONFIG = """\
 node_id: bench
 state_dir: {dir}/state
-forward: all
+forward: {forward}
 server:
   listen: "127.0.0.1:{port}"
 targets:
@@ -60,9 +60,19 @@ ROWS = [
     ("write_strace", "  strace -e trace=write", "ratio", None, None),
     ("captured", "of the target's lines, taken at the write", "%", None, None),
     ("unaccounted", "of the target's lines, not in the ledger", "lines", 0, 0),
+    ("spread_p50", "write, each one timed, untraced: p50", "ns", None, None),
+    ("spread_p99", "    p99", "ns", None, None),
+    ("spread_p999", "    p99.9", "ns", None, None),
+    ("spread_max", "    maximum", "ns", None, None),
+    ("spread_target_p50", "  observer runs, writer is a target: p50", "ns", None, None),
+    ("spread_target_p99", "    p99", "ns", None, None),
+    ("spread_target_p999", "    p99.9", "ns", None, None),
+    ("spread_target_max", "    maximum", "ns", None, None),
     ("getppid", "getppid, untraced", "ns", None, None),
     ("getppid_other_ns", "  observer runs, caller is no target", "+ns", 50, 25),
     ("first_event", "observer start -> first event at the API", "ms", 500, 300),
+    ("restart", "restart, 100 known files -> first new event", "ms", 400, 200),
+    ("backfill", "an old log, read from the file and parsed", "MB/s", None, ("min", 1000)),
     ("idle_cpu", "observer idle: CPU of one core", "%", None, 0.1),
     ("idle_rss", "observer idle: RSS", "MiB", 20, 12),
     ("latency_p50", "write -> event at the API, 1,000 lines/s: p50", "ms1", None, 5),
@@ -71,6 +81,8 @@ ROWS = [
     ("line_cpu", "    CPU of the observer per line", "us", None, 2.0),
     ("replay", "replay, lines to JSON", "lines/s", None, ("min", 2_000_000)),
 ]
+
+SPREAD_TARGET = [key for key, *_ in ROWS if key.startswith("spread_target")]
 
 FORMATS = {
     "ns": "{:,.0f} ns",
@@ -81,6 +93,7 @@ FORMATS = {
     "ms1": "{:.1f} ms",
     "us": "{:.2f} us",
     "MiB": "{:.1f} MiB",
+    "MB/s": "{:,.0f} MB/s",
     "lines": "{:,.0f}",
     "lines/s": "{:,.0f}/s",
 }
@@ -106,6 +119,14 @@ class Loop:
             raise Skip(f"write_loop ended during '{command}'")
         return float(answer)
 
+    def spread_ns(self, n):
+        self.proc.stdin.write(f"spread {n}\n")
+        values = [float(v) for v in self.proc.stdout.readline().split()]
+        if len(values) != 4:
+            raise Skip("write_loop ended during 'spread'")
+        self.ask("truncate")
+        return values
+
     def write_ns(self, n):
         ns = self.ask("write", n)
         self.ask("truncate")
@@ -125,13 +146,14 @@ class Loop:
 class Observer:
     """One `gswarm-observer run` with a store of its own; ready when /health answers."""
 
-    def __init__(self, bench, api=None, batch=1):
+    def __init__(self, bench, api=None, batch=1, more="", forward="all"):
         self.port = free_port()
         config = os.path.join(bench.dir, "config.yaml")
         with open(config, "w", encoding="utf-8") as f:
-            f.write(CONFIG.format(dir=bench.dir, port=self.port, tag=TARGET_TAG))
+            f.write(CONFIG.format(dir=bench.dir, port=self.port, tag=TARGET_TAG, forward=forward))
             if api:
                 f.write(f"api_endpoint: {api}\nbatch_size: {batch}\n")
+            f.write(more)
         self.log = open(os.path.join(bench.dir, "observer.log"), "w+b")
         self.state = os.path.join(bench.dir, "state")
         self.started = time.monotonic()
@@ -286,6 +308,12 @@ class Bench:
             loop.write_ns(self.args.writes // 10)
             self.note("write", loop.write_ns(self.args.writes))
             self.note("getppid", loop.ask("getppid", self.args.writes))
+            self.note_spread("spread", loop)
+
+    def note_spread(self, key, loop):
+        values = loop.spread_ns(self.args.writes)
+        for name, value in zip(("p50", "p99", "p999", "max"), values):
+            self.note(f"{key}_{name}", value)
 
     def need_observer(self):
         if os.geteuid() != 0:
@@ -319,6 +347,7 @@ class Bench:
         obs.wait_metric("lines_total", sum(before.values()) + self.args.writes, seconds=20)
         got = {p: (obs.metric("lines_total", p) or 0) - before[p] for p in before}
         self.note("captured", 100 * got["captured"] / self.args.writes)
+        self.note_spread("spread_target", loop)
         self.note("unaccounted", self.args.writes - sum(got.values()))
 
     def strace(self):
@@ -358,6 +387,56 @@ class Bench:
                     raise Skip("no event within 5 s")
                 self.note("first_event", 1000 * (api.at - obs.started))
                 loop.proc.kill()
+
+    def restart(self):
+        """A stop that keeps the store, then a start: 100 files are known, one writer is active."""
+        self.need_observer()
+        logs = os.path.join(self.dir, "known")
+        os.makedirs(logs)
+        for i in range(100):
+            with open(os.path.join(logs, f"{i}.log"), "w", encoding="utf-8") as f:
+                f.write(f"known {i}\n" * 1000)
+        more = f"log_files: ['{logs}/*.log']\ninitial_tail_lines: 10\n"
+        kept = os.path.join(self.dir, "kept")
+        try:
+            with Receiver() as api, Observer(self, api.url, 1000, more) as obs:
+                obs.ready()
+                api.wait_count(1000, 10)
+                obs.proc.terminate()
+                obs.proc.wait(5)
+                shutil.copytree(obs.state, kept)
+            os.rename(kept, obs.state)
+            with Receiver() as api, Loop(self, TARGET_TAG) as loop:
+                loop.ask("drip", 5)
+                loop.proc.stdin.write("drip 600\n")
+                with Observer(self, api.url, 1, more) as obs:
+                    if not api.arrived.wait(5):
+                        raise Skip("no event within 5 s")
+                    self.note("restart", 1000 * (api.at - obs.started))
+                    loop.proc.kill()
+        finally:
+            shutil.rmtree(logs, ignore_errors=True)
+            shutil.rmtree(kept, ignore_errors=True)
+
+    def backfill(self):
+        self.need_observer()
+        path = os.path.join(self.dir, "old.log")
+        line = (b"[2025-10-26 23:30:27,842][genrl.logging_utils.global_defs][INFO] - "
+                b"something of no particular meaning ".ljust(52, b".") + b"\n")
+        n = self.args.old_mb * 1_000_000 // len(line)
+        with open(path, "wb") as f:
+            for _ in range(100):
+                f.write(line * (n // 100))
+        n = n // 100 * 100
+        more = f"log_files: ['{path}']\ninitial_tail_lines: 0\n"
+        try:
+            with Observer(self, more=more, forward="events") as obs:
+                obs.ready()
+                if not obs.wait_metric("lines_parsed_total", n, seconds=30):
+                    raise Skip("not read within 30 s")
+                self.note("backfill", n * len(line) / 1e6 / (time.monotonic() - obs.started))
+        finally:
+            os.unlink(path)
 
     def latency(self):
         self.need_observer()
@@ -424,11 +503,13 @@ class Bench:
             progress(f"round {i + 1} of {self.args.rounds}")
             self.untraced()
             self.attempt(["write_other", "write_target", "captured", "unaccounted",
-                          "getppid_other"], self.observed)
+                          "getppid_other", *SPREAD_TARGET], self.observed)
             self.untraced()  # before and after: what drifts, drifts for both
             self.attempt(["write_strace"], self.strace)
             self.attempt(["write_bpftrace"], self.bpftrace)
             self.attempt(["first_event"], self.first_event)
+            self.attempt(["restart"], self.restart)
+            self.attempt(["backfill"], self.backfill)
             self.attempt(["latency_p50", "latency_p99"], self.latency)
             self.attempt(["throughput", "line_cpu"], self.throughput)
             self.attempt(["replay"], self.replay)
@@ -540,6 +621,7 @@ def main():
     p.add_argument("--writes", type=int, default=200_000)
     p.add_argument("--paced", type=int, default=3_000, help="lines for the latency")
     p.add_argument("--burst", type=int, default=500_000, help="lines for the throughput")
+    p.add_argument("--old-mb", type=int, default=500, help="size of the old log")
     p.add_argument("--replay-lines", type=int, default=2_000_000)
     p.add_argument("--idle", type=float, default=10, help="seconds")
     p.add_argument("--json", action="store_true", help="print JSON instead of the table")

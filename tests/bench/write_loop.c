@@ -8,6 +8,7 @@
  * line on standard input, one answer per line on standard output:
  *
  *   write N    N appended writes of one 120-byte log line -> nanoseconds per write
+ *   spread N   the same, each timed: its p50, p99, p99.9 and maximum, in nanoseconds
  *   getppid N  N calls of getppid(2)                      -> nanoseconds per call
  *   drip N     N such lines, 5 ms apart                   -> nanoseconds per line
  *   paced N    N lines, 1 ms apart, that hold "at=NANOSECONDS." of CLOCK_MONOTONIC
@@ -62,6 +63,41 @@ static int do_write(int fd, unsigned long n)
 	return 0;
 }
 
+static int by_value(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static void free_samples(uint64_t **v)
+{
+	free(*v);
+}
+
+/* Answers itself. */
+static int do_spread(int fd, unsigned long n)
+{
+	OBS_CLEANUP(free_samples) uint64_t *took = calloc(n ? n : 1, sizeof(*took));
+
+	if (!took)
+		return -ENOMEM;
+	for (unsigned long i = 0; i < n; i++) {
+		uint64_t start_ns = now_ns();
+
+		if (write(fd, line, LINE_BYTES) != LINE_BYTES)
+			return errno ? -errno : -EIO;
+		took[i] = now_ns() - start_ns;
+	}
+	if (n == 0)
+		return -EINVAL;
+	qsort(took, n, sizeof(*took), by_value);
+	printf("%llu %llu %llu %llu\n", (unsigned long long)took[n / 2],
+	       (unsigned long long)took[n * 99 / 100], (unsigned long long)took[n * 999 / 1000],
+	       (unsigned long long)took[n - 1]);
+	return 1;
+}
+
 /* The raw system call: a C library may keep the answer. */
 static int do_getppid(int fd, unsigned long n)
 {
@@ -114,7 +150,7 @@ static const struct {
 	int (*run)(int fd, unsigned long n);
 } commands[] = {
 	{ "write", do_write }, { "getppid", do_getppid },   { "drip", do_drip },
-	{ "paced", do_paced }, { "truncate", do_truncate },
+	{ "paced", do_paced }, { "truncate", do_truncate }, { "spread", do_spread },
 };
 
 static int answer(int fd, const char *text)
@@ -130,6 +166,8 @@ static int answer(int fd, const char *text)
 			continue;
 		start_ns = now_ns();
 		r = commands[i].run(fd, n);
+		if (r > 0)
+			return 0;
 		if (r == 0)
 			printf("%.2f\n", n ? (double)(now_ns() - start_ns) / (double)n : 0.0);
 		return r;

@@ -629,6 +629,7 @@ def check_ledger(metrics, delivered=True):
     parsed = get('gswarm_events_total{place="parsed"}')
     stored = get('gswarm_events_total{place="stored"}')
     filtered = get('gswarm_events_total{place="filtered"}', 0.0)
+    filtered += get('gswarm_events_total{place="refused"}', 0.0)
     assert parsed == stored + filtered, f"parsed {parsed} = stored {stored} + filtered {filtered}"
     if not delivered:
         return

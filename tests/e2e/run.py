@@ -88,7 +88,7 @@ def why_skip(case, engine):
         return "needs root"
     if "bpf" in case.needs and not Path("/sys/kernel/btf/vmlinux").exists():
         return "this kernel has no BTF (/sys/kernel/btf/vmlinux)"
-    for tool in case.needs & {"setpriv"}:
+    for tool in case.needs - {"root", "docker", "bpf"}:
         if not shutil.which(tool):
             return f"{tool} is not installed"
     harness.Env.docker_socket = ""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Full speed: whatever the ring drops is read from the file, nothing twice, all of it counted."""
 
+import time
+
 from cases import case
 from harness import Api, ContainerNode, Observer, check_file, check_ledger, check_order, wait_for
 
@@ -40,6 +42,38 @@ def small_ring():
     """a ring that is much too small: drops happen, and are repaired from the file"""
     captured, backfilled = burst(50_000, {"limits": {"ring_bytes": 65536}}, 40)
     assert backfilled > 0, "a burst through a 64 KiB ring without a drop: is the option used?"
+
+
+@case(limit_s=90)
+def small_ring_300_mb():
+    """300 MB at full speed through a ring of 64 KiB: the ledger adds up to the line"""
+    n = 600_000
+    observer = Observer(None, {"limits": {"ring_bytes": 65536}, "forward": "events"}).start()
+    node = ContainerNode("", "--burst", n, "--bytes", 500, "--gate")
+    node.process("trainer")
+    start = time.monotonic()
+    node.gate()
+    node.wait_written(n, 60)
+    size = len(node.read())
+    written = time.monotonic() - start
+
+    def m(name):
+        return observer.metrics().get(name, 0)
+
+    wait_for("all lines", lambda: m("gswarm_lines_parsed_total") >= n, 60, 0.2)
+    seconds = time.monotonic() - start
+    time.sleep(1.5)  # what comes twice has come by then
+    wait_for("a ledger that adds up",
+             lambda: check_ledger(observer.metrics(), delivered=False) is None, 5)
+    drops = sum(v for k, v in observer.metrics().items() if "ring_drops_total{" in k and "_file" in k)
+    assert drops > 0, "no drop: is the option used?"
+    lines, blank = len(node.lines()), m("gswarm_lines_blank_total")
+    console = m("gswarm_lines_parsed_total") - blank - lines
+    assert 0 <= console < 100, f"{lines} lines in the file, {console} more were parsed"
+    for reason in ("truncated", "unreadable"):
+        assert m(f'gswarm_lost_bytes_total{{reason="{reason}"}}') == 0, reason
+    print(f"{size / 1e6:.0f} MB written in {written:.1f} s, read after {seconds:.1f} s, "
+          f"{drops:.0f} drops")
 
 
 @case(limit_s=60)

@@ -218,6 +218,28 @@ static void a_pending_cursor_is_the_newest(void **state)
 	assert_int_equal(query(f->dir, "SELECT count(*) FROM cursors"), 299);
 }
 
+static void cursors_of_files_long_gone_are_forgotten(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+	struct obs_cursor got;
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	for (uint64_t i = 1; i <= 10; i++) {
+		struct obs_cursor c = { .file.ino = i, .offset = i, .seen_ns = i * 100 };
+
+		assert_int_equal(obs_store_put_cursor(s, &c), 0);
+	}
+	assert_int_equal(obs_store_commit(s), 0);
+	assert_int_equal(obs_store_prune_cursors(s, 700), 0);
+	assert_int_equal(obs_counter_get(&f->counters.cursors_pruned), 6);
+	for (uint64_t i = 1; i <= 10; i++) {
+		struct obs_file_id file = { .ino = i };
+
+		assert_int_equal(obs_store_get_cursor(s, &file, &got), i < 7 ? -ENOENT : 0);
+	}
+}
+
 static void lines_have_bounds(void **state)
 {
 	struct fixture *f = *state;
@@ -566,6 +588,107 @@ static void a_broken_database_is_refused(void **state)
 	}
 }
 
+/* RLIMIT_FSIZE stands in for a full disk: writes past it fail. */
+static void limit_files(rlim_t bytes)
+{
+	struct rlimit lim;
+
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &lim);
+	lim.rlim_cur = bytes;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &lim), 0);
+}
+
+static const char *of_file = "{\"origin\":{\"via\":\"file\"}}",
+		  *of_console = "{\"origin\":{\"via\":\"console\"}}";
+
+static void push_both(struct obs_store *s, int n)
+{
+	for (int i = 0; i < n; i++) {
+		assert_int_equal(obs_store_push(s, OBS_EVENT_LOG, NULL, 7, obs_slice_str(of_file)),
+				 0);
+		assert_int_equal(
+			obs_store_push(s, OBS_EVENT_ERROR, "OOM", 8, obs_slice_str(of_console)), 0);
+	}
+}
+
+static void expect_consoles(const char *dir, uint64_t after, int n)
+{
+	cleanup_reader struct obs_store_reader *r = NULL;
+	struct obs_store_item item;
+
+	assert_int_equal(obs_store_reader_open(dir, &r), 0);
+	for (int i = 1; i <= n; i++) {
+		assert_int_equal(obs_store_reader_next(r, after, &item), 1);
+		assert_int_equal(item.seq, ++after);
+		assert_int_equal(item.json.len, strlen(of_console));
+		assert_memory_equal(item.json.p, of_console, item.json.len);
+	}
+	assert_int_equal(obs_store_reader_next(r, after, &item), 0);
+}
+
+/* At start: what no file holds and no sink has yet is carried over, numbers go on. */
+static void a_broken_database_is_replaced(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+	struct obs_store_stats before, after;
+	struct obs_cursor c = cursor_at(5), got;
+	char path[200];
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	assert_string_equal(obs_store_aside(s), "");
+	push_both(s, 100);
+	obs_store_put_cursor(s, &c);
+	obs_store_set_position(s, "http", 150);
+	assert_int_equal(obs_store_commit(s), 0);
+	push_both(s, 20);
+	obs_store_get_stats(s, &before);
+	obs_store_free(&s);
+	query(f->dir, "DROP TABLE cursors");
+
+	f->opt.replace_broken = true;
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	assert_memory_equal(obs_store_aside(s), "events.db.broken-20", 19);
+	snprintf(path, sizeof(path), "%s/%s", f->dir, obs_store_aside(s));
+	assert_int_equal(access(path, F_OK), 0);
+	obs_store_get_stats(s, &after);
+	assert_int_equal(after.created_ns, before.created_ns);
+	assert_int_equal(after.last_seq, 240);
+	assert_int_equal(obs_store_get_position(s, "http"), 150);
+	assert_int_equal(obs_store_get_cursor(s, &log_file, &got), -ENOENT);
+	assert_int_equal(obs_store_commit(s), 0);
+	/* the first chunk reaches past the position: all of it, then the 20 of the last */
+	expect_consoles(f->dir, 240, 120);
+	assert_int_equal(query(f->dir, "SELECT position FROM sinks"), 150);
+}
+
+/* Under way: what waited in memory too, and what was pushed while it could not be replaced. */
+static void a_database_that_breaks_is_replaced(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+	struct obs_cursor c = cursor_at(5), got;
+
+	f->opt.replace_broken = true;
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	push_both(s, 10);
+	assert_int_equal(obs_store_commit(s), 0);
+	push_both(s, 1000);
+	obs_store_put_cursor(s, &c);
+	query(f->dir, "DROP TABLE chunks");
+	limit_files(0); /* the old one can be renamed, and a new one not be written */
+	assert_true(obs_store_commit(s) < 0);
+	push_both(s, 1);
+	assert_true(obs_store_commit(s) < 0);
+	limit_files(RLIM_INFINITY);
+	assert_int_equal(obs_store_commit(s), 1);
+	assert_int_equal(obs_store_get_cursor(s, &log_file, &got), -ENOENT);
+	assert_int_equal(obs_store_commit(s), 0);
+	assert_int_equal(obs_store_pending(s), 0);
+	expect_consoles(f->dir, 20, 1001);
+}
+
 static void a_damaged_chunk_is_jumped_over(void **state)
 {
 	struct fixture *f = *state;
@@ -583,17 +706,6 @@ static void a_damaged_chunk_is_jumped_over(void **state)
 	assert_int_equal(item.seq, 1000);
 	assert_int_equal(obs_store_reader_next(r, 1000, &item), 1);
 	assert_int_equal(item.seq, 2001);
-}
-
-/* RLIMIT_FSIZE stands in for a full disk: writes past it fail. */
-static void limit_files(rlim_t bytes)
-{
-	struct rlimit lim;
-
-	signal(SIGXFSZ, SIG_IGN);
-	getrlimit(RLIMIT_FSIZE, &lim);
-	lim.rlim_cur = bytes;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &lim), 0);
 }
 
 static void a_full_disk_keeps_everything_pending(void **state)
@@ -661,6 +773,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(events_and_cursors_come_back),
 		T(a_pending_cursor_is_the_newest),
+		T(cursors_of_files_long_gone_are_forgotten),
 		T(lines_have_bounds),
 		T(a_second_observer_is_told_who_holds_it),
 		T(missing_directories_are_made_private),
@@ -670,6 +783,8 @@ int main(void)
 		T(a_reader_follows_a_busy_writer),
 		T(kill_9_loses_nothing_and_doubles_nothing),
 		cmocka_unit_test(a_broken_database_is_refused),
+		T(a_broken_database_is_replaced),
+		T(a_database_that_breaks_is_replaced),
 		T(a_damaged_chunk_is_jumped_over),
 		T(a_full_disk_keeps_everything_pending),
 		T(pending_is_bounded),

@@ -26,6 +26,8 @@
 #define STOP_GRACE_MS  400
 #define GREETING_MS    300
 #define HTTP_SINK_NAME "http"
+#define PRUNE_EVERY_NS (6 * 3600 * OBS_NS_PER_S)
+#define CURSOR_KEEP_NS (30 * 24 * 3600 * OBS_NS_PER_S)
 #define NO_TIMEOUT_MS  (24 * 3600 * 1000)
 
 static const struct obs_option options[] = {
@@ -47,6 +49,8 @@ struct daemon {
 	struct obs_engine *engine;
 	struct obs_server *server; /* NULL when its port is taken or switched off */
 	uv_timer_t greeting;
+	struct obs_outlet outlet;
+	uint64_t prune_ns; /* CLOCK_BOOTTIME of the next look at old cursors */
 };
 
 /* --- outlet: the store --- */
@@ -64,10 +68,7 @@ static int push(void *ctx, const struct obs_event *ev, struct obs_slice json)
 	struct daemon *d = ctx;
 	int r = obs_store_push(d->store, ev->type, ev->name, ev->wall_ns, json);
 
-	/* Memory for what waits is full: write it out now and try once more. */
-	if (r == -ENOBUFS && obs_store_commit(d->store) == 0)
-		r = obs_store_push(d->store, ev->type, ev->name, ev->wall_ns, json);
-	return r;
+	return r == 0 && obs_store_is_filling(d->store) ? 1 : r;
 }
 
 static int put_cursor(void *ctx, const struct obs_cursor *c)
@@ -84,15 +85,58 @@ static int get_cursor(void *ctx, const struct obs_file_id *file, struct obs_curs
 	return obs_store_get_cursor(d->store, file, ret);
 }
 
+/* Said when it happens; /health shows the name for as long as we run. */
+static void tell_aside(struct daemon *d)
+{
+	struct obs_store_stats st;
+
+	obs_store_get_stats(d->store, &st);
+	d->outlet.created_ns = st.created_ns;
+	snprintf(d->model.store_aside, sizeof(d->model.store_aside), "%s",
+		 obs_store_aside(d->store));
+	obs_count(&d->counters.stores_broken, 1);
+	obs_err("the store in %s was damaged: it is kept as %s, and a fresh one took its place; "
+		"what the nodes' files still hold is read again",
+		d->config->state_dir, d->model.store_aside);
+}
+
+/* The delivery thread read what no commit has touched. */
+static bool is_unreadable(struct daemon *d)
+{
+	struct obs_sink_stats st;
+
+	return d->delivery && obs_delivery_get_stats(d->delivery, 0, &st) == 0 &&
+	       st.store_error == -EUCLEAN;
+}
+
+static void prune(struct daemon *d)
+{
+	uint64_t now_ns = obs_boot_ns();
+
+	if (d->prune_ns == 0)
+		d->prune_ns = now_ns + PRUNE_EVERY_NS;
+	if (now_ns < d->prune_ns)
+		return;
+	obs_store_prune_cursors(d->store, obs_wall_ns() - CURSOR_KEEP_NS);
+	d->prune_ns = now_ns + PRUNE_EVERY_NS;
+}
+
 static int commit(void *ctx)
 {
 	struct daemon *d = ctx;
 	int r;
 
 	note_position(d);
-	r = obs_store_commit(d->store);
-	if (r == 0 && d->delivery)
+	r = is_unreadable(d) ? obs_store_replace(d->store) : obs_store_commit(d->store);
+	if (r > 0) {
+		tell_aside(d);
+		if (d->delivery)
+			obs_delivery_reopen(d->delivery);
+	}
+	if (r >= 0 && d->delivery)
 		obs_delivery_wake(d->delivery);
+	if (r == 0)
+		prune(d);
 	return r;
 }
 
@@ -187,6 +231,8 @@ static int open_store(struct daemon *d)
 		.dir = d->config->state_dir,
 		.max_bytes = d->config->store.max_bytes,
 		.max_age_s = (uint64_t)d->config->store.max_age_s,
+		.replace_broken = true,
+		.pending_bytes = d->config->limits.waiting_bytes,
 		.counters = &d->counters,
 	};
 	int pid = 0, r = obs_store_open(&opt, &pid, &d->store);
@@ -195,10 +241,6 @@ static int open_store(struct daemon *d)
 		obs_err("another observer, pid %d, uses the store in %s; stop it, or give this one "
 			"its own state_dir",
 			pid, opt.dir);
-	else if (r == -EUCLEAN)
-		obs_err("the store in %s is damaged; move it aside (mv %s %s.broken) and start "
-			"again",
-			opt.dir, opt.dir, opt.dir);
 	else if (r < 0)
 		obs_err("cannot open the store in %s: %s; set state_dir to a directory that can be "
 			"written",
@@ -230,6 +272,8 @@ static int start_delivery(struct daemon *d)
 	if (!sink.url || !*sink.url)
 		return 0;
 	obs_store_get_stats(d->store, &st);
+	if (delivered > st.last_seq) /* a store that lost its newest commits */
+		delivered = st.last_seq;
 	d->inherited = st.last_seq > delivered ? st.last_seq - delivered : 0;
 	/* From now on what is evicted before this sink has it counts as loss. */
 	obs_store_set_position(d->store, HTTP_SINK_NAME, delivered);
@@ -298,28 +342,32 @@ static void stop(struct daemon *d)
 static int serve(struct daemon *d)
 {
 	struct obs_store_stats st;
-	struct obs_outlet outlet = {
-		.push = push,
-		.put_cursor = put_cursor,
-		.get_cursor = get_cursor,
-		.commit = commit,
-		.ctx = d,
-	};
 	int r = open_store(d);
 
 	if (r < 0)
 		return r;
 	obs_store_get_stats(d->store, &st);
-	outlet.created_ns = st.created_ns;
+	d->outlet = (struct obs_outlet){
+		.push = push,
+		.put_cursor = put_cursor,
+		.get_cursor = get_cursor,
+		.commit = commit,
+		.created_ns = st.created_ns,
+		.ctx = d,
+	};
+	if (*obs_store_aside(d->store))
+		tell_aside(d);
 	uv_loop_init(&d->loop);
-	r = start(d, &outlet);
+	r = start(d, &d->outlet);
 	if (r == 0)
 		obs_loop_until_signal(&d->loop);
 	stop(d);
 	obs_loop_close(&d->loop);
 	obs_engine_free(&d->engine);
-	obs_store_free(&d->store); /* commits the position too: nothing is sent again */
 	obs_delivery_stop(&d->delivery, 0);
+	/* Commits the position too: nothing is sent again. Last, since only the last one to close
+	 * the database can take its WAL away. */
+	obs_store_free(&d->store);
 	if (r == 0)
 		obs_info("stopped; what was not delivered yet is kept");
 	return r;

@@ -134,6 +134,7 @@ static int read_arguments(int argc, char **argv, struct obs_config **config)
 	if (r != 0)
 		return r;
 	(*config)->forward = OBS_FORWARD_ALL;
+	(*config)->probes.canary_interval_s = 0; /* it has no directory to write to */
 	for (i = 1; obs_command_next(&obs_command_trace, argc, argv, &i, &o) > 0;) {
 		if (apply(*config, &o) < 0)
 			return OBS_EXIT_FAIL;

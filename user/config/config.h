@@ -67,11 +67,14 @@ struct obs_config {
 		uint64_t line_bytes;	/* default 65536 */
 		uint64_t streams;	/* files followed at once */
 		uint64_t pending_bytes; /* per node still being identified */
+		uint64_t waiting_bytes; /* events that the store cannot take yet */
+		uint64_t backfill_bytes_per_s;
 	} limits;
 
 	struct {
-		bool bpf;	  /* false = never load BPF */
-		char *file_write; /* "auto", "fexit", "sys_exit", "inotify" */
+		bool bpf;		  /* false = never load BPF */
+		double canary_interval_s; /* 0 = never */
+		char *file_write;	  /* "auto", "fexit", "sys_exit", "inotify" */
 	} probes;
 
 	struct {

@@ -107,10 +107,13 @@ const struct obs_key obs_keys[] = {
 	{ "limits.payload_bytes", OBS_KEY_SIZE, F(limits.payload_bytes), 64, 4096, "4000", "Bytes taken of one write; the rest is read back from the file." },
 	{ "limits.line_bytes", OBS_KEY_SIZE, F(limits.line_bytes), 256, 16 * MIB, "64KiB", "Longest line; longer ones are cut and marked." },
 	{ "limits.streams", OBS_KEY_COUNT, F(limits.streams), 1, 65536, "1024", "Files and consoles followed at once." },
+	{ "limits.waiting_bytes", OBS_KEY_SIZE, F(limits.waiting_bytes), 4 * MIB, GIB, "64MiB", "Events that may wait in memory, compressed, while the store cannot be written. From half of it on files are not read on; they keep the rest." },
+	{ "limits.backfill_bytes_per_s", OBS_KEY_SIZE, F(limits.backfill_bytes_per_s), 256 * KIB, TIB, "64MiB", "How much of old logs is read per second while new lines come from elsewhere. Without new lines there is no limit." },
 	{ "limits.pending_bytes", OBS_KEY_SIZE, F(limits.pending_bytes), 4 * KIB, GIB, "1MiB", "Output of a node that may wait while it is being identified." },
 
 	{ "probes.bpf", OBS_KEY_BOOL, F(probes.bpf), 0, 0, "true", "Use BPF. false: inotify and /proc only." },
 	{ "probes.file_write", OBS_KEY_CHOICE, F(probes.file_write), 0, 0, "auto", "Which probe sees file writes. auto: the best that this kernel allows.", .choices = "auto|fexit|sys_exit|inotify" },
+	{ "probes.canary_interval", OBS_KEY_SECONDS, F(probes.canary_interval_s), 0, DAY, "300s", "How often a child of the observer writes a line and opens a connection that every probe must see; /health tells what was not seen. 0: never." },
 
 	{ "scrub.level", OBS_KEY_CHOICE, F(scrub.level), 0, 0, "standard", "What is taken out of events before anything keeps them. standard: secrets, e-mail addresses, ids of people; strict: user names in paths and this host's addresses too.", .choices = "off|standard|strict" },
 

@@ -19,13 +19,15 @@
 
 /* One need of the observer (file writes, consoles, processes, …) and the rung it stands on. */
 struct obs_probe_status {
-	const char *need;  /* "file writes"; static */
-	const char *rung;  /* "tp_btf/sys_exit"; "none" when nothing works; static */
-	bool ok;	   /* something works */
-	bool first_choice; /* the best rung */
-	char unseen[200];  /* what stays unseen on this rung, in words; "" = nothing */
-	char refused[200]; /* why the better rungs were refused, "" = they were not */
-	char advice[200];  /* what an operator can do about it */
+	const char *need;   /* "file writes"; static */
+	const char *rung;   /* "tp_btf/sys_exit"; "none" when nothing works; static */
+	bool ok;	    /* something works */
+	bool first_choice;  /* the best rung */
+	char unseen[200];   /* what stays unseen on this rung, in words; "" = nothing */
+	char refused[200];  /* why the better rungs were refused, "" = they were not */
+	char advice[200];   /* what an operator can do about it */
+	uint64_t canary_ns; /* CLOCK_REALTIME of the last canary that was judged; 0 = none */
+	const char *blind;  /* what it did not see, in words; NULL = all; static */
 };
 
 struct obs_node_status {
@@ -64,8 +66,9 @@ struct obs_model {
 	size_t n_sinks;
 	struct obs_sink_view sinks[OBS_SINKS_MAX];
 	uint64_t store_first_seq, store_last_seq, store_bytes, store_max_bytes;
-	int store_error;  /* negative errno of the last commit; 0 = fine */
-	uint64_t streams; /* followed now */
+	char store_aside[80]; /* name that a damaged store got; "" = none was */
+	int store_error;      /* negative errno of the last commit; 0 = fine */
+	uint64_t streams;     /* followed now */
 	uint32_t n_cpus;
 	const char *const *drop_reasons; /* n_drop_reasons names; static */
 	size_t n_drop_reasons;

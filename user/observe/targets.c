@@ -150,7 +150,7 @@ static struct obs_node *new_node(struct obs_targets *t)
 	for (uint32_t i = 1; i < OBS_TARGETS_MAX; i++) {
 		uint32_t slot = (t->last_slot + i) % OBS_TARGETS_MAX;
 
-		if (slot == 0 || t->nodes[slot])
+		if (slot == 0 || slot == OBS_SLOT_CANARY || t->nodes[slot])
 			continue;
 		node = calloc(1, sizeof(*node));
 		if (!node)
@@ -498,6 +498,8 @@ static void consider(struct obs_targets *t, pid_t pid, struct obs_slice args)
 
 	if ((!wanted && !must_look_inside(t)) || is_own(t, pid))
 		return;
+	if (wanted && obs_proc_parent(pid) == getpid())
+		return; /* a canary, which has our command line */
 	if (obs_proc_read(pid, "cgroup", &cgroup) == 0 &&
 	    obs_cgroup_parse(obs_buf_slice(&cgroup), &ref) == 0)
 		consider_container(t, pid, &ref, obs_buf_slice(&cgroup), wanted);

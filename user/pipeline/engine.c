@@ -12,6 +12,7 @@
 #include <xxhash.h>
 
 #include "enrich/container.h"
+#include "observe/canary.h"
 #include "observe/decode.h"
 #include "observe/kernel.h"
 #include "observe/ring.h"
@@ -26,6 +27,7 @@
 #define COMMIT_INTERVAL_MS 5
 #define SWEEP_INTERVAL_MS  1000
 #define RESCAN_SWEEPS_BPF  10
+#define CLOCK_STEP_NS	   100000000 /* what is said; slewing and leap seconds smeared are less */
 
 struct obs_engine {
 	uv_loop_t *loop;
@@ -35,25 +37,42 @@ struct obs_engine {
 	const struct obs_outlet *outlet;
 	struct obs_kernel *kernel;	   /* owned; NULL without BPF */
 	struct obs_ring *ring;		   /* owned; NULL without BPF */
+	struct obs_canary *canary;	   /* owned; NULL where nothing is attached */
 	struct obs_containers *containers; /* owned; NULL without an engine socket */
 	struct obs_targets *targets;	   /* owned */
 	struct obs_follow *follow;	   /* owned */
 	struct obs_scrub *scrub;	   /* owned; NULL when switched off */
 	uv_timer_t commit_timer, sweep_timer;
 	uv_idle_t catch_up;
-	uint64_t wall_minus_boot_ns;
+	uv_timer_t catch_up_timer; /* old logs wait for live lines */
+	struct obs_wall_clock clock;
+	bool clock_due; /* the next record is the first of a drain */
 	uint64_t last_commit_ns;
 	uint64_t boot_id; /* hash of the kernel's boot id */
 	uint64_t drops_seen;
 	unsigned sweeps;
 	bool uncommitted;
+	bool pause_told;
+	bool paused; /* too much waits for a commit: nothing more is taken from files */
 	struct obs_buf json;
 	struct obs_node_status *statuses; /* owned; model->nodes */
 };
 
 static uint64_t to_wall(const struct obs_engine *e, uint64_t boot_ns)
 {
-	return boot_ns + e->wall_minus_boot_ns;
+	return obs_wall_clock_at(&e->clock, boot_ns);
+}
+
+/* Before the records of each drain, and once a second: they were written some ms ago at most. */
+static void look_at_clock(struct obs_engine *e)
+{
+	int64_t step = obs_wall_clock_measure(&e->clock, obs_wall_ns, obs_boot_ns);
+
+	e->clock_due = false;
+	if (step < CLOCK_STEP_NS && step > -CLOCK_STEP_NS)
+		return;
+	obs_count(&e->counters->clock_steps, 1);
+	obs_info("the clock was set by %+.3f s; timestamps follow it", (double)step / 1e9);
 }
 
 /* --- parser to outlet --- */
@@ -85,10 +104,25 @@ static void fill_id(const struct obs_engine *e, const struct obs_stream *s,
 	else
 		*id = obs_event_id_other(obs_slice_str(e->config->node_id), e->boot_id,
 					 obs_stream_file(s)->ino << 2 | obs_stream_file(s)->dev,
-					 first->wall_ns - e->wall_minus_boot_ns, first->offset);
+					 first->wall_ns - e->clock.minus_boot_ns, first->offset);
 }
 
 static void schedule_commit(struct obs_engine *e);
+static void catch_up_soon(struct obs_engine *e);
+
+static void hand_over(struct obs_engine *e, const struct obs_event *ev)
+{
+	int r;
+
+	obs_buf_reset(&e->json);
+	r = obs_event_format(ev, obs_slice_str(e->config->node_id), &e->json);
+	if (r >= 0)
+		r = e->outlet->push(e->outlet->ctx, ev, obs_buf_slice(&e->json));
+	if (r < 0)
+		obs_count(&e->counters->events_refused, 1);
+	if (r > 0)
+		e->paused = true; /* until the next commit succeeds */
+}
 
 static void on_event(void *ctx, struct obs_stream *s, struct obs_event *ev,
 		     const struct obs_line *first)
@@ -111,10 +145,7 @@ static void on_event(void *ctx, struct obs_stream *s, struct obs_event *ev,
 		node->last_event_ns = ev->wall_ns;
 	}
 
-	obs_buf_reset(&e->json);
-	if (obs_event_format(ev, obs_slice_str(e->config->node_id), &e->json) < 0 ||
-	    e->outlet->push(e->outlet->ctx, ev, obs_buf_slice(&e->json)) < 0)
-		obs_count(&e->counters->events_refused, 1);
+	hand_over(e, ev);
 }
 
 /* --- commits --- */
@@ -126,8 +157,31 @@ static int put_cursor(void *ctx, const struct obs_cursor *c)
 	return e->outlet->put_cursor(e->outlet->ctx, c);
 }
 
+/* Said and counted once per time that a refusing store makes files wait. */
+static void note_pause(struct obs_engine *e, bool refused, bool was_paused)
+{
+	if (refused && e->paused && !e->pause_told) {
+		obs_warn("what may wait for the store (limits.waiting_bytes) is half full: files "
+			 "are not read on until it takes events again");
+		obs_count(&e->counters->pauses, 1);
+		e->pause_told = true;
+	} else if (!refused) {
+		e->pause_told = false;
+	}
+	if (was_paused && !e->paused)
+		catch_up_soon(e);
+}
+
+/* The cursors went with a damaged store: its files are read again, under the same ids. */
+static void start_again(struct obs_engine *e)
+{
+	obs_follow_restart(e->follow);
+	catch_up_soon(e);
+}
+
 static void commit(struct obs_engine *e)
 {
+	bool was_paused = e->paused;
 	int r;
 
 	uv_timer_stop(&e->commit_timer);
@@ -136,16 +190,20 @@ static void commit(struct obs_engine *e)
 	e->last_commit_ns = obs_boot_ns();
 	if (r < 0) {
 		if (e->model->store_error == 0)
-			obs_err("the store refuses to write: %s; events wait in memory, retrying",
+			obs_err("the store refuses to write: %s; events wait in memory, and then "
+				"in the nodes' files, retrying",
 				strerror(-r));
-		schedule_commit(e);
 	} else {
 		if (e->model->store_error != 0)
 			obs_info("the store takes events again");
-		obs_count(&e->counters->store_commits, 1);
-		e->uncommitted = false;
+		e->uncommitted = e->paused = false;
 	}
-	e->model->store_error = r;
+	e->model->store_error = r < 0 ? r : 0;
+	note_pause(e, r < 0, was_paused);
+	if (r < 0)
+		schedule_commit(e);
+	if (r > 0)
+		start_again(e);
 }
 
 static void on_commit_timer(uv_timer_t *timer)
@@ -159,7 +217,7 @@ static void schedule_commit(struct obs_engine *e)
 	uint64_t wait = e->model->store_error ? 200 * COMMIT_INTERVAL_MS : COMMIT_INTERVAL_MS;
 
 	if (!e->model->store_error &&
-	    obs_boot_ns() - e->last_commit_ns >= COMMIT_INTERVAL_MS * 1000000ULL)
+	    (e->paused || obs_boot_ns() - e->last_commit_ns >= COMMIT_INTERVAL_MS * 1000000ULL))
 		commit(e);
 	else if (!uv_is_active((uv_handle_t *)&e->commit_timer))
 		uv_timer_start(&e->commit_timer, on_commit_timer, wait, 0);
@@ -173,18 +231,26 @@ static void commit_if_due(struct obs_engine *e)
 
 /* --- reading on from files, a slice per turn of the loop --- */
 
+static void on_wait_over(uv_timer_t *timer)
+{
+	catch_up_soon(timer->data);
+}
+
 static void on_idle(uv_idle_t *idle)
 {
 	struct obs_engine *e = idle->data;
+	int wait_ms = e->paused ? -1 : obs_follow_catch_up(e->follow);
 
-	if (!obs_follow_catch_up(e->follow))
+	if (wait_ms != 0)
 		uv_idle_stop(idle);
+	if (wait_ms > 0)
+		uv_timer_start(&e->catch_up_timer, on_wait_over, (uint64_t)wait_ms, 0);
 	commit_if_due(e);
 }
 
 static void catch_up_soon(struct obs_engine *e)
 {
-	if (obs_follow_is_behind(e->follow))
+	if (!e->paused && obs_follow_is_behind(e->follow))
 		uv_idle_start(&e->catch_up, on_idle);
 }
 
@@ -271,12 +337,39 @@ static void (*const handlers[OBS_REC_MAX])(struct obs_engine *, const struct obs
 	[OBS_REC_FORK] = on_fork,   [OBS_REC_EXIT] = on_exit_record, [OBS_REC_CGROUP] = on_cgroup,
 };
 
+/* Records of our own child tell that the probes see, and nothing more. */
+static bool is_canary(struct obs_engine *e, const struct obs_record *rec)
+{
+	switch (rec->hdr->type) {
+	case OBS_REC_WRITE:
+		if (rec->write->target != OBS_SLOT_CANARY)
+			return false;
+		if (e->canary)
+			obs_canary_saw(e->canary, rec->write->kind == OBS_KIND_REG
+							  ? OBS_CANARY_FILE
+							  : OBS_CANARY_CONSOLE);
+		return true;
+	case OBS_REC_FILE:
+		return rec->file->target == OBS_SLOT_CANARY;
+	case OBS_REC_EXIT:
+		if (rec->exit->target != OBS_SLOT_CANARY)
+			return false;
+		if (e->canary)
+			obs_canary_saw(e->canary, OBS_CANARY_PROCESS);
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void on_record(void *ctx, const void *data, size_t len)
 {
 	struct obs_engine *e = ctx;
 	struct obs_record rec;
 	int r = obs_decode(data, len, &rec);
 
+	if (e->clock_due)
+		look_at_clock(e);
 	obs_count(&e->counters->records, 1);
 	obs_count(&e->counters->record_bytes, len);
 	if (r == -EMSGSIZE)
@@ -285,7 +378,7 @@ static void on_record(void *ctx, const void *data, size_t len)
 		obs_count(&e->counters->records_bad_version, 1);
 	else if (r < 0)
 		obs_count(&e->counters->records_bad_type, 1);
-	else
+	else if (!is_canary(e, &rec))
 		handlers[rec.hdr->type](e, &rec);
 }
 
@@ -305,6 +398,7 @@ static void on_drained(void *ctx, size_t n)
 	struct obs_engine *e = ctx;
 
 	(void)n;
+	e->clock_due = true;
 	repair_drops(e);
 	catch_up_soon(e);
 	commit_if_due(e);
@@ -402,7 +496,7 @@ static void on_sweep(uv_timer_t *timer)
 {
 	struct obs_engine *e = timer->data;
 
-	e->wall_minus_boot_ns = obs_wall_ns() - obs_boot_ns();
+	look_at_clock(e);
 	e->sweeps++;
 	if (!e->ring || e->sweeps % RESCAN_SWEEPS_BPF == 0)
 		obs_targets_scan(e->targets);
@@ -504,17 +598,23 @@ static int open_scrub(struct obs_engine *e)
 	return obs_scrub_new(&opt, NULL, &e->scrub);
 }
 
+static bool captures(const struct obs_engine *e)
+{
+	return e->kernel && e->model->probes[0].ok &&
+	       strcmp(e->model->probes[0].rung, "inotify") != 0;
+}
+
 static int open_follow(struct obs_engine *e)
 {
 	struct obs_follow_options opt = {
 		.stream = { .line_bytes = e->config->limits.line_bytes,
+			    .paused = &e->paused,
 			    .counters = e->counters,
 			    .on_event = on_event,
 			    .ctx = e },
 		.config = e->config,
 		.kernel = e->kernel,
-		.captures = e->kernel && e->model->probes[0].ok &&
-			    strcmp(e->model->probes[0].rung, "inotify") != 0,
+		.captures = captures(e),
 		.outlet = e->outlet,
 		.loop = e->loop,
 		.activity = on_activity,
@@ -527,8 +627,10 @@ static void start_timers(struct obs_engine *e)
 {
 	uv_timer_init(e->loop, &e->commit_timer);
 	uv_timer_init(e->loop, &e->sweep_timer);
+	uv_timer_init(e->loop, &e->catch_up_timer);
 	uv_idle_init(e->loop, &e->catch_up);
-	e->commit_timer.data = e->sweep_timer.data = e->catch_up.data = e;
+	e->commit_timer.data = e->sweep_timer.data = e;
+	e->catch_up.data = e->catch_up_timer.data = e;
 }
 
 int obs_engine_new(uv_loop_t *loop, const struct obs_config *config, struct obs_model *model,
@@ -546,7 +648,7 @@ int obs_engine_new(uv_loop_t *loop, const struct obs_config *config, struct obs_
 				  .counters = counters,
 				  .outlet = outlet,
 				  .boot_id = read_boot_id() };
-	e->wall_minus_boot_ns = obs_wall_ns() - obs_boot_ns();
+	obs_wall_clock_measure(&e->clock, obs_wall_ns, obs_boot_ns);
 	e->statuses = calloc(OBS_NODES_MAX, sizeof(*e->statuses));
 	model->nodes = e->statuses;
 	start_timers(e);
@@ -563,6 +665,20 @@ int obs_engine_new(uv_loop_t *loop, const struct obs_config *config, struct obs_
 	return r;
 }
 
+static int open_canary(struct obs_engine *e)
+{
+	struct obs_canary_options opt = {
+		.loop = e->loop,
+		.dir = e->config->state_dir,
+		.interval_ms = (uint64_t)(e->config->probes.canary_interval_s * 1000),
+		.kernel = e->kernel,
+		.model = e->model,
+		.counters = e->counters,
+	};
+
+	return opt.interval_ms && e->kernel && captures(e) ? obs_canary_new(&opt, &e->canary) : 0;
+}
+
 int obs_engine_start(struct obs_engine *e)
 {
 	int r = 0;
@@ -570,6 +686,8 @@ int obs_engine_start(struct obs_engine *e)
 	if (e->kernel)
 		r = obs_ring_new(e->loop, obs_kernel_ring_fd(e->kernel),
 				 obs_kernel_control(e->kernel), on_record, on_drained, e, &e->ring);
+	if (r == 0)
+		r = open_canary(e);
 	if (r < 0)
 		return r;
 	obs_targets_scan(e->targets);
@@ -587,11 +705,13 @@ void obs_engine_stop(struct obs_engine *e)
 			;
 		repair_drops(e);
 	}
+	obs_canary_free(&e->canary);
 	obs_follow_stop(e->follow);
 	commit(e);
 	uv_close((uv_handle_t *)&e->commit_timer, NULL);
 	uv_close((uv_handle_t *)&e->sweep_timer, NULL);
 	uv_close((uv_handle_t *)&e->catch_up, NULL);
+	uv_close((uv_handle_t *)&e->catch_up_timer, NULL);
 	obs_ring_free(&e->ring);
 	obs_containers_free(&e->containers);
 }

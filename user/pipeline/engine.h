@@ -17,10 +17,12 @@
 
 /* Where events and cursors go. All called on the loop's thread. */
 struct obs_outlet {
+	/* 0: taken; 1: taken, and it is time to commit before more comes; or a negative errno */
 	int (*push)(void *ctx, const struct obs_event *ev, struct obs_slice json);
 	int (*put_cursor)(void *ctx, const struct obs_cursor *c);
 	int (*get_cursor)(void *ctx, const struct obs_file_id *file, struct obs_cursor *ret);
 	/* events and cursors so far belong together: make them durable */
+	/* 0; 1: all cursors are gone, created_ns may have changed: read files again; or errno */
 	int (*commit)(void *ctx);
 	uint64_t created_ns; /* CLOCK_REALTIME: files born later are read from their start */
 	void *ctx;

@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -21,6 +23,11 @@
 
 #define PATH_BYTES	 4096
 #define UNLINKED_KEEP_NS 60000000000ULL
+#define BACKLOG_BYTES	 (1024 * 1024) /* further behind than this: an old log */
+#define LIVE_NS		 1000000000ULL /* so long after the last new line, old logs hold back */
+#define CURSORS_FRESH_NS 3600000000000ULL
+#define FDS_RESERVED	 32
+#define LIVE_SLICE_BYTES (256 * 1024)
 
 /* What finds a stream again; padded so that it can be hashed as bytes. */
 struct key {
@@ -35,6 +42,8 @@ struct entry {
 	struct obs_node *node;	   /* NULL: a configured file of nobody's */
 	int wd;			   /* inotify watch, -1 = none */
 	uint64_t unlinked_ns;	   /* CLOCK_BOOTTIME since when it has no name; 0 = it has */
+	uint64_t turn;		   /* old logs take turns: smallest first */
+	bool orphan;		   /* its node is gone, node is our own copy */
 	bool behind;		   /* catch_up is due */
 	bool to_end;		   /* … to whatever the file holds */
 	bool touched;		   /* its cursor may have moved since the last commit */
@@ -47,7 +56,14 @@ struct obs_follow {
 	struct entry *last;    /* found last: writes come in runs */
 	struct obs_watch *watch;
 	size_t n_behind;
+	uint64_t turns;
+	uint64_t fresh_ns;  /* CLOCK_BOOTTIME when every cursor was last looked at */
+	uint64_t live_ns;   /* CLOCK_BOOTTIME of the last new line that needed no reading back */
+	int64_t allowance;  /* bytes of old logs that may be read now */
+	uint64_t filled_ns; /* CLOCK_BOOTTIME of its last filling */
 	bool refused_told;
+	int fd_limit; /* our files get descriptors below this; the rest is for everything else */
+	bool fds_told;
 };
 
 /* --- the table --- */
@@ -84,13 +100,20 @@ static void set_behind(struct obs_follow *f, struct entry *en, bool behind, bool
 	en->to_end = behind && (en->to_end || to_end);
 }
 
+static void leave_node(struct entry *en)
+{
+	if (en->node && --en->node->streams == 0 && en->orphan)
+		free(en->node);
+	en->node = NULL;
+	en->orphan = false;
+}
+
 static void drop_entry(struct obs_follow *f, struct entry *en)
 {
 	set_behind(f, en, false, false);
 	if (en->wd >= 0 && f->watch)
 		obs_watch_drop(f->watch, en->wd);
-	if (en->node)
-		en->node->streams--;
+	leave_node(en);
 	/* The same file may come back with its node (docker restart). */
 	if (f->opt.captures && obs_stream_kind(en->stream) == OBS_STREAM_FILE)
 		obs_kernel_forget(f->opt.kernel, obs_stream_file(en->stream));
@@ -154,6 +177,21 @@ static int open_regular(const char *path)
 		return -EINVAL;
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	return fd < 0 ? -errno : TAKE_FD(fd);
+}
+
+static int use_fd(struct obs_follow *f, int fd)
+{
+	if (fd >= 0 && fd < f->fd_limit)
+		return fd;
+	if (fd < 0 && fd != -EMFILE && fd != -ENFILE)
+		return fd;
+	obs_closep(&fd);
+	obs_count(&f->opt.stream.counters->descriptors_refused, 1);
+	if (!f->fds_told)
+		obs_warn("descriptors run out (RLIMIT_NOFILE): further files are not opened, "
+			 "ignoring");
+	f->fds_told = true;
+	return -EMFILE;
 }
 
 static int open_by_descriptor(pid_t pid, int fd)
@@ -246,12 +284,12 @@ static int open_announced(struct obs_follow *f, pid_t pid, int fd, const char *p
 			  const struct obs_file_id *id)
 {
 	struct obs_file_id found;
-	int ours = open_by_descriptor(pid, fd);
+	int ours = use_fd(f, open_by_descriptor(pid, fd));
 
 	if (ours >= 0 && is_expected(f, ours, id, &found))
 		return ours;
 	obs_closep(&ours);
-	ours = open_inside(pid, path);
+	ours = use_fd(f, open_inside(pid, path));
 	if (ours >= 0 && is_expected(f, ours, id, &found))
 		return ours;
 	obs_closep(&ours);
@@ -280,8 +318,9 @@ void obs_follow_announced(struct obs_follow *f, struct obs_node *node, const str
 /* A configured file turned out to be a node's: from now on its writes are captured. */
 static void adopt(struct obs_follow *f, struct entry *en, struct obs_node *node)
 {
-	if (en->node || !f->opt.captures)
+	if ((en->node && !en->orphan) || !f->opt.captures)
 		return;
+	leave_node(en);
 	en->node = node;
 	node->streams++;
 	obs_stream_set_owner(en->stream, node);
@@ -314,7 +353,7 @@ static void scan_fd(void *ctx, pid_t pid, const struct obs_proc_fd *fd)
 	if (!fd->writable ||
 	    !obs_stream_wanted(path, fd->fd == 1 || fd->fd == 2, &f->opt.config->log_files))
 		return;
-	ours = open_by_descriptor(pid, fd->fd);
+	ours = use_fd(f, open_by_descriptor(pid, fd->fd));
 	if (ours < 0 || !is_expected(f, ours, NULL, &id)) {
 		obs_closep(&ours);
 		return;
@@ -355,6 +394,7 @@ void obs_follow_file_write(struct obs_follow *f, struct obs_node *node,
 		return;
 	}
 	obs_stream_write(en->stream, chunk);
+	f->live_ns = chunk->boot_ns;
 	if (obs_stream_is_behind(en->stream))
 		set_behind(f, en, true, true);
 }
@@ -374,6 +414,7 @@ void obs_follow_console_write(struct obs_follow *f, struct obs_node *node, int f
 		}
 		en = add_entry(f, &key, node, stream);
 	}
+	f->live_ns = chunk->boot_ns;
 	if (en)
 		obs_stream_write(en->stream, chunk);
 }
@@ -393,19 +434,48 @@ void obs_follow_process_left(struct obs_follow *f, pid_t pid)
 	}
 }
 
+static void end_entry(struct obs_follow *f, struct entry *en)
+{
+	struct obs_cursor cursor;
+
+	obs_stream_end(en->stream);
+	if (obs_stream_cursor(en->stream, &cursor))
+		f->opt.outlet->put_cursor(f->opt.outlet->ctx, &cursor);
+	drop_entry(f, en);
+}
+
+/* Nothing is read while the store takes nothing. What stands in the file is read afterwards,
+ * and its events shall still tell whose they are. */
+static bool outlives_node(struct obs_follow *f, struct entry *en, struct obs_node **copy)
+{
+	if (!*f->opt.stream.paused || obs_stream_lag(en->stream) == 0)
+		return false;
+	if (!*copy) {
+		*copy = malloc(sizeof(**copy));
+		if (!*copy)
+			return false;
+		**copy = *en->node;
+		(*copy)->streams = 0;
+		(*copy)->pending = (struct obs_buf){};
+	}
+	leave_node(en);
+	en->node = *copy;
+	en->node->streams++;
+	en->orphan = true;
+	obs_stream_set_owner(en->stream, en->node);
+	set_behind(f, en, true, true);
+	return true;
+}
+
 void obs_follow_node_gone(struct obs_follow *f, struct obs_node *node)
 {
+	struct obs_node *copy = NULL;
 	struct entry *en, *next;
-	struct obs_cursor cursor;
 
 	HASH_ITER(hh, f->entries, en, next)
 	{
-		if (en->node != node)
-			continue;
-		obs_stream_end(en->stream);
-		if (obs_stream_cursor(en->stream, &cursor))
-			f->opt.outlet->put_cursor(f->opt.outlet->ctx, &cursor);
-		drop_entry(f, en);
+		if (en->node == node && !outlives_node(f, en, &copy))
+			end_entry(f, en);
 	}
 }
 
@@ -415,7 +485,7 @@ static void follow_configured(struct obs_follow *f, const char *path)
 {
 	struct obs_file_id id;
 	struct key key;
-	int fd = open_regular(path);
+	int fd = use_fd(f, open_regular(path));
 
 	if (fd < 0 || !is_expected(f, fd, NULL, &id)) {
 		obs_closep(&fd);
@@ -463,18 +533,22 @@ static bool is_abandoned(struct entry *en, uint64_t now_ns)
 void obs_follow_sweep(struct obs_follow *f)
 {
 	uint64_t now_ns = obs_boot_ns();
+	bool all = now_ns - f->fresh_ns > CURSORS_FRESH_NS;
 	struct entry *en, *next;
 
 	find_configured(f);
+	if (all)
+		f->fresh_ns = now_ns;
 	HASH_ITER(hh, f->entries, en, next)
 	{
+		en->touched |= all;
 		if (obs_stream_sweep(en->stream)) {
 			en->touched = true;
 			set_behind(f, en, true, false);
 		}
 		if (obs_stream_silent(en->stream, now_ns))
 			en->touched = true;
-		if (is_abandoned(en, now_ns)) {
+		if (!*f->opt.stream.paused && is_abandoned(en, now_ns)) {
 			obs_stream_end(en->stream);
 			drop_entry(f, en);
 		}
@@ -497,21 +571,97 @@ bool obs_follow_is_behind(const struct obs_follow *f)
 	return f->n_behind > 0;
 }
 
-bool obs_follow_catch_up(struct obs_follow *f)
+static void read_on(struct obs_follow *f, struct entry *en, size_t slice_bytes)
+{
+	f->opt.stream.slice_bytes = slice_bytes;
+	en->touched = true;
+	set_behind(f, en, obs_stream_catch_up(en->stream, en->to_end), en->to_end);
+	f->opt.stream.slice_bytes = 0;
+	if (en->orphan && !en->behind)
+		end_entry(f, en);
+}
+
+static void fill_allowance(struct obs_follow *f, uint64_t now_ns)
+{
+	double rate = (double)f->opt.config->limits.backfill_bytes_per_s;
+	double more = (double)(now_ns - f->filled_ns) * 1e-9 * rate;
+
+	/* what was not used in a tenth of a second is not saved up */
+	f->allowance += (int64_t)(more < rate / 10 ? more : rate / 10);
+	if ((double)f->allowance > rate / 10)
+		f->allowance = (int64_t)(rate / 10);
+	f->filled_ns = now_ns;
+}
+
+/* A slice of an old log. Return: as obs_follow_catch_up(). */
+static int read_old(struct obs_follow *f, struct entry *en)
+{
+	uint64_t now_ns = obs_boot_ns(), lag = obs_stream_lag(en->stream);
+	bool live = now_ns < f->live_ns + LIVE_NS;
+
+	fill_allowance(f, now_ns);
+	if (live && f->allowance <= 0) {
+		obs_count(&f->opt.stream.counters->backfill_waits, 1);
+		return 1 + (int)(-f->allowance * 1000 /
+				 (int64_t)f->opt.config->limits.backfill_bytes_per_s);
+	}
+	en->turn = ++f->turns;
+	f->allowance -= (int64_t)(live && lag > LIVE_SLICE_BYTES ? LIVE_SLICE_BYTES : 0);
+	read_on(f, en, live ? LIVE_SLICE_BYTES : 0);
+	return 0;
+}
+
+int obs_follow_catch_up(struct obs_follow *f)
+{
+	struct entry *en, *next, *old = NULL;
+	int wait_ms = 0;
+
+	HASH_ITER(hh, f->entries, en, next)
+	{
+		if (!en->behind)
+			continue;
+		if (obs_stream_lag(en->stream) <= BACKLOG_BYTES)
+			read_on(f, en, 0);
+		else if (!old || en->turn < old->turn)
+			old = en;
+	}
+	if (old)
+		wait_ms = read_old(f, old);
+	return f->n_behind > 0 ? wait_ms : -1;
+}
+
+static void restart_entry(struct obs_follow *f, struct entry *en)
+{
+	struct obs_stream_start start = { .tail_lines = f->opt.config->initial_tail_lines };
+	struct obs_cursor zero = { .file = *obs_stream_file(en->stream),
+				   .epoch = obs_stream_epoch(en->stream) };
+	int fd = obs_stream_fd(en->stream);
+	struct obs_stream *fresh;
+	bool young;
+
+	if (fd < 0)
+		return; /* what was captured is all there is */
+	young = is_younger(fd, f->opt.outlet->created_ns);
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0 ||
+	    obs_stream_new_file(&f->opt.stream, &zero.file, fd, obs_stream_path(en->stream),
+				young ? &zero : NULL, &start, en->node, &fresh) < 0)
+		return;
+	obs_stream_free(&en->stream);
+	en->stream = fresh;
+	en->touched = true;
+	set_behind(f, en, true, true);
+}
+
+void obs_follow_restart(struct obs_follow *f)
 {
 	struct entry *en, *next;
 
 	HASH_ITER(hh, f->entries, en, next)
 	{
-		bool more;
-
-		if (!en->behind)
-			continue;
-		en->touched = true;
-		more = obs_stream_catch_up(en->stream, en->to_end);
-		set_behind(f, en, more, en->to_end);
+		if (obs_stream_kind(en->stream) == OBS_STREAM_FILE)
+			restart_entry(f, en);
 	}
-	return f->n_behind > 0;
 }
 
 void obs_follow_cursors(struct obs_follow *f, int (*put)(void *ctx, const struct obs_cursor *c),
@@ -541,10 +691,22 @@ static void on_modified(void *ctx, int wd)
 	{
 		if (en->wd != wd)
 			continue;
-		en->touched = true;
-		set_behind(f, en, obs_stream_catch_up(en->stream, true), true);
+		f->live_ns = obs_boot_ns();
+		set_behind(f, en, true, true);
+		if (obs_stream_lag(en->stream) <= BACKLOG_BYTES)
+			read_on(f, en, 0);
 		f->opt.activity(f->opt.stream.ctx);
 	}
+}
+
+/* The store, sinks, servers and passing looks at /proc need some, too. */
+static int fd_limit(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_cur > INT_MAX)
+		return INT_MAX;
+	return (int)lim.rlim_cur - FDS_RESERVED;
 }
 
 int obs_follow_new(const struct obs_follow_options *opt, struct obs_follow **ret)
@@ -555,6 +717,7 @@ int obs_follow_new(const struct obs_follow_options *opt, struct obs_follow **ret
 	if (!f)
 		return -ENOMEM;
 	f->opt = *opt;
+	f->fd_limit = fd_limit();
 	r = obs_watch_new(opt->loop, on_modified, f, &f->watch);
 	if (r < 0)
 		obs_warn("inotify is not to be had (%s): files outside of nodes are looked at once "

@@ -58,8 +58,18 @@ void obs_follow_all_behind(struct obs_follow *f);
 
 bool obs_follow_is_behind(const struct obs_follow *f);
 
-/** obs_follow_catch_up() - one slice of each file that is behind. Return: true when some still are. */
-bool obs_follow_catch_up(struct obs_follow *f);
+/**
+ * obs_follow_catch_up() - read on: what is nearly up to date first, then a slice of one old log.
+ *
+ * While new lines come from elsewhere the old logs keep to limits.backfill_bytes_per_s.
+ *
+ * Return: ms after which to call again, 0 = at once, -1 = nothing is behind any more.
+ */
+int obs_follow_catch_up(struct obs_follow *f);
+
+/** obs_follow_restart() - all cursors are lost: read files as if they were seen for the first
+ * time, those that are younger than the outlet's created_ns from their start. */
+void obs_follow_restart(struct obs_follow *f);
 
 /** obs_follow_cursors() - hand out the cursors that moved since the last call. */
 void obs_follow_cursors(struct obs_follow *f, int (*put)(void *ctx, const struct obs_cursor *c),

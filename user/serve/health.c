@@ -95,6 +95,8 @@ static size_t judge_probes(const struct obs_model *m, cJSON *reasons)
 		if (!p->ok)
 			add_reason(reasons, "%s cannot be observed%s%s", p->need,
 				   *p->unseen ? ": " : "", p->unseen);
+		else if (p->blind)
+			add_reason(reasons, "%s: %s", p->need, p->blind);
 	}
 	if (!ok)
 		add_reason(reasons, "nothing can be observed; 'gswarm-observer doctor' says why");
@@ -142,6 +144,9 @@ static void add_probes(cJSON *root, const struct obs_model *m)
 		add_text(o, "rung", p->rung);
 		cJSON_AddBoolToObject(o, "ok", p->ok);
 		cJSON_AddBoolToObject(o, "first_choice", p->first_choice);
+		if (p->canary_ns)
+			cJSON_AddBoolToObject(o, "canary_seen", !p->blind);
+		add_time(o, "canary", p->canary_ns);
 		add_text(o, "unseen", p->unseen);
 		add_text(o, "refused", p->refused);
 		add_text(o, "advice", p->advice);
@@ -208,6 +213,7 @@ static void add_store(cJSON *root, const struct obs_model *m)
 	add_count(o, "last_seq", m->store_last_seq);
 	if (m->store_error)
 		add_text(o, "error", strerror(-m->store_error));
+	add_text(o, "set_aside", m->store_aside);
 }
 
 /* What is gone for good, what was repaired, and where the counters of both stand. */

@@ -28,6 +28,7 @@ struct obs_delivery {
 	bool running; /* the thread is there to be joined */
 
 	_Atomic bool woken;	  /* new events since the thread last looked */
+	_Atomic bool reopen;	  /* the store is another one now */
 	_Atomic bool hungry;	  /* some sink would send a new event at once */
 	_Atomic uint64_t stop_ns; /* CLOCK_MONOTONIC; 0 = go on */
 };
@@ -72,7 +73,10 @@ static bool reap(struct obs_delivery *d)
 static void step_all(struct obs_delivery *d, bool woken, bool flush)
 {
 	uint64_t now_ns = obs_clock_ns(CLOCK_MONOTONIC);
+	bool reopen = atomic_exchange(&d->reopen, false);
 
+	for (size_t i = 0; reopen && i < d->n; i++)
+		obs_sender_reopen(d->senders[i]);
 	for (size_t i = 0; i < d->n; i++)
 		obs_sender_step(d->senders[i], d->multi, now_ns, woken, flush);
 }
@@ -233,6 +237,13 @@ void obs_delivery_wake(struct obs_delivery *d)
 {
 	if (!atomic_load(&d->hungry) || atomic_exchange(&d->woken, true))
 		return;
+	if (d->multi)
+		curl_multi_wakeup(d->multi);
+}
+
+void obs_delivery_reopen(struct obs_delivery *d)
+{
+	atomic_store(&d->reopen, true);
 	if (d->multi)
 		curl_multi_wakeup(d->multi);
 }

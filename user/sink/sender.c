@@ -39,6 +39,7 @@ struct obs_sender {
 	const struct obs_sink_ops *ops;
 	const char *state_dir; /* borrowed */
 	struct obs_store_reader *reader;
+	uint64_t store_id; /* of the store that the batch came from */
 	struct obs_request *request;
 	struct obs_backoff backoff;
 	struct obs_batch batch;
@@ -163,12 +164,27 @@ static void hold(struct obs_sender *s, uint64_t now_ns, uint64_t ms)
 	pthread_mutex_unlock(&s->lock);
 }
 
+static void note_store(struct obs_sender *s, int err)
+{
+	pthread_mutex_lock(&s->lock);
+	s->stats.store_error = err;
+	pthread_mutex_unlock(&s->lock);
+}
+
+void obs_sender_reopen(struct obs_sender *s)
+{
+	obs_store_reader_free(&s->reader);
+	note_store(s, 0);
+	s->look_ns = 0;
+}
+
 static void store_failed(struct obs_sender *s, uint64_t now_ns, int err)
 {
 	char text[96];
 
 	snprintf(text, sizeof(text), "cannot read the store: %s", strerror(-err));
 	set_error(s, text);
+	note_store(s, err);
 	obs_store_reader_free(&s->reader); /* opened anew at the next try */
 	hold(s, now_ns, obs_backoff_next(&s->backoff));
 }
@@ -188,8 +204,11 @@ static int fill(struct obs_sender *s, uint64_t now_ns)
 	struct obs_store_item item;
 	int r = 0;
 
-	if (!s->reader)
+	if (!s->reader) {
 		r = obs_store_reader_open(s->state_dir, &s->reader);
+		if (r == 0)
+			s->store_id = obs_store_reader_id(s->reader);
+	}
 
 	while (r == 0 && !s->batch.full) {
 		r = obs_store_reader_next(s->reader, s->read_seq, &item);
@@ -254,7 +273,7 @@ static int seal(struct obs_sender *s)
 	r = s->ops->format(&s->batch, obs_request_body(s->request));
 	if (r < 0)
 		return r;
-	obs_batch_key(&s->batch, obs_store_reader_id(s->reader), s->stats.name, key);
+	obs_batch_key(&s->batch, s->store_id, s->stats.name, key);
 	r = obs_request_seal(s->request, key);
 	if (r < 0)
 		return r;

@@ -42,6 +42,9 @@ void obs_sender_free(struct obs_sender **s);
  */
 void obs_sender_step(struct obs_sender *s, CURLM *multi, uint64_t now_ns, bool woken, bool flush);
 
+/** obs_sender_reopen() - the store's database was replaced; its numbering goes on. */
+void obs_sender_reopen(struct obs_sender *s);
+
 /** obs_sender_finish() - its request ended with @rc and has left the multi handle. */
 void obs_sender_finish(struct obs_sender *s, CURLcode rc, uint64_t now_ns);
 

@@ -39,6 +39,7 @@ struct obs_sink_stats {
 	uint64_t bytes;		/* body bytes sent with success, as on the wire */
 	uint64_t last_ok_ns;	/* CLOCK_REALTIME of the last success; 0 = never */
 	uint64_t retry_at_ns;	/* CLOCK_REALTIME of the next try; 0 = not waiting */
+	int store_error;	/* negative errno of the last look into the store; 0 = fine */
 	char last_error[160];	/* "" when the last request succeeded; no secrets */
 };
 
@@ -60,6 +61,9 @@ void obs_delivery_wake(struct obs_delivery *d);
 
 /** obs_delivery_get_stats() - copy the numbers of sink @i. Return: 0, or -ENOENT past the end. */
 int obs_delivery_get_stats(struct obs_delivery *d, size_t i, struct obs_sink_stats *ret);
+
+/** obs_delivery_reopen() - another database took the store's place: read from that. */
+void obs_delivery_reopen(struct obs_delivery *d);
 
 /**
  * obs_delivery_finish() - stop the thread and keep the numbers.

@@ -267,15 +267,34 @@ static bool has_work(const struct obs_store *s, uint64_t now_ns)
 	       over_size(s, &s->span) || over_age(s, &s->span, now_ns);
 }
 
+int obs_store_replace(struct obs_store *s)
+{
+	/* What came since a first try that failed will be read again, too. */
+	int r = s->db ? obs_store_set_aside(s) : obs_store_keep_pending(s);
+
+	if (r == 0)
+		r = obs_store_start_fresh(s);
+	if (r < 0) {
+		obs_count(&s->counters->store_errors, 1);
+		return r;
+	}
+	return 1;
+}
+
 int obs_store_commit(struct obs_store *s)
 {
 	struct work w = { .span = s->span, .now_ns = obs_clock_ns(CLOCK_REALTIME) };
-	int r = obs_store_seal(s);
+	int r;
 
+	if (!s->db)
+		return obs_store_replace(s);
+	r = obs_store_seal(s);
 	if (r == 0 && !has_work(s, w.now_ns))
 		return 0;
 	if (r == 0)
 		r = write_all(s, &w);
+	if (r == -EUCLEAN && s->replace_broken)
+		return obs_store_replace(s);
 	if (r < 0) {
 		obs_count(&s->counters->store_errors, 1);
 		return r;

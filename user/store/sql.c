@@ -33,6 +33,9 @@ int obs_sql_errno(sqlite3 *db, int rc)
 {
 	int err = 0;
 
+	/* A file shorter than its own header says has lost pages. */
+	if (rc == SQLITE_IOERR_SHORT_READ || rc == SQLITE_IOERR_CORRUPTFS)
+		return -EUCLEAN;
 	for (size_t i = 0; i < ARRAY_LEN(errnos); i++) {
 		if (errnos[i].rc == (rc & 0xff))
 			return errnos[i].err;

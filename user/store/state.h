@@ -47,11 +47,15 @@ struct obs_store_span {
 };
 
 struct obs_store {
-	sqlite3 *db;
+	sqlite3 *db;	/* NULL: the old one was set aside, and the new one could not be made yet */
+	char *dir;	/* owned */
+	char aside[80]; /* name that the broken database got; "" = none broke */
+	bool replace_broken;
 	sqlite3_stmt *stmt[OBS_STORE_STATEMENTS_MAX];
 	int lock_fd;
 	uint64_t max_bytes;  /* 0 = no limit */
 	uint64_t max_age_ns; /* 0 = no limit */
+	size_t max_pending_bytes;
 	uint64_t created_ns;
 	struct obs_counters *counters; /* borrowed */
 
@@ -68,6 +72,23 @@ struct obs_store {
 
 /** obs_store_seal() - compress the open chunk, if any, onto the list. Return: 0 or -ENOMEM. */
 int obs_store_seal(struct obs_store *s);
+
+/** obs_store_open_database() - open, check and load what stands in s->dir. */
+int obs_store_open_database(struct obs_store *s);
+void obs_store_close_database(struct obs_store *s);
+
+/**
+ * obs_store_set_aside() - close the broken database and rename it, keep what no file holds.
+ *
+ * Return: 0, or a negative errno (-EROFS, …): it is still there then, and closed.
+ */
+int obs_store_set_aside(struct obs_store *s);
+
+/** obs_store_keep_pending() - of what waits for a commit, keep what no file holds. */
+int obs_store_keep_pending(struct obs_store *s);
+
+/** obs_store_start_fresh() - after that: make the new one. May be tried again. */
+int obs_store_start_fresh(struct obs_store *s);
 
 /** obs_store_load_oldest() - read the oldest chunk's row into @span. Return: 0 or an errno. */
 int obs_store_load_oldest(struct obs_store *s, struct obs_store_span *span);

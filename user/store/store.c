@@ -18,7 +18,7 @@
 #include "util/clock.h"
 
 /* Cursors of files that are long gone have no other end than this. */
-#define CURSORS_KEPT "65536"
+#define CURSORS_KEPT "100000"
 
 #define CACHE_BYTES (1024 * 1024)
 
@@ -69,16 +69,43 @@ static int use_wal(sqlite3 *db)
 	return 0;
 }
 
-static int open_database(struct obs_store *s, const char *dir)
+/* SQLite throws the WAL of an empty database away: one with a WAL has lost its pages. */
+static bool was_emptied(const char *path, bool unclean)
+{
+	struct stat st;
+
+	return unclean && stat(path, &st) == 0 && st.st_size == 0;
+}
+
+/* With nothing left in the WAL, the file must hold all the pages that its header counts. */
+static int check_length(sqlite3 *db, const char *path)
+{
+	int64_t pages = 0, page_bytes = 0;
+	struct stat st;
+	int r;
+
+	if (closed_uncleanly(path) || stat(path, &st) < 0)
+		return 0; /* a full disk: it could not be emptied */
+	r = obs_sql_get(db, "PRAGMA page_count", &pages);
+	if (r == 0)
+		r = obs_sql_get(db, "PRAGMA page_size", &page_bytes);
+	if (r == 0 && st.st_size < pages * page_bytes)
+		r = -EUCLEAN;
+	return r;
+}
+
+static int open_file(struct obs_store *s)
 {
 	char path[PATH_MAX];
 	bool unclean;
 	int r;
 
-	if (snprintf(path, sizeof(path), "%s/" OBS_SCHEMA_FILE, dir) >= (int)sizeof(path))
+	if (snprintf(path, sizeof(path), "%s/" OBS_SCHEMA_FILE, s->dir) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
 
 	unclean = closed_uncleanly(path);
+	if (was_emptied(path, unclean))
+		return -EUCLEAN;
 	r = make_file(path);
 	if (r == 0)
 		r = obs_sql_open(path, SQLITE_OPEN_READWRITE, CACHE_BYTES, &s->db);
@@ -88,6 +115,10 @@ static int open_database(struct obs_store *s, const char *dir)
 		r = use_wal(s->db);
 	if (r == 0)
 		r = obs_sql_exec(s->db, PRAGMAS);
+	if (r == 0 && unclean && obs_sql_exec(s->db, "PRAGMA wal_checkpoint(TRUNCATE)") == -EUCLEAN)
+		r = -EUCLEAN;
+	if (r == 0)
+		r = check_length(s->db, path);
 	if (r == 0)
 		r = obs_schema_upgrade(s->db, unclean);
 	return r;
@@ -180,6 +211,39 @@ static int load(struct obs_store *s)
 	return r;
 }
 
+void obs_store_close_database(struct obs_store *s)
+{
+	for (size_t i = 0; i < ARRAY_LEN(s->stmt); i++)
+		obs_sql_finalizep(&s->stmt[i]);
+	obs_sql_closep(&s->db);
+}
+
+int obs_store_open_database(struct obs_store *s)
+{
+	int r = open_file(s);
+
+	return r < 0 ? r : load(s);
+}
+
+static int open_or_replace(struct obs_store *s)
+{
+	int r = obs_store_open_database(s);
+
+	if (r != -EUCLEAN || !s->replace_broken)
+		return r;
+	/* what was read of it so far may be wrong */
+	s->created_ns = 0;
+	s->span = (struct obs_store_span){};
+	s->positions = (struct obs_positions){};
+	r = obs_store_set_aside(s);
+	return r < 0 ? r : obs_store_start_fresh(s);
+}
+
+const char *obs_store_aside(const struct obs_store *s)
+{
+	return s->aside;
+}
+
 static void release(struct obs_store **s)
 {
 	struct obs_chunk *c;
@@ -191,9 +255,8 @@ static void release(struct obs_store **s)
 		(*s)->sealed = c->next;
 		free(c);
 	}
-	for (size_t i = 0; i < ARRAY_LEN((*s)->stmt); i++)
-		obs_sql_finalizep(&(*s)->stmt[i]);
-	obs_sql_closep(&(*s)->db);
+	obs_store_close_database(*s);
+	free((*s)->dir);
 	obs_closep(&(*s)->lock_fd);
 	obs_chunk_builder_free(&(*s)->open);
 	obs_pending_cursors_free(&(*s)->cursors);
@@ -213,16 +276,19 @@ int obs_store_open(const struct obs_store_options *opt, int *ret_pid, struct obs
 	s->max_bytes = opt->max_bytes;
 	s->max_age_ns =
 		opt->max_age_s > UINT64_MAX / OBS_NS_PER_S ? 0 : opt->max_age_s * OBS_NS_PER_S;
+	s->max_pending_bytes = opt->pending_bytes ? opt->pending_bytes : OBS_STORE_PENDING_BYTES;
 	s->counters = opt->counters;
 	s->sealed_end = &s->sealed;
+	s->replace_broken = opt->replace_broken;
+	s->dir = strdup(opt->dir);
+	if (!s->dir)
+		return -ENOMEM;
 
 	r = obs_lock_make_dir(opt->dir);
 	if (r == 0)
 		r = obs_lock_open(opt->dir, ret_pid, &s->lock_fd);
 	if (r == 0)
-		r = open_database(s, opt->dir);
-	if (r == 0)
-		r = load(s);
+		r = open_or_replace(s);
 	if (r < 0)
 		return r;
 
@@ -239,7 +305,12 @@ void obs_store_free(struct obs_store **s)
 
 static bool pending_is_full(const struct obs_store *s, size_t more)
 {
-	return s->sealed_bytes + s->open.raw.len + more > OBS_STORE_PENDING_BYTES;
+	return s->sealed_bytes + s->open.raw.len + more > s->max_pending_bytes;
+}
+
+bool obs_store_is_filling(const struct obs_store *s)
+{
+	return s->sealed_bytes > s->max_pending_bytes / 2;
 }
 
 int obs_store_push(struct obs_store *s, enum obs_event_type type, const char *name,
@@ -278,6 +349,21 @@ int obs_store_drop_cursor(struct obs_store *s, const struct obs_file_id *file)
 	return obs_pending_cursors_push(&s->cursors, &c);
 }
 
+int obs_store_prune_cursors(struct obs_store *s, uint64_t wall_ns)
+{
+	char sql[80];
+	int r;
+
+	if (!s->db)
+		return -EAGAIN;
+	sqlite3_snprintf(sizeof(sql), sql, "DELETE FROM cursors WHERE seen_ns < %lld",
+			 (long long)wall_ns);
+	r = obs_sql_exec(s->db, sql);
+	if (r == 0)
+		obs_count(&s->counters->cursors_pruned, (uint64_t)sqlite3_changes(s->db));
+	return r;
+}
+
 static void read_cursor(sqlite3_stmt *stmt, const struct obs_file_id *file, struct obs_cursor *ret)
 {
 	const char *path = (const char *)sqlite3_column_text(stmt, 5);
@@ -307,6 +393,8 @@ int obs_store_get_cursor(struct obs_store *s, const struct obs_file_id *file,
 		*ret = waiting->cursor;
 		return 0;
 	}
+	if (!s->db)
+		return -ENOENT;
 
 	r = obs_sql_bind(stmt, key, ARRAY_LEN(key));
 	if (r == 0)

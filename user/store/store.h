@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,16 +18,18 @@
 #include "util/buf.h"
 #include "util/counters.h"
 
-/* What may wait for a commit that fails (a full disk), compressed. */
+/* What may wait for a commit that fails (a full disk), compressed; the default. */
 #define OBS_STORE_PENDING_BYTES ((size_t)64 << 20)
 
 struct obs_store;
 struct obs_store_reader;
 
 struct obs_store_options {
-	const char *dir;    /* state directory, created 0700 when missing; borrowed during open */
-	uint64_t max_bytes; /* compressed chunk bytes kept; 0 = no limit */
-	uint64_t max_age_s; /* since an event was stored, seconds; 0 = no limit */
+	const char *dir;     /* state directory, created 0700 when missing; borrowed during open */
+	uint64_t max_bytes;  /* compressed chunk bytes kept; 0 = no limit */
+	uint64_t max_age_s;  /* since an event was stored, seconds; 0 = no limit */
+	bool replace_broken; /* a broken database is renamed and a fresh one made */
+	uint64_t pending_bytes; /* may wait for a commit, compressed; 0 = OBS_STORE_PENDING_BYTES */
 	struct obs_counters *counters; /* borrowed, outlives the store */
 };
 
@@ -43,7 +46,7 @@ struct obs_store_stats {
  * @ret_pid: on -EBUSY, the pid of the observer that holds it (0 if unknown); may be NULL
  * @ret:     on success, owned by the caller
  *
- * Return: 0, -EBUSY when another observer holds the store, -EUCLEAN when the database is
+ * Return: 0 (see obs_store_aside()), -EBUSY when another observer holds the store, -EUCLEAN when the database is
  * broken, -EPROTO when it was written by a newer version, -EAGAIN when another program has the
  * database locked, -EOPNOTSUPP on a file system that cannot have a WAL, -ENOMEM, or a negative
  * errno.
@@ -63,7 +66,7 @@ void obs_store_free(struct obs_store **s);
  * A chunk that reaches 1,000 events or 1 MiB is sealed; sealing does not commit.
  *
  * Return: 0, -ENOMEM, -EMSGSIZE for a line over 1 MiB, -EINVAL for an empty one or one with
- * a newline in it, -ENOBUFS when OBS_STORE_PENDING_BYTES wait for a commit.
+ * a newline in it, -ENOBUFS when pending_bytes wait for a commit.
  */
 int obs_store_push(struct obs_store *s, enum obs_event_type type, const char *name,
 		   uint64_t wall_ns, struct obs_slice json);
@@ -73,6 +76,15 @@ int obs_store_put_cursor(struct obs_store *s, const struct obs_cursor *c);
 
 /** obs_store_drop_cursor() - forget the cursor of @file with the next commit. */
 int obs_store_drop_cursor(struct obs_store *s, const struct obs_file_id *file);
+
+/**
+ * obs_store_prune_cursors() - forget committed cursors of files last seen before @wall_ns.
+ *
+ * Not soon after a start: files are found, and their cursors made fresh, by and by.
+ *
+ * Return: 0, or a negative errno; to be tried again.
+ */
+int obs_store_prune_cursors(struct obs_store *s, uint64_t wall_ns);
 
 /**
  * obs_store_get_cursor() - the newest cursor of @file: the one that waits for the next commit
@@ -90,12 +102,31 @@ int obs_store_get_cursor(struct obs_store *s, const struct obs_file_id *file,
  * On failure everything stays pending and the next call tries again. Costs nothing when there
  * is nothing to do, so it may be called on a timer to let old events go.
  *
- * Return: 0, or a negative errno (-ENOSPC, -EIO, …).
+ * Return: 0, 1 when the database turned out to be broken and a fresh one took its place (see
+ * obs_store_aside()), or a negative errno (-ENOSPC, -EIO, -EUCLEAN, …).
  */
 int obs_store_commit(struct obs_store *s);
 
 /** obs_store_pending() - events pushed and not yet committed. */
 size_t obs_store_pending(const struct obs_store *s);
+
+/**
+ * obs_store_aside() - the name, in the state directory, that a broken database got; "" when
+ * none broke since the store was opened. Borrowed.
+ *
+ * With the database all cursors are gone, also those that waited: the owner reads its files
+ * again, from the start those that are younger than created_ns, which is kept.
+ */
+const char *obs_store_aside(const struct obs_store *s);
+
+/**
+ * obs_store_replace() - somebody else found the database broken: what a commit does by itself
+ * when it finds that. Return: 1, or a negative errno.
+ */
+int obs_store_replace(struct obs_store *s);
+
+/** obs_store_is_filling() - does half of what may wait for a commit wait already? */
+bool obs_store_is_filling(const struct obs_store *s);
 
 /**
  * obs_store_set_position() - sink @sink has delivered all events up to and with @seq.

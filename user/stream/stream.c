@@ -16,6 +16,9 @@
 #define SLICE_BYTES	(8 * 1024 * 1024)
 #define RECORD_QUIET_NS 1000000000ULL
 #define PROMPT_QUIET_NS 3000000000ULL
+/* A cursor that nobody has seen for long is dropped from the store: say now and then that the
+ * file is still there. */
+#define CURSOR_FRESH_NS (24 * 3600 * 1000000000ULL)
 
 struct obs_stream {
 	const struct obs_stream_options *opt;
@@ -32,6 +35,7 @@ struct obs_stream {
 	uint64_t active_ns;  /* CLOCK_BOOTTIME of the last bytes */
 	uint64_t told;	     /* offset of the cursor last handed out */
 	uint64_t told_hash;  /* of the told_tail bytes before it */
+	uint64_t told_ns;    /* CLOCK_REALTIME when it was handed out */
 	uint32_t told_tail;
 	uint32_t told_epoch;
 	bool told_any;
@@ -41,6 +45,11 @@ struct obs_stream {
 
 /* One buffer for all streams: they belong to one thread. */
 static char read_buffer[READ_BYTES];
+
+static bool is_paused(const struct obs_stream *s)
+{
+	return s->opt->paused && *s->opt->paused;
+}
 
 /* --- lines and events --- */
 
@@ -87,7 +96,7 @@ static void feed(struct obs_stream *s, struct obs_slice bytes, const struct obs_
 static void read_up_to(struct obs_stream *s, uint64_t end, const struct obs_chunk *chunk)
 {
 	s->read_ns = obs_boot_ns();
-	while (s->fd >= 0 && s->offset < end) {
+	while (s->fd >= 0 && s->offset < end && !is_paused(s)) {
 		uint64_t want = end - s->offset;
 		ssize_t n = pread(s->fd, read_buffer, want < READ_BYTES ? want : READ_BYTES,
 				  (off_t)s->offset);
@@ -173,7 +182,7 @@ static void fill_hole(struct obs_stream *s, uint64_t end)
 {
 	obs_count(&s->opt->counters->holes, 1);
 	read_up_to(s, end, NULL);
-	if (s->offset < end)
+	if (s->offset < end && !is_paused(s))
 		give_up(s, end,
 			is_replaced(s) || s->fd < 0 ? &s->opt->counters->bytes_lost_truncated
 						    : &s->opt->counters->bytes_lost_unreadable);
@@ -186,7 +195,7 @@ static void take_range(struct obs_stream *s, const struct obs_chunk *chunk)
 
 	if (s->fd >= 0)
 		read_up_to(s, end, chunk);
-	if (s->offset >= end)
+	if (s->offset >= end || is_paused(s))
 		return;
 	/* The file does not give it any more: what was captured is all there is. */
 	skip = s->offset - chunk->offset;
@@ -194,6 +203,11 @@ static void take_range(struct obs_stream *s, const struct obs_chunk *chunk)
 		feed(s, obs_slice(chunk->payload.p + skip, chunk->payload.len - skip), chunk);
 	if (s->offset < end)
 		give_up(s, end, &s->opt->counters->bytes_lost_unreadable);
+}
+
+static uint64_t slice_bytes(const struct obs_stream *s)
+{
+	return s->opt->slice_bytes ? s->opt->slice_bytes : SLICE_BYTES;
 }
 
 static void write_file(struct obs_stream *s, const struct obs_chunk *chunk)
@@ -204,8 +218,8 @@ static void write_file(struct obs_stream *s, const struct obs_chunk *chunk)
 		return;
 	if (s->due < end)
 		s->due = end;
-	if (end - s->offset > SLICE_BYTES)
-		return; /* a long way: catch_up goes it in slices */
+	if (end - s->offset > slice_bytes(s) || is_paused(s))
+		return; /* a long way, or not now: catch_up goes it in slices */
 
 	if (chunk->offset == s->offset && chunk->payload.len > 0 &&
 	    !(chunk->flags & OBS_CHUNK_SHARED)) {
@@ -216,7 +230,8 @@ static void write_file(struct obs_stream *s, const struct obs_chunk *chunk)
 	}
 	if (chunk->offset > s->offset)
 		fill_hole(s, chunk->offset);
-	take_range(s, chunk);
+	if (s->offset >= chunk->offset)
+		take_range(s, chunk);
 }
 
 void obs_stream_write(struct obs_stream *s, const struct obs_chunk *chunk)
@@ -249,7 +264,7 @@ bool obs_stream_catch_up(struct obs_stream *s, bool to_end)
 	if (end <= s->offset)
 		return false;
 	s->due = end;
-	read_up_to(s, end - s->offset > SLICE_BYTES ? s->offset + SLICE_BYTES : end, NULL);
+	read_up_to(s, end - s->offset > slice_bytes(s) ? s->offset + slice_bytes(s) : end, NULL);
 	return s->offset < end;
 }
 
@@ -268,6 +283,16 @@ bool obs_stream_sweep(struct obs_stream *s)
 	if (s->due < before)
 		s->due = before;
 	return true;
+}
+
+uint64_t obs_stream_lag(const struct obs_stream *s)
+{
+	struct stat st;
+
+	if (s->kind == OBS_STREAM_CONSOLE || s->fd < 0 || fstat(s->fd, &st) < 0 ||
+	    (uint64_t)st.st_size <= s->offset)
+		return 0;
+	return (uint64_t)st.st_size - s->offset;
 }
 
 bool obs_stream_is_behind(const struct obs_stream *s)
@@ -297,7 +322,7 @@ bool obs_stream_silent(struct obs_stream *s, uint64_t now_boot_ns)
 
 void obs_stream_end(struct obs_stream *s)
 {
-	while (obs_stream_catch_up(s, true))
+	while (obs_stream_catch_up(s, true) && !is_paused(s))
 		;
 	if (s->kind == OBS_STREAM_CONSOLE)
 		obs_lines_flush(s->lines);
@@ -323,7 +348,8 @@ bool obs_stream_cursor(struct obs_stream *s, struct obs_cursor *ret)
 
 	if (s->kind == OBS_STREAM_CONSOLE)
 		return false;
-	if (s->told_any && s->told == done && s->told_epoch == s->epoch)
+	if (s->told_any && s->told == done && s->told_epoch == s->epoch &&
+	    obs_wall_ns() - s->told_ns < CURSOR_FRESH_NS)
 		return false;
 	s->told = done;
 	s->told_epoch = s->epoch;
@@ -334,6 +360,7 @@ bool obs_stream_cursor(struct obs_stream *s, struct obs_cursor *ret)
 		.offset = done,
 		.seen_ns = obs_wall_ns(),
 	};
+	s->told_ns = ret->seen_ns;
 	ret->tail_len = tail_of(s->fd, done, OBS_TAIL_BYTES, &ret->tail_hash);
 	s->told_tail = ret->tail_len;
 	s->told_hash = ret->tail_hash;

@@ -41,6 +41,10 @@ struct obs_chunk {
 
 struct obs_stream_options {
 	size_t line_bytes;
+	size_t slice_bytes; /* read by one catch_up; 0 = 8 MiB */
+	/* Borrowed, may be NULL. While it is true, nothing is taken out of files: that there is
+	 * more is noted, and catch_up goes on once it is false. Consoles cannot wait. */
+	const bool *paused;
 	struct obs_counters *counters;
 	/* An event of @s; ev's id and origin are to be filled in. */
 	void (*on_event)(void *ctx, struct obs_stream *s, struct obs_event *ev,
@@ -82,7 +86,7 @@ void obs_stream_free(struct obs_stream **s);
 void obs_stream_write(struct obs_stream *s, const struct obs_chunk *chunk);
 
 /**
- * obs_stream_catch_up() - read on from the file, at most 8 MiB.
+ * obs_stream_catch_up() - read on from the file, at most slice_bytes.
  * @to_end: whatever stands there, else only what is known to be due
  *
  * Return: true when there is more to read.
@@ -97,6 +101,9 @@ bool obs_stream_catch_up(struct obs_stream *s, bool to_end);
  */
 bool obs_stream_sweep(struct obs_stream *s);
 
+/** obs_stream_lag() - bytes of the file that are not read yet; 0 for consoles. */
+uint64_t obs_stream_lag(const struct obs_stream *s);
+
 /** obs_stream_is_behind() - is the file known to reach further than was read? */
 bool obs_stream_is_behind(const struct obs_stream *s);
 
@@ -109,7 +116,7 @@ void obs_stream_end(struct obs_stream *s);
 /**
  * obs_stream_cursor() - what to commit with the events emitted so far.
  *
- * Return: true when it differs from the last one handed out.
+ * Return: true when it differs from the last one handed out, or that was a day ago.
  */
 bool obs_stream_cursor(struct obs_stream *s, struct obs_cursor *ret);
 

@@ -25,8 +25,29 @@ static inline uint64_t obs_wall_ns(void)
 	return obs_clock_ns(CLOCK_REALTIME);
 }
 
-/** obs_boot_ns() - CLOCK_BOOTTIME, the clock of the records. */
-static inline uint64_t obs_boot_ns(void)
+/** obs_boot_ns() - CLOCK_BOOTTIME as the kernel's records have it, also in a time namespace.
+ * First called before there are threads. */
+uint64_t obs_boot_ns(void);
+
+/*
+ * Kernel time to wall time. CLOCK_BOOTTIME goes on in suspend and is never set, so one offset
+ * is enough; it changes when the wall clock is set, slewed, or a leap second is put in.
+ */
+struct obs_wall_clock {
+	uint64_t minus_boot_ns; /* CLOCK_REALTIME - CLOCK_BOOTTIME, modulo 2^64 */
+};
+
+/**
+ * obs_wall_clock_measure() - look at both clocks again; a few hundred nanoseconds.
+ *
+ * Return: by how much the wall clock was moved since, in ns; 0 for less than can be told from
+ * the noise (the offset stays as it was then).
+ */
+int64_t obs_wall_clock_measure(struct obs_wall_clock *c, uint64_t (*wall_ns)(void),
+			       uint64_t (*boot_ns)(void));
+
+/** obs_wall_clock_at() - the wall time of @boot_ns. */
+static inline uint64_t obs_wall_clock_at(const struct obs_wall_clock *c, uint64_t boot_ns)
 {
-	return obs_clock_ns(CLOCK_BOOTTIME);
+	return boot_ns + c->minus_boot_ns;
 }

@@ -34,6 +34,7 @@
 	X(events_filtered,	"events_total",		"place=\"filtered\"",	"Events by the place they reached") \
 	X(events_refused,	"events_total",		"place=\"refused\"",	"Events by the place they reached") \
 	X(events_stored,	"events_total",		"place=\"stored\"",	"Events by the place they reached") \
+	X(pauses,		"pauses_total",		"",	"Times that reading on from files stopped because events found no way into the store") \
 	X(events_evicted_size,	"events_evicted_total",	"reason=\"size\"",	"Stored events removed before every sink had them") \
 	X(events_evicted_age,	"events_evicted_total",	"reason=\"age\"",	"Stored events removed before every sink had them") \
 	X(bytes_captured,	"stream_bytes_total",	"place=\"captured\"",	"Bytes of node output by how they came to us") \
@@ -44,10 +45,18 @@
 	X(holes,		"holes_total",		"",	"Gaps between a stream's cursor and the next captured write, read back from the file") \
 	X(rewrites,		"rewrites_total",	"",	"Writes before a stream's cursor, not emitted again") \
 	X(truncations,		"truncations_total",	"",	"Files that became shorter than their cursor") \
+	X(backfill_waits,	"backfill_waits_total",	"",	"Times that an old log waited for live lines (limits.backfill_bytes_per_s)") \
 	X(streams_refused,	"streams_refused_total","",	"Files not followed because limits.streams was reached") \
+	X(descriptors_refused,	"descriptors_refused_total","",	"Files not opened because descriptors ran out (RLIMIT_NOFILE)") \
 	X(pending_overflow,	"pending_overflow_total","",	"Records of a node still being identified that found no room to wait") \
+	X(canary_sent,		"canary_sent_total",	"",	"Test lines sent, see probes.canary_interval") \
+	X(canary_seen,		"canary_seen_total",	"",	"Test lines that every attached probe saw") \
+	X(canary_missed,	"canary_missed_total",	"",	"Test lines that some attached probe did not see") \
+	X(clock_steps,		"clock_steps_total",	"",	"Times that the wall clock was set") \
 	X(store_commits,	"store_commits_total",	"",	"Transactions committed to the store") \
 	X(store_errors,		"store_errors_total",	"",	"Transactions that the store refused; they are tried again") \
+	X(stores_broken,	"stores_broken_total",	"",	"Damaged stores that were set aside and replaced") \
+	X(cursors_pruned,	"cursors_pruned_total",	"",	"Positions of files that nobody has seen for 30 days, forgotten") \
 	X(engine_errors,	"engine_errors_total",	"",	"Questions to a container engine that failed") \
 	X(targets_found,	"targets_found_total",	"",	"Nodes found since start") \
 	X(targets_gone,		"targets_gone_total",	"",	"Nodes that went away since start")
