@@ -15,7 +15,7 @@ purposes=(build test lint bench fuzz coverage)
 declare -A packages=(
     [build]="gcc make clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev
         libcurl4-openssl-dev libyaml-dev libcjson-dev libuv1-dev libsqlite3-dev
-        libmicrohttpd-dev libpcre2-dev libzstd-dev libxxhash-dev libcap-dev
+        libmicrohttpd-dev libpcre2-dev libzstd-dev libxxhash-dev libcap-dev uthash-dev
         pkg-config git"
     [test]="libcmocka-dev docker.io:dockerd busybox-static iproute2 iptables python3
         curl jq procps"
@@ -116,14 +116,14 @@ apt_knows() {
 apt_install() {
     local output
     output=$(as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-        --no-install-recommends "$@" 2>&1) && return
+        -o DPkg::Lock::Timeout=120 --no-install-recommends "$@" 2>&1) && return
     grep '^E:' <<<"$output" >&2 || printf '%s\n' "$output" >&2
     return 1
 }
 
 apt_update() {
     say "fetching package lists"
-    as_root apt-get update -qq >&2
+    as_root apt-get -o DPkg::Lock::Timeout=120 update -qq >&2
 }
 
 install_packages() {
