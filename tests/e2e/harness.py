@@ -616,7 +616,7 @@ def check_shape(events):
 
 
 def check_ledger(metrics, delivered=True):
-    """DESIGN's equations: captured + backfilled = parsed, parsed = stored + filtered,
+    """DESIGN's equations: captured + backfilled = parsed, parsed + emitted = stored + filtered,
     stored = delivered + waiting + evicted."""
 
     def get(name, default=None):
@@ -627,6 +627,7 @@ def check_ledger(metrics, delivered=True):
     assert lines == get("gswarm_lines_parsed_total"), \
         f"captured + backfilled = {lines}, parsed = {metrics['gswarm_lines_parsed_total']}"
     parsed = get('gswarm_events_total{place="parsed"}')
+    parsed += get('gswarm_events_total{place="emitted"}', 0.0)
     stored = get('gswarm_events_total{place="stored"}')
     filtered = get('gswarm_events_total{place="filtered"}', 0.0)
     filtered += get('gswarm_events_total{place="refused"}', 0.0)

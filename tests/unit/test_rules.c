@@ -39,7 +39,14 @@ static const struct {
 	{ ARGS("python\0-m\0pip\0install\0swarm_launcher"), OBS_ROLE_NONE },
 	{ ARGS("python\0-c\0import swarm_launcher"), OBS_ROLE_NONE },
 	{ ARGS("python\0tool.py\0swarm_launcher.py"), OBS_ROLE_NONE },
-	{ ARGS("bash\0-c\0echo run_rl_swarm.sh"), OBS_ROLE_NONE },
+	{ ARGS("bash\0-c\0echo run_rl_swarm.sh"), OBS_ROLE_SHELL },
+	/* what has a role only inside of a node */
+	{ ARGS("next-server (v14.2.4)"), OBS_ROLE_LOGIN },
+	{ ARGS("node\0/app/modal-login/node_modules/.bin/next\0start"), OBS_ROLE_LOGIN },
+	{ ARGS("node\0/usr/share/nodejs/yarn/bin/yarn.js\0start"), OBS_ROLE_LOGIN },
+	{ ARGS("node\0server.js"), OBS_ROLE_NONE },
+	{ ARGS("/usr/local/bin/ollama\0serve"), OBS_ROLE_EVALUATOR },
+	{ ARGS("/bin/sh"), OBS_ROLE_SHELL },
 	{ ARGS("python\0-m"), OBS_ROLE_NONE },
 	{ { "", 0 }, OBS_ROLE_NONE },
 	{ { "\0\0\0", 3 }, OBS_ROLE_NONE },
@@ -53,6 +60,19 @@ static void a_command_plays_its_role(void **state)
 		if (obs_role_of(commands[i].args) != commands[i].want)
 			fail_msg("row %zu: %s", i, commands[i].args.p);
 	}
+}
+
+static void only_a_node_makes_a_node(void **state)
+{
+	(void)state;
+	for (int role = 0; role < OBS_ROLE_MAX; role++) {
+		bool want = role == OBS_ROLE_LAUNCHER || role == OBS_ROLE_TRAINER ||
+			    role == OBS_ROLE_P2PD;
+
+		assert_int_equal(obs_role_makes_node(role), want);
+		assert_non_null(obs_role_str(role));
+	}
+	assert_string_equal(obs_role_str(OBS_ROLE_LOGIN), "login_server");
 }
 
 static void arguments_are_joined_within_bounds(void **state)
@@ -110,6 +130,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_command_plays_its_role),
+		cmocka_unit_test(only_a_node_makes_a_node),
 		cmocka_unit_test(arguments_are_joined_within_bounds),
 		cmocka_unit_test(a_file_is_a_log_by_the_table),
 		cmocka_unit_test(configured_files_override_the_table),

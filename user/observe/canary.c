@@ -100,8 +100,8 @@ static void open_connection(void)
 	struct sockaddr_in to = { .sin_family = AF_INET,
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(to);
-	int server = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	int client = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	cleanup_close int server = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	cleanup_close int client = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (bind(server, (struct sockaddr *)&to, sizeof(to)) < 0 || listen(server, 1) < 0 ||
 	    getsockname(server, (struct sockaddr *)&to, &len) < 0)
@@ -114,8 +114,8 @@ static int fly(const char *path)
 {
 	static const char line[] = "canary\n";
 	unsigned done = 1u << OBS_CANARY_PROCESS;
+	cleanup_close int fd = -1;
 	char go;
-	int fd;
 
 	if (read(STDIN_FILENO, &go, 1) != 1)
 		return 0;

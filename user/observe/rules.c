@@ -33,7 +33,36 @@ static const struct rule {
 	{ OBS_ROLE_P2PD, "p2pd", BY_PROGRAM, "p2pd" },
 	{ OBS_ROLE_LAUNCHER, "*sh", BY_SCRIPT, "run_rl_swarm*.sh" },
 	{ OBS_ROLE_LAUNCHER, "run_rl_swarm*.sh", BY_PROGRAM, "run_rl_swarm*.sh" },
+	/* yarn start -> node …/next start, which calls itself next-server */
+	{ OBS_ROLE_LOGIN, "next-server*", BY_PROGRAM, "next-server*" },
+	{ OBS_ROLE_LOGIN, "node", BY_SCRIPT, "next" },
+	{ OBS_ROLE_LOGIN, "node", BY_SCRIPT, "yarn*" },
+	{ OBS_ROLE_LOGIN, "yarn*", BY_PROGRAM, "yarn*" },
+	{ OBS_ROLE_EVALUATOR, "ollama", BY_PROGRAM, "ollama" },
+	{ OBS_ROLE_SHELL, "*sh", BY_PROGRAM, "*sh" },
 };
+
+static const char *const role_names[OBS_ROLE_MAX] = {
+	[OBS_ROLE_NONE] = "other",
+	[OBS_ROLE_LAUNCHER] = "launcher",
+	[OBS_ROLE_TRAINER] = "trainer",
+	[OBS_ROLE_P2PD] = "p2pd",
+	[OBS_ROLE_DHT] = "dht",
+	[OBS_ROLE_WORKER] = "worker",
+	[OBS_ROLE_LOGIN] = "login_server",
+	[OBS_ROLE_EVALUATOR] = "evaluator",
+	[OBS_ROLE_SHELL] = "shell",
+};
+
+bool obs_role_makes_node(enum obs_role role)
+{
+	return role > OBS_ROLE_NONE && role <= OBS_ROLE_P2PD;
+}
+
+const char *obs_role_str(enum obs_role role)
+{
+	return role_names[role];
+}
 
 static struct obs_slice next_arg(struct obs_slice *rest)
 {

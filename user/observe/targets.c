@@ -23,9 +23,7 @@
 #define EMPTY_KEEP_NS  (60 * OBS_NS_PER_S)
 
 struct process {
-	pid_t pid;
-	uint64_t start_ticks;
-	struct obs_node *node;
+	struct obs_process p;
 	UT_hash_handle hh;
 };
 
@@ -110,12 +108,52 @@ static struct process *find_process(struct obs_targets *t, pid_t pid)
 	return p;
 }
 
+/* Forks of the trainer have its command line. Which of them is the DHT shows when it has
+ * started p2pd (hivemind.dht.DHT is a ForkProcess; p2pd is its child). */
+static enum obs_role role_inside(struct obs_targets *t, const struct process *p, enum obs_role role)
+{
+	struct process *parent = find_process(t, p->p.ppid);
+
+	if (!parent || parent->p.node != p->p.node)
+		return role;
+	if (role == OBS_ROLE_P2PD && parent->p.role == OBS_ROLE_WORKER)
+		parent->p.role = OBS_ROLE_DHT;
+	if (role != OBS_ROLE_TRAINER)
+		return role;
+	switch (parent->p.role) {
+	case OBS_ROLE_TRAINER:
+	case OBS_ROLE_DHT:
+	case OBS_ROLE_WORKER:
+		return OBS_ROLE_WORKER;
+	default:
+		return role;
+	}
+}
+
+static void note_program(struct obs_targets *t, struct process *p, struct obs_slice args)
+{
+	cleanup_buf struct obs_buf comm = {};
+
+	p->p.role = role_inside(t, p, obs_role_of(args));
+	if (obs_proc_read(p->p.pid, "comm", &comm) == 0)
+		snprintf(p->p.comm, sizeof(p->p.comm), "%.*s",
+			 (int)strcspn(obs_buf_cstr(&comm), "\n"), comm.p ? comm.p : "");
+}
+
+static void look_at_program(struct obs_targets *t, struct process *p)
+{
+	cleanup_buf struct obs_buf args = {};
+
+	if (obs_proc_read(p->p.pid, "cmdline", &args) == 0)
+		note_program(t, p, obs_buf_slice(&args));
+}
+
 static void forget_process(struct obs_targets *t, struct process *p)
 {
 	if (t->opt.kernel)
-		obs_kernel_drop_process(t->opt.kernel, (uint32_t)p->pid);
+		obs_kernel_drop_process(t->opt.kernel, (uint32_t)p->p.pid);
 	HASH_DEL(t->processes, p);
-	p->node->n_pids--;
+	p->p.node->n_pids--;
 	free(p);
 }
 
@@ -123,15 +161,21 @@ static int add_process(struct obs_targets *t, struct obs_node *node, pid_t pid)
 {
 	struct process *p = find_process(t, pid);
 
-	if ((p && p->node == node) || is_own(t, pid))
+	if ((p && p->p.node == node) || is_own(t, pid))
 		return 0;
 	if (p)
 		forget_process(t, p);
 	p = malloc(sizeof(*p));
 	if (!p)
 		return -ENOMEM;
-	*p = (struct process){ .pid = pid, .node = node, .start_ticks = obs_proc_start_ticks(pid) };
-	HASH_ADD_INT(t->processes, pid, p);
+	p->p = (struct obs_process){
+		.pid = pid,
+		.ppid = obs_proc_parent(pid),
+		.start_ticks = obs_proc_start_ticks(pid),
+		.node = node,
+	};
+	HASH_ADD_INT(t->processes, p.pid, p);
+	look_at_program(t, p);
 	node->n_pids++;
 	node->empty = false;
 	if (t->opt.kernel)
@@ -169,7 +213,7 @@ static void free_node(struct obs_targets *t, struct obs_node *node)
 
 	HASH_ITER(hh, t->processes, p, next_p)
 	{
-		if (p->node == node)
+		if (p->p.node == node)
 			forget_process(t, p);
 	}
 	HASH_ITER(hh, t->containers, c, next_c)
@@ -224,7 +268,7 @@ static bool command_wanted(struct obs_targets *t, struct obs_slice args)
 	obs_args_join(args, command, sizeof(command));
 	if (glob_any(&t->opt.exclude->command, command))
 		return false;
-	if (t->opt.builtin && obs_role_of(args) != OBS_ROLE_NONE)
+	if (t->opt.builtin && obs_role_makes_node(obs_role_of(args)))
 		return true;
 	return glob_any(&t->opt.include->command, command);
 }
@@ -262,7 +306,7 @@ static bool add_if_child(void *ctx, pid_t pid)
 	struct tree_walk *w = ctx;
 	struct process *parent = find_process(w->t, obs_proc_parent(pid));
 
-	if (parent && parent->node == w->node && !find_process(w->t, pid) &&
+	if (parent && parent->p.node == w->node && !find_process(w->t, pid) &&
 	    add_process(w->t, w->node, pid) > 0)
 		w->grown = true;
 	return true;
@@ -284,7 +328,7 @@ static void add_plain(struct obs_targets *t, pid_t pid)
 {
 	pid_t root = tree_root(t, pid);
 	struct process *known = find_process(t, root);
-	struct obs_node *node = known ? known->node : new_node(t);
+	struct obs_node *node = known ? known->p.node : new_node(t);
 
 	if (!node)
 		return;
@@ -563,8 +607,8 @@ static void reap(struct obs_targets *t)
 
 	HASH_ITER(hh, t->processes, p, next)
 	{
-		if (obs_proc_start_ticks(p->pid) != p->start_ticks)
-			obs_targets_exit(t, p->pid);
+		if (obs_proc_start_ticks(p->p.pid) != p->p.start_ticks)
+			obs_targets_exit(t, p->p.pid);
 	}
 }
 
@@ -610,7 +654,8 @@ void obs_targets_exec(struct obs_targets *t, pid_t pid, struct obs_slice args, u
 
 	if (node) {
 		node->wanted |= command_wanted(t, args);
-		add_process(t, node, pid);
+		if (add_process(t, node, pid) == 0 && p)
+			note_program(t, p, args);
 	} else if (!p) {
 		consider(t, pid, args);
 	}
@@ -631,7 +676,7 @@ void obs_targets_exit(struct obs_targets *t, pid_t pid)
 
 	if (!p)
 		return;
-	node = p->node;
+	node = p->p.node;
 	if (node->state == OBS_NODE_READY)
 		t->opt.ops->left(t->opt.ctx, node, pid);
 	forget_process(t, p);
@@ -664,7 +709,14 @@ struct obs_node *obs_targets_node_of(struct obs_targets *t, pid_t pid)
 {
 	struct process *p = find_process(t, pid);
 
-	return p ? p->node : NULL;
+	return p ? p->p.node : NULL;
+}
+
+const struct obs_process *obs_targets_process(struct obs_targets *t, pid_t pid)
+{
+	struct process *p = find_process(t, pid);
+
+	return p ? &p->p : NULL;
 }
 
 void obs_targets_each(struct obs_targets *t, void (*fn)(void *ctx, struct obs_node *node),
@@ -683,8 +735,8 @@ void obs_targets_each_pid(struct obs_targets *t, const struct obs_node *node,
 
 	HASH_ITER(hh, t->processes, p, next)
 	{
-		if (p->node == node)
-			fn(ctx, p->pid);
+		if (p->p.node == node)
+			fn(ctx, p->p.pid);
 	}
 }
 
@@ -694,8 +746,8 @@ pid_t obs_targets_any_pid(struct obs_targets *t, const struct obs_node *node)
 
 	HASH_ITER(hh, t->processes, p, next)
 	{
-		if (p->node == node)
-			return p->pid;
+		if (p->p.node == node)
+			return p->p.pid;
 	}
 	return 0;
 }

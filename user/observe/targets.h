@@ -16,6 +16,7 @@
 #include "config/config.h"
 #include "enrich/container.h"
 #include "observe/kernel.h"
+#include "observe/rules.h"
 #include "util/buf.h"
 #include "util/counters.h"
 
@@ -43,6 +44,16 @@ struct obs_node {
 	uint64_t events;
 	uint32_t streams;
 	struct obs_buf pending; /* records that wait for READY, each behind its size_t length */
+};
+
+/* A live process of a node. The command line it was judged by is its own word. */
+struct obs_process {
+	pid_t pid;
+	pid_t ppid;	      /* when it joined; 0 = unknown */
+	uint64_t start_ticks; /* with the pid this names it for good; 0 = it was gone already */
+	enum obs_role role;
+	char comm[16];
+	struct obs_node *node;
 };
 
 /* What the owner wants to hear; called from within the obs_targets_ functions. */
@@ -90,6 +101,9 @@ struct obs_node *obs_targets_node(struct obs_targets *t, uint32_t slot);
 
 /** obs_targets_node_of() - the node that @pid belongs to, or NULL. */
 struct obs_node *obs_targets_node_of(struct obs_targets *t, pid_t pid);
+
+/** obs_targets_process() - the process @pid of a node, or NULL. Borrowed until it leaves. */
+const struct obs_process *obs_targets_process(struct obs_targets *t, pid_t pid);
 
 /** obs_targets_each() - all nodes, in slot order. */
 void obs_targets_each(struct obs_targets *t, void (*fn)(void *ctx, struct obs_node *node),

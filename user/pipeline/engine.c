@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * engine.c - see engine.h. The order of the stages stands in on_record() (ring to
- * stream) and on_event() (parser to outlet).
+ * stream) and on_event() (parser to outlet). What is not a line is a part's work (part.h).
  */
 #include "pipeline/engine.h"
 
@@ -18,6 +18,7 @@
 #include "observe/ring.h"
 #include "observe/targets.h"
 #include "pipeline/follow.h"
+#include "pipeline/part.h"
 #include "pipeline/scrub.h"
 #include "util/addresses.h"
 #include "util/cleanup.h"
@@ -27,7 +28,8 @@
 #define COMMIT_INTERVAL_MS 5
 #define SWEEP_INTERVAL_MS  1000
 #define RESCAN_SWEEPS_BPF  10
-#define CLOCK_STEP_NS	   100000000 /* what is said; slewing and leap seconds smeared are less */
+#define EMITTED_SOURCE	   UINT64_MAX /* no process and descriptor has this number */
+#define CLOCK_STEP_NS	   100000000  /* what is said; slewing and leap seconds smeared are less */
 
 struct obs_engine {
 	uv_loop_t *loop;
@@ -41,6 +43,7 @@ struct obs_engine {
 	struct obs_containers *containers; /* owned; NULL without an engine socket */
 	struct obs_targets *targets;	   /* owned */
 	struct obs_follow *follow;	   /* owned */
+	struct obs_parts *parts;	   /* owned */
 	struct obs_scrub *scrub;	   /* owned; NULL when switched off */
 	uv_timer_t commit_timer, sweep_timer;
 	uv_idle_t catch_up;
@@ -49,6 +52,7 @@ struct obs_engine {
 	bool clock_due; /* the next record is the first of a drain */
 	uint64_t last_commit_ns;
 	uint64_t boot_id; /* hash of the kernel's boot id */
+	uint64_t emitted; /* events that no line made */
 	uint64_t drops_seen;
 	unsigned sweeps;
 	bool uncommitted;
@@ -58,8 +62,10 @@ struct obs_engine {
 	struct obs_node_status *statuses; /* owned; model->nodes */
 };
 
-static uint64_t to_wall(const struct obs_engine *e, uint64_t boot_ns)
+static uint64_t to_wall(void *ctx, uint64_t boot_ns)
 {
+	const struct obs_engine *e = ctx;
+
 	return obs_wall_clock_at(&e->clock, boot_ns);
 }
 
@@ -109,6 +115,7 @@ static void fill_id(const struct obs_engine *e, const struct obs_stream *s,
 
 static void schedule_commit(struct obs_engine *e);
 static void catch_up_soon(struct obs_engine *e);
+static void commit_if_due(struct obs_engine *e);
 
 static void hand_over(struct obs_engine *e, const struct obs_event *ev)
 {
@@ -132,11 +139,12 @@ static void on_event(void *ctx, struct obs_stream *s, struct obs_event *ev,
 
 	obs_count(&e->counters->events_parsed, 1);
 	e->uncommitted = true;
+	fill_origin(s, node, first, &ev->origin);
 	if (ev->type == OBS_EVENT_LOG && e->config->forward == OBS_FORWARD_EVENTS) {
 		obs_count(&e->counters->events_filtered, 1);
+		obs_parts_event(e->parts, node, ev);
 		return;
 	}
-	fill_origin(s, node, first, &ev->origin);
 	fill_id(e, s, first, &ev->id);
 	if (e->scrub)
 		obs_scrub_event(e->scrub, ev);
@@ -145,7 +153,30 @@ static void on_event(void *ctx, struct obs_stream *s, struct obs_event *ev,
 		node->last_event_ns = ev->wall_ns;
 	}
 
+	obs_parts_event(e->parts, node, ev);
 	hand_over(e, ev);
+}
+
+/* Events of parts: no line, no file. */
+static void emit(void *ctx, const struct obs_node *node, struct obs_event *ev)
+{
+	struct obs_engine *e = ctx;
+
+	obs_count(&e->counters->events_emitted, 1);
+	e->uncommitted = true;
+	if (ev->wall_ns == 0)
+		ev->wall_ns = obs_wall_ns();
+	if (node) {
+		ev->origin.container = obs_slice_str(node->name);
+		ev->origin.container_id = obs_slice_str(node->id12);
+	}
+	ev->id = obs_event_id_other(obs_slice_str(e->config->node_id), e->boot_id, EMITTED_SOURCE,
+				    obs_boot_ns(), ++e->emitted);
+	if (e->scrub)
+		obs_scrub_event(e->scrub, ev);
+	obs_parts_event(e->parts, node, ev);
+	hand_over(e, ev);
+	commit_if_due(e);
 }
 
 /* --- commits --- */
@@ -337,6 +368,34 @@ static void (*const handlers[OBS_REC_MAX])(struct obs_engine *, const struct obs
 	[OBS_REC_FORK] = on_fork,   [OBS_REC_EXIT] = on_exit_record, [OBS_REC_CGROUP] = on_cgroup,
 };
 
+/* Which node a record belongs to: each type says so at a place of its own. 0 = none. */
+static uint32_t slot_of(const struct obs_record *rec)
+{
+	switch (rec->hdr->type) {
+	case OBS_REC_WRITE:
+		return rec->write->target;
+	case OBS_REC_FILE:
+		return rec->file->target;
+	case OBS_REC_EXEC:
+		return rec->exec->target;
+	case OBS_REC_FORK:
+		return rec->fork->target;
+	case OBS_REC_EXIT:
+		return rec->exit->target;
+	default:
+		return 0;
+	}
+}
+
+static void handle(struct obs_engine *e, const struct obs_record *rec)
+{
+	struct obs_node *node = obs_targets_node(e->targets, slot_of(rec));
+
+	if (!node || node->state == OBS_NODE_READY)
+		obs_parts_record(e->parts, node, rec);
+	handlers[rec->hdr->type](e, rec);
+}
+
 /* Records of our own child tell that the probes see, and nothing more. */
 static bool is_canary(struct obs_engine *e, const struct obs_record *rec)
 {
@@ -379,7 +438,7 @@ static void on_record(void *ctx, const void *data, size_t len)
 	else if (r < 0)
 		obs_count(&e->counters->records_bad_type, 1);
 	else if (!is_canary(e, &rec))
-		handlers[rec.hdr->type](e, &rec);
+		handle(e, &rec);
 }
 
 /* Did the ring have no room for something? Then look at every file now. */
@@ -413,6 +472,13 @@ static void scan_files_of(void *ctx, pid_t pid)
 	obs_follow_scan(e->follow, obs_targets_node_of(e->targets, pid), pid);
 }
 
+static void tell_joined(void *ctx, pid_t pid)
+{
+	struct obs_engine *e = ctx;
+
+	obs_parts_joined(e->parts, obs_targets_node_of(e->targets, pid), pid);
+}
+
 static void replay_pending(struct obs_engine *e, struct obs_node *node)
 {
 	struct obs_buf held = node->pending;
@@ -424,7 +490,7 @@ static void replay_pending(struct obs_engine *e, struct obs_node *node)
 
 		memcpy(&len, held.p + at, sizeof(len));
 		if (obs_decode(held.p + at + sizeof(len), len, &rec) == 0)
-			handlers[rec.hdr->type](e, &rec);
+			handle(e, &rec);
 	}
 	obs_buf_free(&held);
 }
@@ -435,6 +501,8 @@ static void on_ready(void *ctx, struct obs_node *node)
 
 	obs_info("found node %s%s%s%s", node->title, *node->id12 ? " (container " : "", node->id12,
 		 *node->id12 ? ")" : "");
+	obs_parts_ready(e->parts, node);
+	obs_targets_each_pid(e->targets, node, tell_joined, e);
 	replay_pending(e, node);
 	obs_targets_each_pid(e->targets, node, scan_files_of, e);
 	catch_up_soon(e);
@@ -445,6 +513,7 @@ static void on_joined(void *ctx, struct obs_node *node, pid_t pid)
 {
 	struct obs_engine *e = ctx;
 
+	obs_parts_joined(e->parts, node, pid);
 	if (!e->ring)
 		obs_follow_scan(e->follow, node, pid);
 }
@@ -453,7 +522,7 @@ static void on_left(void *ctx, struct obs_node *node, pid_t pid)
 {
 	struct obs_engine *e = ctx;
 
-	(void)node;
+	obs_parts_left(e->parts, node, pid);
 	obs_follow_process_left(e->follow, pid);
 }
 
@@ -463,6 +532,7 @@ static void on_gone(void *ctx, struct obs_node *node)
 
 	obs_info("node %s is gone", node->title);
 	obs_follow_node_gone(e->follow, node);
+	obs_parts_gone(e->parts, node);
 	commit_if_due(e);
 }
 
@@ -503,6 +573,7 @@ static void on_sweep(uv_timer_t *timer)
 	if (!e->ring)
 		obs_targets_each(e->targets, scan_node_files, e);
 	obs_follow_sweep(e->follow);
+	obs_parts_tick(e->parts);
 	catch_up_soon(e);
 	commit_if_due(e);
 }
@@ -623,6 +694,24 @@ static int open_follow(struct obs_engine *e)
 	return obs_follow_new(&opt, &e->follow);
 }
 
+static int open_parts(struct obs_engine *e)
+{
+	struct obs_part_env env = {
+		.loop = e->loop,
+		.config = e->config,
+		.model = e->model,
+		.counters = e->counters,
+		.kernel = e->kernel,
+		.targets = e->targets,
+		.outlet = e->outlet,
+		.to_wall = to_wall,
+		.emit = emit,
+		.ctx = e,
+	};
+
+	return obs_parts_open(&env, &e->parts);
+}
+
 static void start_timers(struct obs_engine *e)
 {
 	uv_timer_init(e->loop, &e->commit_timer);
@@ -661,6 +750,8 @@ int obs_engine_new(uv_loop_t *loop, const struct obs_config *config, struct obs_
 		r = open_scrub(e);
 	if (r == 0)
 		r = open_follow(e);
+	if (r == 0)
+		r = open_parts(e);
 	*ret = e;
 	return r;
 }
@@ -723,6 +814,7 @@ void obs_engine_free(struct obs_engine **ep)
 	if (!e)
 		return;
 	obs_follow_free(&e->follow);
+	obs_parts_free(&e->parts);
 	obs_scrub_free(&e->scrub);
 	obs_targets_free(&e->targets);
 	obs_kernel_free(&e->kernel);
@@ -761,6 +853,7 @@ void obs_engine_refresh(struct obs_engine *e)
 {
 	e->model->n_nodes = 0;
 	obs_targets_each(e->targets, show_node, e);
+	obs_parts_refresh(e->parts);
 	e->model->streams = obs_follow_count(e->follow);
 	e->model->ring_bytes = e->kernel ? e->config->limits.ring_bytes : 0;
 	if (e->kernel)

@@ -8,7 +8,8 @@
  *
  * The ledger's equations, which tests check:
  *   lines:  captured + backfilled = parsed
- *           parsed lines become events; parsed events = stored + filtered
+ *           parsed lines become events; parsed + emitted = stored + filtered + refused
+ *           (emitted: events that no line made)
  *   events: stored = delivered + waiting + evicted   (per sink)
  *
  * Threads: a counter has exactly one writing thread and any number of readers.
@@ -31,6 +32,7 @@
 	X(lines_blank,		"lines_blank_total",	"",	"Empty lines, which make no event") \
 	X(lines_cut,		"lines_cut_total",	"",	"Lines longer than limits.line_bytes, cut and marked") \
 	X(events_parsed,	"events_total",		"place=\"parsed\"",	"Events by the place they reached") \
+	X(events_emitted,	"events_total",		"place=\"emitted\"",	"Events by the place they reached") \
 	X(events_filtered,	"events_total",		"place=\"filtered\"",	"Events by the place they reached") \
 	X(events_refused,	"events_total",		"place=\"refused\"",	"Events by the place they reached") \
 	X(events_stored,	"events_total",		"place=\"stored\"",	"Events by the place they reached") \

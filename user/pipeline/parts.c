@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * parts.c - see part.h. The table of parts, and what hands each call to all of them.
+ */
+#include "pipeline/part.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "util/cleanup.h"
+
+/* In the order in which they hear of things. A new part: its declaration and its row. */
+static const struct obs_part_ops *const table[] = {
+	NULL, /* the end */
+};
+
+struct obs_parts {
+	struct obs_part_env env;
+	void *part[ARRAY_LEN(table)]; /* NULL: has nothing to do here */
+};
+
+int obs_parts_open(const struct obs_part_env *env, struct obs_parts **ret)
+{
+	struct obs_parts *parts = calloc(1, sizeof(*parts));
+	int r = 0;
+
+	if (!parts)
+		return -ENOMEM;
+	parts->env = *env;
+	for (size_t i = 0; table[i] && r == 0; i++)
+		r = table[i]->start(&parts->env, &parts->part[i]);
+	if (r < 0)
+		obs_parts_free(&parts);
+	else
+		*ret = parts;
+	return r;
+}
+
+void obs_parts_free(struct obs_parts **partsp)
+{
+	struct obs_parts *parts = *partsp;
+
+	if (!parts)
+		return;
+	for (size_t i = 0; table[i]; i++) {
+		if (parts->part[i])
+			table[i]->free(&parts->part[i]);
+	}
+	free(parts);
+	*partsp = NULL;
+}
+
+void obs_parts_record(struct obs_parts *parts, struct obs_node *node, const struct obs_record *rec)
+{
+	for (size_t i = 0; parts && table[i]; i++) {
+		if (parts->part[i] && table[i]->record)
+			table[i]->record(parts->part[i], node, rec);
+	}
+}
+
+void obs_parts_event(struct obs_parts *parts, const struct obs_node *node,
+		     const struct obs_event *ev)
+{
+	for (size_t i = 0; parts && table[i]; i++) {
+		if (parts->part[i] && table[i]->event)
+			table[i]->event(parts->part[i], node, ev);
+	}
+}
+
+void obs_parts_ready(struct obs_parts *parts, struct obs_node *node)
+{
+	for (size_t i = 0; parts && table[i]; i++) {
+		if (parts->part[i] && table[i]->ready)
+			table[i]->ready(parts->part[i], node);
+	}
+}
+
+void obs_parts_joined(struct obs_parts *parts, struct obs_node *node, pid_t pid)
+{
+	for (size_t i = 0; parts && table[i]; i++) {
+		if (parts->part[i] && table[i]->joined)
+			table[i]->joined(parts->part[i], node, pid);
+	}
+}
+
+void obs_parts_left(struct obs_parts *parts, struct obs_node *node, pid_t pid)
+{
+	for (size_t i = 0; parts && table[i]; i++) {
+		if (parts->part[i] && table[i]->left)
+			table[i]->left(parts->part[i], node, pid);
+	}
+}
+
+void obs_parts_gone(struct obs_parts *parts, struct obs_node *node)
+{
+	for (size_t i = 0; parts && table[i]; i++) {
+		if (parts->part[i] && table[i]->gone)
+			table[i]->gone(parts->part[i], node);
+	}
+}
+
+void obs_parts_tick(struct obs_parts *parts)
+{
+	for (size_t i = 0; parts && table[i]; i++) {
+		if (parts->part[i] && table[i]->tick)
+			table[i]->tick(parts->part[i]);
+	}
+}
+
+void obs_parts_refresh(struct obs_parts *parts)
+{
+	for (size_t i = 0; parts && table[i]; i++) {
+		if (parts->part[i] && table[i]->refresh)
+			table[i]->refresh(parts->part[i]);
+	}
+}
