@@ -18,7 +18,7 @@ declare -A packages=(
         libmicrohttpd-dev libpcre2-dev libzstd-dev libxxhash-dev libcap-dev uthash-dev
         pkg-config git"
     [test]="libcmocka-dev docker.io:dockerd busybox-static iproute2 iptables python3
-        curl jq procps"
+        curl jq procps prometheus:promtool"
     [lint]="clang-format clang-tidy shellcheck"
     [bench]="bpftrace strace"
     [fuzz]="libclang-rt-14-dev"
@@ -112,6 +112,15 @@ apt_knows() {
     done
 }
 
+# Some packages (Docker, Prometheus) bring a service. Tests start their own, so that none is
+# started behind the user's back: Debian's way to say so is a policy-rc.d that answers 101.
+policy=/usr/sbin/policy-rc.d
+no_services() {
+    [[ ! -e $policy ]] || return 0
+    trap 'as_root rm -f "$policy"' EXIT
+    as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy"
+}
+
 # Only what went wrong is worth reading.
 apt_install() {
     local output
@@ -150,6 +159,7 @@ main() {
         give_up "there is no apt-get here; install what is missing by other means" "${asked[@]}"
     [[ $(id -u) == 0 ]] || command -v sudo >/dev/null ||
         give_up "neither root nor sudo: cannot install ${missing[*]}" "${asked[@]}"
+    no_services
     install_packages "${missing[@]}" ||
         give_up "apt-get could not install ${missing[*]}" "${asked[@]}"
 }
