@@ -689,6 +689,84 @@ static void a_database_that_breaks_is_replaced(void **state)
 	expect_consoles(f->dir, 20, 1001);
 }
 
+static void copy_file(const char *dir, const char *from, const char *to)
+{
+	cleanup_close int in = -1, out = -1;
+	char path[200], bytes[65536];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, from);
+	in = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "%s/%s", dir, to);
+	out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_true(in >= 0 && out >= 0);
+	while ((n = read(in, bytes, sizeof(bytes))) > 0)
+		assert_int_equal(write(out, bytes, (size_t)n), n);
+}
+
+static void commit_tens(struct obs_store *s, uint64_t first, uint64_t last)
+{
+	for (uint64_t i = first; i <= last; i += 10) {
+		push_range(s, i, i + 9, 100);
+		if (obs_store_commit(s) < 0)
+			_exit(2);
+	}
+}
+
+/* Child: leaves a database and a WAL that was not taken away. */
+static void end_uncleanly(const struct obs_store_options *opt)
+{
+	struct obs_store *s = NULL;
+
+	if (obs_store_open(opt, NULL, &s) < 0)
+		_exit(1);
+	commit_tens(s, 1, 1000);
+	obs_store_free(&s);
+	if (obs_store_open(opt, NULL, &s) < 0)
+		_exit(1);
+	commit_tens(s, 1001, 1100);
+	_exit(0);
+}
+
+/* The WAL holds the last pages and writes them where they belong: the gap before them must
+ * not go unseen. */
+static void a_database_cut_under_its_wal_is_replaced(void **state)
+{
+	struct fixture *f = *state;
+	char db[200], aside[200];
+	struct stat st;
+	pid_t child = fork();
+	int status;
+
+	if (child == 0)
+		end_uncleanly(&f->opt);
+	waitpid(child, &status, 0);
+	assert_int_equal(status, 0);
+	copy_file(f->dir, "events.db", "db");
+	copy_file(f->dir, "events.db-wal", "wal");
+	snprintf(db, sizeof(db), "%s/events.db", f->dir);
+	assert_int_equal(stat(db, &st), 0);
+	assert_true(st.st_size > 8 * 4096);
+	f->opt.replace_broken = true;
+
+	for (off_t size = st.st_size; size > 0; size -= 4096) {
+		cleanup_store struct obs_store *s = NULL;
+
+		copy_file(f->dir, "db", "events.db");
+		copy_file(f->dir, "wal", "events.db-wal");
+		assert_int_equal(truncate(db, size), 0);
+		assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+		if (size == st.st_size)
+			assert_string_equal(obs_store_aside(s), "");
+		if (!*obs_store_aside(s))
+			expect_range(f->dir, 1, 1100, 100);
+		else
+			assert_int_not_equal(size, st.st_size);
+		snprintf(aside, sizeof(aside), "%s/%s", f->dir, obs_store_aside(s));
+		unlink(aside);
+	}
+}
+
 static void a_damaged_chunk_is_jumped_over(void **state)
 {
 	struct fixture *f = *state;
@@ -784,6 +862,7 @@ int main(void)
 		T(kill_9_loses_nothing_and_doubles_nothing),
 		cmocka_unit_test(a_broken_database_is_refused),
 		T(a_broken_database_is_replaced),
+		T(a_database_cut_under_its_wal_is_replaced),
 		T(a_database_that_breaks_is_replaced),
 		T(a_damaged_chunk_is_jumped_over),
 		T(a_full_disk_keeps_everything_pending),

@@ -9,6 +9,7 @@
 #include "util/clock.h"
 
 #define APPLICATION_ID 0x67736f62 /* "gsob" */
+#define CHECK_PAGES    4096
 
 /*
  * Row i takes a database from version i to i + 1. Append; never edit one that
@@ -110,16 +111,20 @@ static int check_table(sqlite3 *db, const char *sql)
 	return text && sqlite3_stricmp(text, "ok") == 0 ? 0 : -EUCLEAN;
 }
 
-static int check_small_tables(sqlite3 *db)
+/* The chunks are all the bytes there are: where they are many, reading them takes too long, and
+ * a broken page shows when somebody reads it. */
+static int check_tables(sqlite3 *db)
 {
 	static const char *const checks[] = {
-		"PRAGMA quick_check('meta')",
-		"PRAGMA quick_check('cursors')",
-		"PRAGMA quick_check('sinks')",
+		"PRAGMA quick_check('meta')",	"PRAGMA quick_check('cursors')",
+		"PRAGMA quick_check('sinks')",	"PRAGMA quick_check('idx')",
+		"PRAGMA quick_check('chunks')",
 	};
-	int r = 0;
+	int64_t pages = 0;
+	int r = obs_sql_get(db, "PRAGMA page_count", &pages);
+	size_t n = pages > CHECK_PAGES ? ARRAY_LEN(checks) - 2 : ARRAY_LEN(checks);
 
-	for (size_t i = 0; r == 0 && i < ARRAY_LEN(checks); i++)
+	for (size_t i = 0; r == 0 && i < n; i++)
 		r = check_table(db, checks[i]);
 	return r;
 }
@@ -131,7 +136,7 @@ int obs_schema_upgrade(sqlite3 *db, bool unclean)
 	if (r < 0 && r != -ENOENT)
 		return r;
 	if (r == 0 && unclean) {
-		r = check_small_tables(db);
+		r = check_tables(db);
 		if (r < 0)
 			return r;
 	}

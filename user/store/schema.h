@@ -20,10 +20,10 @@ int obs_schema_check(sqlite3 *db);
 
 /**
  * obs_schema_upgrade() - make the tables, or bring older ones up to date.
- * @unclean: the last writer did not close; look at the small tables page by page
+ * @unclean: the last writer did not close; look at the tables page by page
  *
- * The chunks, which may be hundreds of megabytes, are not read: a crash alone does not
- * break a WAL database, and each chunk carries its own checksum, looked at when it is read.
+ * Chunks of more than 16 MiB are not read: a crash alone does not break a WAL database,
+ * and each chunk carries its own checksum, looked at when it is read.
  *
  * Return: as obs_schema_check(), without -ENOENT.
  */

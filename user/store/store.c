@@ -14,6 +14,7 @@
 #include "store/schema.h"
 #include "store/sql.h"
 #include "store/state.h"
+#include "store/wal.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 
@@ -77,21 +78,15 @@ static bool was_emptied(const char *path, bool unclean)
 	return unclean && stat(path, &st) == 0 && st.st_size == 0;
 }
 
-/* With nothing left in the WAL, the file must hold all the pages that its header counts. */
+/* What the file lacks must stand in the WAL. */
 static int check_length(sqlite3 *db, const char *path)
 {
 	int64_t pages = 0, page_bytes = 0;
-	struct stat st;
-	int r;
+	int r = obs_sql_get(db, "PRAGMA page_count", &pages);
 
-	if (closed_uncleanly(path) || stat(path, &st) < 0)
-		return 0; /* a full disk: it could not be emptied */
-	r = obs_sql_get(db, "PRAGMA page_count", &pages);
 	if (r == 0)
 		r = obs_sql_get(db, "PRAGMA page_size", &page_bytes);
-	if (r == 0 && st.st_size < pages * page_bytes)
-		r = -EUCLEAN;
-	return r;
+	return r < 0 ? r : obs_wal_check_length(path, (uint64_t)pages, (uint64_t)page_bytes);
 }
 
 static int open_file(struct obs_store *s)
@@ -115,10 +110,10 @@ static int open_file(struct obs_store *s)
 		r = use_wal(s->db);
 	if (r == 0)
 		r = obs_sql_exec(s->db, PRAGMAS);
-	if (r == 0 && unclean && obs_sql_exec(s->db, "PRAGMA wal_checkpoint(TRUNCATE)") == -EUCLEAN)
-		r = -EUCLEAN;
 	if (r == 0)
 		r = check_length(s->db, path);
+	if (r == 0 && unclean && obs_sql_exec(s->db, "PRAGMA wal_checkpoint(TRUNCATE)") == -EUCLEAN)
+		r = -EUCLEAN;
 	if (r == 0)
 		r = obs_schema_upgrade(s->db, unclean);
 	return r;
