@@ -161,7 +161,7 @@ static int get_or(sqlite3 *db, const char *sql, uint64_t otherwise, uint64_t *re
 /* Once every chunk was evicted only meta still knows the last number that was given out. */
 static int load_span(struct obs_store *s)
 {
-	uint64_t newest, evicted;
+	uint64_t newest = 0, evicted = 0;
 	int r;
 
 	r = get_or(s->db, "SELECT last_seq FROM chunks ORDER BY first_seq DESC LIMIT 1", 0,
