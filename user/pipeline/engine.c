@@ -287,19 +287,27 @@ static void catch_up_soon(struct obs_engine *e)
 
 /* --- ring to stream --- */
 
+/* Records keep the alignment that they have in the ring. */
+static size_t held_bytes(size_t len)
+{
+	return (len + 7) & ~(size_t)7;
+}
+
 static bool hold_back(struct obs_engine *e, struct obs_node *node, const struct obs_record *rec)
 {
+	static const char padding[8];
 	size_t len = rec->hdr->size;
 
 	if (node->state != OBS_NODE_ASKING)
 		return false;
 	node->pending.max_bytes = e->config->limits.pending_bytes;
-	if (obs_buf_reserve(&node->pending, sizeof(len) + len) < 0) {
+	if (obs_buf_reserve(&node->pending, sizeof(len) + held_bytes(len)) < 0) {
 		obs_count(&e->counters->pending_overflow, 1);
 		return true;
 	}
 	obs_buf_push(&node->pending, &len, sizeof(len));
 	obs_buf_push(&node->pending, rec->hdr, len);
+	obs_buf_push(&node->pending, padding, held_bytes(len) - len);
 	return true;
 }
 
@@ -485,7 +493,7 @@ static void replay_pending(struct obs_engine *e, struct obs_node *node)
 	size_t len;
 
 	node->pending = (struct obs_buf){};
-	for (size_t at = 0; at + sizeof(len) <= held.len; at += sizeof(len) + len) {
+	for (size_t at = 0; at + sizeof(len) <= held.len; at += sizeof(len) + held_bytes(len)) {
 		struct obs_record rec;
 
 		memcpy(&len, held.p + at, sizeof(len));
