@@ -13,6 +13,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "death.bpf.h"
 #include "members.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -106,12 +107,13 @@ int BPF_PROG(obs_exit, struct task_struct *task)
 	slot = target->target;
 	obs_leave(tgid);
 
+	obs_tell_death(tgid, slot, c);
 	rec = obs_reserve(OBS_REC_EXIT, sizeof(*rec));
 	if (!rec)
 		return 0;
 	rec->tgid = tgid;
 	rec->target = slot;
-	rec->code = BPF_CORE_READ(task, exit_code);
+	rec->code = obs_group_exit_code(task);
 	bpf_get_current_comm(rec->comm, sizeof(rec->comm));
 	bpf_ringbuf_submit(rec, obs_wakeup(c));
 	return 0;

@@ -75,6 +75,53 @@ struct cgroup {
 	struct cgroup_root *root;
 };
 
+/* Memory cgroups, v1 and v2: what limits a process's memory. */
+struct kernfs_node___name {
+	const char *name;
+};
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
+};
+
+enum cgroup_subsys_id___memory {
+	memory_cgrp_id___memory = 4, /* where it is when no BTF says otherwise */
+};
+
+struct css_set {
+	struct cgroup_subsys_state *subsys[16];
+};
+
+struct page_counter {
+	atomic_long_t usage;
+	unsigned long max;
+};
+
+struct mem_cgroup {
+	struct cgroup_subsys_state css; /* first */
+	struct page_counter memory;
+};
+
+struct task_struct___cgroups {
+	struct css_set *cgroups;
+};
+
+/* How a process ends. */
+struct kernel_siginfo {
+	struct {
+		int si_signo;
+		int si_errno;
+		int si_code;
+	};
+};
+
+#define SIGNAL_GROUP_EXIT 4
+
+struct signal_struct___flags {
+	unsigned int flags;
+};
+
 struct qstr {
 	const unsigned char *name;
 };
@@ -145,6 +192,26 @@ struct files_struct {
 struct mm_struct {
 	unsigned long arg_start;
 	unsigned long arg_end;
+};
+
+#define NR_MM_COUNTERS 4 /* MM_FILEPAGES, MM_ANONPAGES, MM_SWAPENTS, MM_SHMEMPAGES */
+
+/* Up to 6.1. */
+struct mm_rss_stat {
+	atomic_long_t count[NR_MM_COUNTERS];
+};
+
+struct mm_struct___atomic {
+	struct mm_rss_stat rss_stat;
+};
+
+/* Since 6.2 (f1a7941243c1 "mm: convert mm's rss stats into percpu_counter"). */
+struct percpu_counter {
+	long long count;
+};
+
+struct mm_struct___percpu {
+	struct percpu_counter rss_stat[NR_MM_COUNTERS];
 };
 
 struct signal_struct {

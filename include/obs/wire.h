@@ -30,6 +30,7 @@ enum obs_rec_type {
 	OBS_REC_FORK = 4,
 	OBS_REC_EXIT = 5,
 	OBS_REC_CGROUP = 6,
+	OBS_REC_DEATH = 8,
 	OBS_REC_MAX,
 };
 
@@ -125,6 +126,36 @@ struct obs_rec_exit {
 	char comm[OBS_COMM_LEN];
 };
 
+enum obs_oom {
+	OBS_OOM_NONE = 0,
+	OBS_OOM_HOST = 1,   /* the host had no memory left */
+	OBS_OOM_CGROUP = 2, /* a cgroup's limit was reached */
+};
+
+#define OBS_CGROUP_NAME_LEN 80
+
+/* What the kernel did to a process that made it end; a process that ends by itself has none.
+ * Comes right before its exit record. */
+struct obs_rec_death {
+	struct obs_rec_hdr hdr;
+	__u64 sent_ns;	  /* CLOCK_BOOTTIME of the signal */
+	__u64 file_pages; /* resident then; only when the kernel itself killed it */
+	__u64 anon_pages;
+	__u64 shmem_pages;
+	__u64 limit_pages; /* of the cgroup that was full; 0 = none was */
+	__u64 usage_pages; /* of that cgroup */
+	__u32 tgid;
+	__u32 target;
+	__s32 signal;	   /* the last one sent that ends a process unless it is handled */
+	__s32 si_code;	   /* as in sigaction(2): why the kernel sent it */
+	__u32 sender_tgid; /* who ran when it was sent; for faults the process itself */
+	__u32 sender_uid;
+	__u32 oom;	 /* enum obs_oom */
+	__u32 by_kernel; /* no process asked for it */
+	char sender_comm[OBS_COMM_LEN];
+	char cgroup[OBS_CGROUP_NAME_LEN]; /* last part of the path of the full cgroup */
+};
+
 /* members: one bit per tgid that is in the targets map. A look at an array costs next to
  * nothing, and every write on the host takes it. */
 
@@ -213,5 +244,6 @@ _Static_assert(sizeof(struct obs_rec_fork) == 32, "new layout: bump OBS_WIRE_VER
 _Static_assert(sizeof(struct obs_rec_exit) == 48, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_cgroup) == 32 + OBS_CGROUP_LEN,
 	       "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_rec_death) == 192, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_control) == 32, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_budget) == 16, "new layout: bump OBS_WIRE_VERSION");

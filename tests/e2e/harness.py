@@ -469,9 +469,9 @@ def docker(*args, check=True, timeout=60):
 
 
 class ContainerNode(Node):
-    def __init__(self, script="", *args, name=None, tty=False, home=None):
+    def __init__(self, script="", *args, name=None, tty=False, home=None, opts=()):
         self.container = name or unique()
-        opts = ["-t"] if tty else []
+        opts = [*opts, "-t"] if tty else [*opts]
         if home:
             self.home = home
             args = ("--dir", home, *args)

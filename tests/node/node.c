@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <linux/futex.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -42,6 +43,7 @@
 #define ENV_ROLE   "NODE_ROLE"
 #define ENV_SCRIPT "NODE_SCRIPT"
 #define ENV_HOLD   "NODE_HOLD"
+#define ENV_STAY   "NODE_STAY"
 
 /* Shared by all processes of the node: how many gates are open, and since when. */
 struct shared {
@@ -326,6 +328,8 @@ static void reap(struct player *p)
 		if (status != 0)
 			say("\033[31m>> An error was detected while running rl-swarm. See "
 			    "/home/gensyn/rl_swarm/logs for full logs.\033[0m\n");
+		if (getenv(ENV_STAY))
+			continue;
 		shut_down(p, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 	}
 }
@@ -413,6 +417,73 @@ static void play_end(struct player *p, const struct node_op *op)
 	pause();
 }
 
+static void play_eat(const struct player *p, const struct node_op *op)
+{
+	if (p->fds[PLACE_FILE] < 0)
+		return;
+	for (unsigned long i = 0; i < op->n; i++) {
+		char *mib = malloc(1 << 20);
+
+		if (!mib)
+			die("malloc");
+		memset(mib, 1, 1 << 20);
+	}
+}
+
+static void play_forks(struct player *p, const struct node_op *op)
+{
+	uint64_t start_ns = clock_ns();
+
+	if (p->fds[PLACE_FILE] < 0)
+		return;
+	for (unsigned long i = 0; i < op->n; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(0);
+		if (pid < 0 || waitpid(pid, NULL, 0) < 0)
+			die("fork");
+		if (op->rate > 0)
+			wait_time(p, start_ns + (uint64_t)(i + 1) * 1000000000 / op->rate);
+	}
+	p->now_ns = clock_ns();
+}
+
+/* Both ends are ours: nobody will ever read. */
+static void play_hang_pipe(const struct player *p)
+{
+	static const char page[4096];
+	int ends[2];
+
+	if (p->fds[PLACE_FILE] < 0)
+		return;
+	if (pipe(ends) < 0)
+		die("pipe");
+	for (;;)
+		write_all(ends[1], page, sizeof(page));
+}
+
+/* A server that takes the connection, as the kernel does by itself, and never answers. */
+static void play_hang_port(const struct player *p, const struct node_op *op)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_port = htons((uint16_t)op->n),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int server, client, on = 1;
+	char byte;
+
+	if (p->fds[PLACE_FILE] < 0)
+		return;
+	server = socket(AF_INET, SOCK_STREAM, 0);
+	client = socket(AF_INET, SOCK_STREAM, 0);
+	setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(server, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(server, 1) < 0 ||
+	    connect(client, (struct sockaddr *)&at, sizeof(at)) < 0)
+		die("port %lu", op->n);
+	while (recv(client, &byte, 1, 0) != 0)
+		;
+}
+
 static void play_write(struct player *p, const struct node_op *op, unsigned long turn)
 {
 	p->now_ns += (uint64_t)op->delay_ms * 1000000;
@@ -443,6 +514,18 @@ static void play(struct player *p, size_t from, size_t to, unsigned long turn)
 			break;
 		case OP_GATE:
 			wait_gate(p);
+			break;
+		case OP_EAT:
+			play_eat(p, op);
+			break;
+		case OP_FORKS:
+			play_forks(p, op);
+			break;
+		case OP_HANG_PIPE:
+			play_hang_pipe(p);
+			break;
+		case OP_HANG_PORT:
+			play_hang_port(p, op);
 			break;
 		case OP_EXIT:
 		case OP_CRASH:
@@ -566,13 +649,14 @@ static void usage(void)
 	     "  --bytes N        the length of its lines, with the newline (default 120)\n"
 	     "  --gate           wait for SIGUSR1 before the burst\n"
 	     "  --hold           stay alive when all is written\n"
+	     "  --stay           the launcher lives on when the trainer has ended\n"
 	     "  --dir DIR        the node's home (default: the working directory)");
 }
 
 struct options {
 	char *scenario, *script, *dir;
 	unsigned long burst, rate, bytes;
-	bool gate, hold;
+	bool gate, hold, stay;
 };
 
 static void parse_options(int argc, char **argv, struct options *o)
@@ -586,6 +670,7 @@ static void parse_options(int argc, char **argv, struct options *o)
 		{ "dir", required_argument, NULL, 'd' },
 		{ "gate", no_argument, NULL, 'g' },
 		{ "hold", no_argument, NULL, 'k' },
+		{ "stay", no_argument, NULL, 'y' },
 		{ "help", no_argument, NULL, 'h' },
 		{},
 	};
@@ -616,6 +701,9 @@ static void parse_options(int argc, char **argv, struct options *o)
 			break;
 		case 'k':
 			o->hold = true;
+			break;
+		case 'y':
+			o->stay = true;
 			break;
 		case 'h':
 			usage();
@@ -649,7 +737,8 @@ int main(int argc, char **argv)
 	make_tree();
 	make_shared();
 	block_signals();
-	if (setenv(ENV_SCRIPT, text, 1) < 0 || (o.hold && setenv(ENV_HOLD, "1", 1) < 0))
+	if (setenv(ENV_SCRIPT, text, 1) < 0 || (o.hold && setenv(ENV_HOLD, "1", 1) < 0) ||
+	    (o.stay && setenv(ENV_STAY, "1", 1) < 0))
 		die("setenv");
 	become("launcher", ".venv/bin/bash", (char *[]){ "bash", "./run_rl_swarm.sh", NULL });
 	return 1;

@@ -28,8 +28,16 @@ static const struct {
 	const char *name;
 	enum node_op_kind kind;
 } verbs[] = {
-	{ "burst", OP_BURST }, { "loop", OP_LOOP }, { "end", OP_END },
-	{ "gate", OP_GATE },   { "exit", OP_EXIT }, { "crash", OP_CRASH },
+	{ "burst", OP_BURST },
+	{ "loop", OP_LOOP },
+	{ "end", OP_END },
+	{ "gate", OP_GATE },
+	{ "exit", OP_EXIT },
+	{ "crash", OP_CRASH },
+	{ "eat", OP_EAT },
+	{ "forks", OP_FORKS },
+	{ "hang_pipe", OP_HANG_PIPE },
+	{ "hang_port", OP_HANG_PORT },
 };
 
 void die(const char *fmt, ...)

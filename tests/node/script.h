@@ -11,6 +11,10 @@
  *   loop N [FROM] … end         the lines between, N times (0 = for ever); may be nested
  *   gate                        wait for the next SIGUSR1 at the launcher
  *   exit CODE | crash SIGNAL    the trainer ends so
+ *   eat MIB                     the trainer takes memory and writes to all of it
+ *   forks N [RATE]              the trainer starts N children that end at once, RATE a second
+ *   hang_pipe                   the trainer writes into a pipe that nobody reads
+ *   hang_port PORT              the trainer waits for an answer from 127.0.0.1:PORT
  *
  * PLACE says who writes where:
  *   file   trainer  logs/swarm_launcher.log          sh    launcher  stdout
@@ -42,7 +46,19 @@ enum node_place {
 	PLACE_MAX,
 };
 
-enum node_op_kind { OP_WRITE, OP_BURST, OP_LOOP, OP_END, OP_GATE, OP_EXIT, OP_CRASH };
+enum node_op_kind {
+	OP_WRITE,
+	OP_BURST,
+	OP_LOOP,
+	OP_END,
+	OP_GATE,
+	OP_EXIT,
+	OP_CRASH,
+	OP_EAT,
+	OP_FORKS,
+	OP_HANG_PIPE,
+	OP_HANG_PORT,
+};
 
 struct node_op {
 	enum node_op_kind kind;

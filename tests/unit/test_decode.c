@@ -19,6 +19,7 @@
 #define FORK_LEN  sizeof(struct obs_rec_fork)
 #define EXIT_LEN  sizeof(struct obs_rec_exit)
 #define CGRP_LEN  sizeof(struct obs_rec_cgroup)
+#define DEATH_LEN sizeof(struct obs_rec_death)
 #define V	  OBS_WIRE_VERSION
 
 static const struct decode_case {
@@ -44,6 +45,8 @@ static const struct decode_case {
 	{ "exit",		   V,  OBS_REC_EXIT,  EXIT_LEN,		EXIT_LEN,	0,   0 },
 	{ "cgroup",		   V,  OBS_REC_CGROUP, CGRP_LEN,	CGRP_LEN,	OBS_CGROUP_LEN, 0 },
 	{ "cgroup path too long",  V,  OBS_REC_CGROUP, CGRP_LEN,	CGRP_LEN,	OBS_CGROUP_LEN + 1, -EMSGSIZE },
+	{ "death",		   V,  OBS_REC_DEATH, DEATH_LEN,	DEATH_LEN,	0,   0 },
+	{ "death cut",		   V,  OBS_REC_DEATH, DEATH_LEN - 8,	DEATH_LEN - 8,	0,   -EMSGSIZE },
 	{ "half a header",	   V,  OBS_REC_EXIT,  EXIT_LEN,		8,		0,   -EMSGSIZE },
 	{ "size lies",		   V,  OBS_REC_EXIT,  EXIT_LEN,		EXIT_LEN - 1,	0,   -EMSGSIZE },
 	{ "record too short",	   V,  OBS_REC_EXIT,  EXIT_LEN - 8,	EXIT_LEN - 8,	0,   -EMSGSIZE },

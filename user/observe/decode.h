@@ -18,6 +18,7 @@ struct obs_record {
 		const struct obs_rec_fork *fork;
 		const struct obs_rec_exit *exit;
 		const struct obs_rec_cgroup *cgroup;
+		const struct obs_rec_death *death;
 	};
 	struct obs_slice tail; /* write: payload; file: names; exec: arguments; cgroup: path */
 };

@@ -22,6 +22,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "bpf/death.skel.h"
 #include "bpf/identify.skel.h"
 #include "bpf/process.skel.h"
 #include "bpf/write_fexit.skel.h"
@@ -34,6 +35,7 @@ struct obs_kernel {
 	struct write_sysexit_bpf *sysexit; /* owned, or NULL */
 	struct write_fexit_bpf *fexit;	   /* owned, or NULL */
 	struct identify_bpf *identify;	   /* owned, or NULL */
+	struct death_bpf *death;	   /* owned, or NULL */
 	struct obs_control *control;	   /* mapped */
 	size_t control_bytes;
 	uint64_t *members; /* mapped */
@@ -70,7 +72,7 @@ static struct bpf_map *find_map(struct bpf_object *obj, const char *name)
 /* --- shared maps --- */
 
 static const char *const shared_maps[] = {
-	"events", "control", "members", "targets", "cgroups", "files", "budgets", "drops",
+	"events", "control", "members", "targets", "cgroups", "files", "budgets", "drops", "notes",
 };
 
 static int reuse_maps(struct bpf_object *from, struct bpf_object *to)
@@ -195,6 +197,26 @@ static void load_identify(struct obs_kernel *k)
 	k->identify = identify_bpf__open_and_load();
 }
 
+static int load_death(struct obs_kernel *k)
+{
+	struct death_bpf *s = death_bpf__open();
+	int r;
+
+	if (!s)
+		return -errno;
+	r = reuse_maps(k->process->obj, s->obj);
+	if (r == 0)
+		r = death_bpf__load(s);
+	if (r == 0)
+		r = death_bpf__attach(s);
+	if (r < 0) {
+		death_bpf__destroy(s);
+		return r;
+	}
+	k->death = s;
+	return 0;
+}
+
 /* --- rungs --- */
 
 struct write_rung {
@@ -306,6 +328,18 @@ static void describe_processes(struct obs_probe_status *p, int err)
 		add_refusal(p, "tp_btf/sched_process_exec", err);
 }
 
+/* Without it ends are still seen, with their code. */
+static void describe_deaths(struct obs_probe_status *p, int err)
+{
+	if (err == 0)
+		return;
+	add_refusal(p, "tp_btf/{signal_generate,mark_victim}", err);
+	p->first_choice = false;
+	set_text(p->unseen, sizeof(p->unseen),
+		 "who killed a process, and whether memory ran out for it");
+	set_text(p->advice, sizeof(p->advice), "%s", advice_for(err));
+}
+
 static int open_bpf(const struct obs_kernel_options *opt, struct obs_kernel *k)
 {
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
@@ -342,6 +376,8 @@ int obs_kernel_open(const struct obs_kernel_options *opt, struct obs_model *mode
 	r = opt->bpf ? open_bpf(opt, k) : -ECANCELED;
 	describe_processes(processes, r);
 	if (r == 0)
+		describe_deaths(processes, load_death(k));
+	if (r == 0)
 		try_write_rungs(k, opt, files);
 	if (r == 0 && files->ok) {
 		consoles->rung = files->rung;
@@ -377,6 +413,7 @@ void obs_kernel_free(struct obs_kernel **kp)
 	write_fexit_bpf__destroy(k->fexit);
 	write_sysexit_bpf__destroy(k->sysexit);
 	identify_bpf__destroy(k->identify);
+	death_bpf__destroy(k->death);
 	process_bpf__destroy(k->process);
 	free(k->drop_values);
 	free(k);

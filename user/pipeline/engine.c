@@ -390,6 +390,8 @@ static uint32_t slot_of(const struct obs_record *rec)
 		return rec->fork->target;
 	case OBS_REC_EXIT:
 		return rec->exit->target;
+	case OBS_REC_DEATH:
+		return rec->death->target;
 	default:
 		return 0;
 	}
@@ -401,7 +403,8 @@ static void handle(struct obs_engine *e, const struct obs_record *rec)
 
 	if (!node || node->state == OBS_NODE_READY)
 		obs_parts_record(e->parts, node, rec);
-	handlers[rec->hdr->type](e, rec);
+	if (handlers[rec->hdr->type])
+		handlers[rec->hdr->type](e, rec);
 }
 
 /* Records of our own child tell that the probes see, and nothing more. */
@@ -806,6 +809,7 @@ void obs_engine_stop(struct obs_engine *e)
 	}
 	obs_canary_free(&e->canary);
 	obs_follow_stop(e->follow);
+	obs_parts_stop(e->parts);
 	commit(e);
 	uv_close((uv_handle_t *)&e->commit_timer, NULL);
 	uv_close((uv_handle_t *)&e->sweep_timer, NULL);

@@ -10,8 +10,10 @@
 #include "util/cleanup.h"
 
 /* In the order in which they hear of things. A new part: its declaration and its row. */
+extern const struct obs_part_ops obs_part_life;
+
 static const struct obs_part_ops *const table[] = {
-	NULL, /* the end */
+	&obs_part_life, NULL, /* the end */
 };
 
 struct obs_parts {
@@ -112,5 +114,13 @@ void obs_parts_refresh(struct obs_parts *parts)
 	for (size_t i = 0; parts && table[i]; i++) {
 		if (parts->part[i] && table[i]->refresh)
 			table[i]->refresh(parts->part[i]);
+	}
+}
+
+void obs_parts_stop(struct obs_parts *parts)
+{
+	for (size_t i = 0; parts && table[i]; i++) {
+		if (parts->part[i] && table[i]->stop)
+			table[i]->stop(parts->part[i]);
 	}
 }

@@ -61,6 +61,10 @@
 	X(cursors_pruned,	"cursors_pruned_total",	"",	"Positions of files that nobody has seen for 30 days, forgotten") \
 	X(engine_errors,	"engine_errors_total",	"",	"Questions to a container engine that failed") \
 	X(targets_found,	"targets_found_total",	"",	"Nodes found since start") \
+	X(processes_joined,	"processes_total",	"place=\"started\"",	"Processes of nodes, short-lived ones too") \
+	X(processes_ended,	"processes_total",	"place=\"ended\"",	"Processes of nodes, short-lived ones too") \
+	X(deaths_untold,	"deaths_untold_total",	"",	"Killed processes of no role that made no event: more than some a minute") \
+	X(life_refused,		"life_refused_total",	"",	"Processes whose start and end are not told because too many live") \
 	X(targets_gone,		"targets_gone_total",	"",	"Nodes that went away since start")
 /* clang-format on */
 
