@@ -101,8 +101,9 @@ static void tell_aside(struct daemon *d)
 }
 
 /* The delivery thread read what no commit has touched. */
-static bool is_unreadable(struct daemon *d)
+static bool is_unreadable(void *ctx)
 {
+	struct daemon *d = ctx;
 	struct obs_sink_stats st;
 
 	return d->delivery && obs_delivery_get_stats(d->delivery, 0, &st) == 0 &&
@@ -352,6 +353,7 @@ static int serve(struct daemon *d)
 		.put_cursor = put_cursor,
 		.get_cursor = get_cursor,
 		.commit = commit,
+		.wants_commit = is_unreadable,
 		.created_ns = st.created_ns,
 		.ctx = d,
 	};

@@ -585,6 +585,8 @@ static void on_sweep(uv_timer_t *timer)
 		obs_targets_each(e->targets, scan_node_files, e);
 	obs_follow_sweep(e->follow);
 	obs_parts_tick(e->parts);
+	if (e->outlet->wants_commit && e->outlet->wants_commit(e->outlet->ctx))
+		e->uncommitted = true;
 	catch_up_soon(e);
 	commit_if_due(e);
 }

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -24,6 +25,8 @@ struct obs_outlet {
 	/* events and cursors so far belong together: make them durable */
 	/* 0; 1: all cursors are gone, created_ns may have changed: read files again; or errno */
 	int (*commit)(void *ctx);
+	/* asked once a second: is there something to mend by a commit, though no event waits? */
+	bool (*wants_commit)(void *ctx); /* may be NULL */
 	uint64_t created_ns; /* CLOCK_REALTIME: files born later are read from their start */
 	void *ctx;
 };
