@@ -378,3 +378,17 @@ static __always_inline void obs_capture(struct obs_write_args *w, struct obs_see
 	else if (seen->kind && (w->fd == 1 || w->fd == 2))
 		obs_capture_console(w, seen);
 }
+
+/* Somebody of node @target wrote @len bytes to @file, nobody knows where: files are looked at,
+ * what went to a console is lost. */
+static __always_inline void obs_mark(struct task_struct *task, struct file *file, __u32 target,
+				     __u64 len)
+{
+	struct obs_write_args w = { .task = task, .file = file, .len = len, .target = target };
+	struct obs_seen_file seen = {};
+
+	w.flags = OBS_W_NO_OFFSET;
+	w.fd = obs_console_fd(task, file);
+	obs_look_at(file, &seen);
+	obs_capture(&w, &seen);
+}

@@ -43,6 +43,14 @@ static __always_inline struct file *obs_file_of_fd(struct task_struct *task, __u
 	return file;
 }
 
+/* Descriptor 1 or 2 if that is where @file stands, else -1. */
+static __always_inline __s32 obs_console_fd(struct task_struct *task, struct file *file)
+{
+	if (obs_file_of_fd(task, 1) == file)
+		return 1;
+	return obs_file_of_fd(task, 2) == file ? 2 : -1;
+}
+
 static __always_inline __u32 tty_or_nothing(struct inode *inode)
 {
 	__u32 mode = BPF_CORE_READ(inode, i_mode);

@@ -16,10 +16,16 @@
 #define NR_writev	   20
 #define NR_sendfile	   40
 #define NR_ftruncate	   77
+#define NR_io_getevents	   208
+#define NR_io_submit	   209
 #define NR_splice	   275
+#define NR_tee		   276
+#define NR_vmsplice	   278
+#define NR_fallocate	   285
 #define NR_pwritev	   296
 #define NR_copy_file_range 326
 #define NR_pwritev2	   328
+#define NR_io_pgetevents   333
 
 #define SYSCALL_NR(regs)   ((regs)->orig_ax)
 #define SYSCALL_ARG0(regs) ((regs)->di)
@@ -32,15 +38,21 @@
 
 #elif defined(__TARGET_ARCH_arm64)
 
+#define NR_io_submit	   2
+#define NR_io_getevents	   4
 #define NR_ftruncate	   46
+#define NR_fallocate	   47
 #define NR_write	   64
 #define NR_writev	   66
 #define NR_pwrite64	   68
 #define NR_pwritev	   70
 #define NR_sendfile	   71
+#define NR_vmsplice	   75
 #define NR_splice	   76
+#define NR_tee		   77
 #define NR_copy_file_range 285
 #define NR_pwritev2	   287
+#define NR_io_pgetevents   292
 
 #define SYSCALL_NR(regs)   ((__u64)(regs)->syscallno)
 #define SYSCALL_ARG0(regs) ((regs)->orig_x0)

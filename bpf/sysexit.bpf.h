@@ -21,6 +21,8 @@ static __always_inline int obs_is_write(__u64 nr)
 	case NR_pwritev2:
 	case NR_sendfile:
 	case NR_splice:
+	case NR_tee:
+	case NR_vmsplice:
 	case NR_copy_file_range:
 		return 1;
 	}
@@ -31,14 +33,14 @@ static __always_inline __s32 written_fd(struct pt_regs *regs, __u64 nr)
 {
 	if (nr == NR_splice || nr == NR_copy_file_range)
 		return SYSCALL_ARG2(regs);
-	return SYSCALL_ARG0(regs);
+	return nr == NR_tee ? SYSCALL_ARG1(regs) : SYSCALL_ARG0(regs);
 }
 
 static __always_inline void find_content(struct obs_write_args *w, struct pt_regs *regs, __u64 nr)
 {
 	if (nr == NR_write || nr == NR_pwrite64) {
 		w->buf = (const void *)SYSCALL_ARG1(regs);
-	} else if (nr == NR_writev || nr == NR_pwritev || nr == NR_pwritev2) {
+	} else if (nr == NR_writev || nr == NR_pwritev || nr == NR_pwritev2 || nr == NR_vmsplice) {
 		w->iov = (const struct iovec_user *)SYSCALL_ARG1(regs);
 		w->n_iov = SYSCALL_ARG2(regs);
 	}
@@ -86,4 +88,24 @@ static __always_inline void obs_capture_syscall(struct pt_regs *regs, __u64 nr, 
 	if (obs_is_shared(w.task, &seen))
 		w.flags |= OBS_W_SHARED;
 	obs_capture(&w, &seen);
+}
+
+/* ftruncate(2) and fallocate(2): cut, or given room that a mapping will fill. Nothing was
+ * written, but the file is one to look at. */
+static __always_inline int obs_is_resize(__u64 nr)
+{
+	return nr == NR_ftruncate || nr == NR_fallocate;
+}
+
+static __always_inline void obs_mark_resized(struct pt_regs *regs)
+{
+	struct obs_target_value *target = obs_target_of(bpf_get_current_pid_tgid() >> 32);
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct file *file;
+
+	if (!target || TASK_IS_32BIT(task))
+		return;
+	file = obs_file_of_fd(task, SYSCALL_ARG0(regs));
+	if (file)
+		obs_mark(task, file, target->target, 0);
 }

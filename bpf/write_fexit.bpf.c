@@ -3,8 +3,8 @@
  * write_fexit.bpf.c - writes of targets, seen when the VFS is done with them.
  *
  * Hooks: fexit/vfs_write and fexit/vfs_writev, the outermost functions (docs/kernels.md:
- * deeper ones see overlayfs's inner file too); tp_btf/sys_exit for splice, sendfile and
- * copy_file_range, which carry no payload.
+ * deeper ones see overlayfs's inner file too); tp_btf/sys_exit for splice, sendfile,
+ * copy_file_range, tee, vmsplice, aio and changes of size, which do not pass there.
  * Better than sys_exit alone: the position is the write's own (the pos argument),
  * whatever other writers of the description do meanwhile.
  * fexit programs may be preempted: a second run on the same CPU is skipped by the
@@ -15,17 +15,10 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "aio.bpf.h"
 #include "sysexit.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-/* Descriptor 1 or 2 if that is where @file stands, else -1. */
-static __always_inline __s32 console_fd(struct task_struct *task, struct file *file)
-{
-	if (obs_file_of_fd(task, 1) == file)
-		return 1;
-	return obs_file_of_fd(task, 2) == file ? 2 : -1;
-}
 
 static __always_inline void seen_by_vfs(struct obs_write_args *w, long long *pos)
 {
@@ -39,7 +32,7 @@ static __always_inline void seen_by_vfs(struct obs_write_args *w, long long *pos
 		return;
 	w->task = bpf_get_current_task_btf();
 	w->target = target->target;
-	w->fd = console_fd(w->task, w->file);
+	w->fd = obs_console_fd(w->task, w->file);
 	obs_look_at(w->file, &seen);
 	if (pos && bpf_probe_read_kernel(&end, sizeof(end), pos) == 0)
 		w->offset = end - w->len;
@@ -75,7 +68,16 @@ int BPF_PROG(obs_payloadless_exit, struct pt_regs *regs, long ret)
 {
 	__u64 nr = SYSCALL_NR(regs);
 
-	if (ret > 0 && (nr == NR_sendfile || nr == NR_splice || nr == NR_copy_file_range))
-		obs_capture_syscall(regs, nr, ret);
+	if (ret < 0)
+		return 0;
+	if (nr == NR_sendfile || nr == NR_splice || nr == NR_copy_file_range || nr == NR_tee ||
+	    nr == NR_vmsplice) {
+		if (ret > 0)
+			obs_capture_syscall(regs, nr, ret);
+	} else if (obs_is_aio(nr)) {
+		obs_mark_aio(regs, nr, ret);
+	} else if (obs_is_resize(nr)) {
+		obs_mark_resized(regs);
+	}
 	return 0;
 }

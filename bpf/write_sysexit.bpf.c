@@ -11,6 +11,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "aio.bpf.h"
 #include "sysexit.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -20,7 +21,15 @@ int BPF_PROG(obs_sys_exit, struct pt_regs *regs, long ret)
 {
 	__u64 nr = SYSCALL_NR(regs);
 
-	if (ret > 0 && obs_is_write(nr))
-		obs_capture_syscall(regs, nr, ret);
+	if (ret < 0)
+		return 0;
+	if (obs_is_write(nr)) {
+		if (ret > 0)
+			obs_capture_syscall(regs, nr, ret);
+	} else if (obs_is_aio(nr)) {
+		obs_mark_aio(regs, nr, ret);
+	} else if (obs_is_resize(nr)) {
+		obs_mark_resized(regs);
+	}
 	return 0;
 }

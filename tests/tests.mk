@@ -14,8 +14,20 @@ $(NODE): $(NODE_OBJS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) -static -o $@ $^
 
+WAYS      := $(OUT)/tests/triggers/ways
+WAYS_OBJS := $(patsubst tests/%.c,$(OUT)/tests/%.o,$(wildcard tests/triggers/*.c))
+
+$(OUT)/tests/triggers/%.o: tests/triggers/%.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 $(WARN) -O2 -g -D_GNU_SOURCE -Iuser -MMD -MP -c $< -o $@
+
+$(WAYS): $(WAYS_OBJS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -static -pthread -o $@ $^
+
 .PHONY: node
-node: $(NODE) ## build the node look-alike (tests/node)
+node: $(NODE) $(WAYS) ## build the node look-alike (tests/node) and the awkward writers (tests/triggers)
 
 .PHONY: demo
 demo: all node ## start a node look-alike in a container and show its events live

@@ -16,6 +16,7 @@ typedef __u8 u8;
 typedef __u16 u16;
 typedef __u32 u32;
 typedef __u64 u64;
+typedef __s32 s32;
 typedef int pid_t;
 typedef unsigned long size_t;
 typedef long ssize_t;
@@ -26,6 +27,16 @@ typedef long ssize_t;
 #define S_IFCHR	 0020000
 #define S_IFIFO	 0010000
 #define O_APPEND 02000
+
+/* enum io_uring_op of include/uapi/linux/io_uring.h: what writes */
+#define IORING_OP_WRITEV       2
+#define IORING_OP_WRITE_FIXED  5
+#define IORING_OP_WRITE	       23
+#define IORING_OP_SPLICE       30
+#define IORING_OP_TEE	       33
+#define IORING_OP_WRITEV_FIXED 61
+#define REQ_F_FIXED_FILE       (1 << 0)
+#define REQ_F_CQE_SKIP	       (1 << 6)
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -177,6 +188,19 @@ typedef struct {
 
 struct file___ref {
 	file_ref_t f_ref;
+};
+
+struct io_cqe {
+	s32 res;
+	int fd; /* until there is a result */
+};
+
+/* A request of io_uring. */
+struct io_kiocb {
+	struct file *file;
+	u8 opcode;
+	u64 flags; /* of 32 bits up to 6.7: look at the lower ones only */
+	struct io_cqe cqe;
 };
 
 struct fdtable {

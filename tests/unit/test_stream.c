@@ -208,6 +208,7 @@ static void a_file_cut_and_grown_again_is_noticed(void **state)
 	f->size = 0;
 	append(f, "new line one\n");
 	give(f, append(f, "new line two\n"));
+	assert_false(obs_stream_sweep(f->stream)); /* it might be a write in place */
 	assert_true(obs_stream_sweep(f->stream));
 	obs_stream_catch_up(f->stream, true);
 	assert_non_null(strstr(obs_buf_cstr(&f->out), "new line one@0b;new line two@13"));
@@ -227,6 +228,67 @@ static void a_rewrite_is_counted_and_not_repeated(void **state)
 	give(f, c);
 	expect(f, "one@0;two@4;");
 	assert_int_equal(get(&f->counters.rewrites), 1);
+}
+
+/* In the bytes by which a replaced file is told, and told of by its record or not yet. */
+static void a_rewrite_of_the_last_line_is_no_new_file(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_cursor cursor;
+	struct obs_rewrite rewrite;
+	struct obs_chunk c;
+
+	give(f, append(f, "one\ntwo\n"));
+	assert_true(obs_stream_cursor(f->stream, &cursor));
+	assert_int_equal(pwrite(f->fd, "TWO\n", 4, 4), 4);
+	assert_false(obs_stream_sweep(f->stream));
+	c = (struct obs_chunk){ .payload = obs_slice_str("TWO\n"),
+				.offset = 4,
+				.len = 4,
+				.pid = 7,
+				.boot_ns = obs_boot_ns() };
+	give(f, c);
+	assert_false(obs_stream_sweep(f->stream));
+	give(f, append(f, "three\n"));
+	expect(f, "one@0;two@4;three@8;");
+	assert_int_equal(obs_stream_epoch(f->stream), 0);
+	assert_true(obs_stream_cursor(f->stream, &cursor));
+	assert_true(obs_stream_take_rewrites(f->stream, &rewrite));
+	assert_int_equal(rewrite.writes, 1);
+	assert_int_equal(rewrite.offset, 4);
+	assert_int_equal(rewrite.end, 8);
+	assert_int_equal(rewrite.pid, 7);
+	assert_false(obs_stream_take_rewrites(f->stream, &rewrite));
+
+	/* the cursor handed out since then holds after a restart */
+	obs_stream_free(&f->stream);
+	open_stream(f, &cursor, 0);
+	assert_int_equal(obs_stream_epoch(f->stream), 0);
+}
+
+/* ftruncate, then stores through a mapping, in two steps. */
+static void room_at_the_end_is_read_when_it_is_filled(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(ftruncate(f->fd, 4096), 0);
+	assert_false(obs_stream_sweep(f->stream));
+	assert_true(obs_stream_sweep(f->stream));
+	assert_false(obs_stream_catch_up(f->stream, false));
+	expect(f, "");
+	assert_int_equal(pwrite(f->fd, "one\ntw", 6, 0), 6);
+	assert_true(obs_stream_sweep(f->stream));
+	assert_false(obs_stream_catch_up(f->stream, false));
+	expect(f, "one@0b;");
+	assert_int_equal(get(&f->counters.growth_found), 6);
+	assert_int_equal(pwrite(f->fd, "o\n", 2, 6), 2);
+	assert_true(obs_stream_sweep(f->stream));
+	assert_false(obs_stream_catch_up(f->stream, false));
+	assert_int_equal(ftruncate(f->fd, 8), 0);
+	f->size = 8;
+	give(f, append(f, "three\n"));
+	expect(f, "one@0b;two@4b;three@8;");
+	assert_int_equal(get(&f->counters.growth_found), 8);
 }
 
 static void captured_bytes_of_a_file_that_is_gone_are_kept(void **state)
@@ -340,6 +402,8 @@ int main(void)
 		T(a_truncated_file_begins_anew),
 		T(a_file_cut_and_grown_again_is_noticed),
 		T(a_rewrite_is_counted_and_not_repeated),
+		T(a_rewrite_of_the_last_line_is_no_new_file),
+		T(room_at_the_end_is_read_when_it_is_filled),
 		T(captured_bytes_of_a_file_that_is_gone_are_kept),
 		T(bytes_that_nothing_holds_are_counted),
 		T(a_cursor_goes_on_where_it_stood),

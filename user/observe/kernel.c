@@ -27,6 +27,7 @@
 #include "bpf/process.skel.h"
 #include "bpf/write_fexit.skel.h"
 #include "bpf/write_sysexit.skel.h"
+#include "bpf/write_uring.skel.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
@@ -34,6 +35,7 @@ struct obs_kernel {
 	struct process_bpf *process;	   /* owned; owns the shared maps */
 	struct write_sysexit_bpf *sysexit; /* owned, or NULL */
 	struct write_fexit_bpf *fexit;	   /* owned, or NULL */
+	struct write_uring_bpf *uring;	   /* owned, or NULL */
 	struct identify_bpf *identify;	   /* owned, or NULL */
 	struct death_bpf *death;	   /* owned, or NULL */
 	struct obs_control *control;	   /* mapped */
@@ -192,6 +194,35 @@ static int load_fexit(struct obs_kernel *k)
 	return 0;
 }
 
+static void skip_if_absent(struct bpf_program *prog, const char *tracepoint)
+{
+	if (libbpf_find_vmlinux_btf_id(tracepoint, BPF_TRACE_RAW_TP) < 0)
+		bpf_program__set_autoload(prog, false);
+}
+
+/* Beside either rung: neither sees io_uring by itself. */
+static int load_uring(struct obs_kernel *k)
+{
+	struct write_uring_bpf *s = write_uring_bpf__open();
+	int r;
+
+	if (!s)
+		return -errno;
+	r = reuse_maps(k->process->obj, s->obj);
+	skip_if_absent(s->progs.obs_uring_submit, "io_uring_submit_req");
+	skip_if_absent(s->progs.obs_uring_submit_old, "io_uring_submit_sqe");
+	if (r == 0)
+		r = write_uring_bpf__load(s);
+	if (r == 0)
+		r = write_uring_bpf__attach(s);
+	if (r < 0) {
+		write_uring_bpf__destroy(s);
+		return r;
+	}
+	k->uring = s;
+	return 0;
+}
+
 static void load_identify(struct obs_kernel *k)
 {
 	k->identify = identify_bpf__open_and_load();
@@ -223,15 +254,11 @@ struct write_rung {
 	const char *key;  /* of probes.file_write */
 	const char *name; /* for people */
 	int (*load)(struct obs_kernel *k);
-	const char *unseen; /* what this rung does not see as it happens */
 };
 
 static const struct write_rung write_rungs[] = {
-	{ "fexit", "fexit/vfs_write", load_fexit,
-	  "writes through mmap are found by looking at the file, up to 2 s later" },
-	{ "sys_exit", "tp_btf/sys_exit", load_sysexit,
-	  "writes through io_uring, aio and mmap are found by looking at the file, up to 2 s "
-	  "later" },
+	{ "fexit", "fexit/vfs_write", load_fexit },
+	{ "sys_exit", "tp_btf/sys_exit", load_sysexit },
 };
 
 static struct obs_probe_status *add_probe(struct obs_model *model, const char *need)
@@ -273,6 +300,19 @@ static void add_refusal(struct obs_probe_status *p, const char *rung, int err)
 		 rung, strerror(-err), *last_words ? ": " : "", last_words);
 }
 
+static void add_uring(struct obs_kernel *k, struct obs_probe_status *p)
+{
+	int r;
+
+	last_words[0] = '\0';
+	r = load_uring(k);
+	if (r < 0)
+		add_refusal(p, "tp_btf/io_uring_complete", r);
+	set_text(p->unseen, sizeof(p->unseen),
+		 "writes through %smmap are found by looking at the file, up to 2 s later",
+		 r < 0 ? "io_uring and " : "");
+}
+
 static void try_write_rungs(struct obs_kernel *k, const struct obs_kernel_options *opt,
 			    struct obs_probe_status *p)
 {
@@ -291,7 +331,7 @@ static void try_write_rungs(struct obs_kernel *k, const struct obs_kernel_option
 		p->rung = rung->name;
 		p->ok = true;
 		p->first_choice = i == 0;
-		set_text(p->unseen, sizeof(p->unseen), "%s", rung->unseen);
+		add_uring(k, p);
 		return;
 	}
 }
@@ -412,6 +452,7 @@ void obs_kernel_free(struct obs_kernel **kp)
 		munmap(k->members, k->member_bytes);
 	write_fexit_bpf__destroy(k->fexit);
 	write_sysexit_bpf__destroy(k->sysexit);
+	write_uring_bpf__destroy(k->uring);
 	identify_bpf__destroy(k->identify);
 	death_bpf__destroy(k->death);
 	process_bpf__destroy(k->process);

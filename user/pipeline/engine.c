@@ -179,6 +179,26 @@ static void emit(void *ctx, const struct obs_node *node, struct obs_event *ev)
 	commit_if_due(e);
 }
 
+/* Said once a second per file at most, and not emitted again: its lines had been taken. */
+static void on_rewritten(void *ctx, const struct obs_stream *s, const struct obs_rewrite *r)
+{
+	struct obs_event ev = {
+		.type = OBS_EVENT_OBSERVER,
+		.name = "rewrite",
+		.level = obs_slice_str("INFO"),
+		.message = obs_slice_str("written before what was read of it: not emitted again"),
+		.wall_ns = r->wall_ns,
+		.origin = { .pid = r->pid,
+			    .comm = obs_slice_str(r->comm),
+			    .path = obs_slice_str(obs_stream_path(s)) },
+	};
+
+	obs_event_add_uint(&ev, "writes", r->writes);
+	obs_event_add_uint(&ev, "from_offset", r->offset);
+	obs_event_add_uint(&ev, "to_offset", r->end);
+	emit(ctx, obs_stream_owner(s), &ev);
+}
+
 /* --- commits --- */
 
 static int put_cursor(void *ctx, const struct obs_cursor *c)
@@ -330,8 +350,10 @@ static void on_write(struct obs_engine *e, const struct obs_record *rec)
 	chunk.comm[sizeof(chunk.comm) - 1] = '\0';
 	if (w->flags & OBS_W_SHARED)
 		chunk.flags |= OBS_CHUNK_SHARED;
-	if (w->flags & (OBS_W_NO_OFFSET | OBS_W_MARK))
+	if (w->flags & (OBS_W_NO_OFFSET | OBS_W_MARK)) {
 		chunk.flags |= OBS_CHUNK_NO_OFFSET;
+		obs_count(&e->counters->marks, 1);
+	}
 	if (w->kind == OBS_KIND_REG)
 		obs_follow_file_write(
 			e->follow, node,
@@ -698,10 +720,12 @@ static int open_follow(struct obs_engine *e)
 			    .ctx = e },
 		.config = e->config,
 		.kernel = e->kernel,
+		.targets = e->targets,
 		.captures = captures(e),
 		.outlet = e->outlet,
 		.loop = e->loop,
 		.activity = on_activity,
+		.rewritten = on_rewritten,
 	};
 
 	return obs_follow_new(&opt, &e->follow);

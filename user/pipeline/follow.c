@@ -232,9 +232,10 @@ static bool is_younger(int fd, uint64_t than_wall_ns)
 }
 
 static struct entry *follow_fd(struct obs_follow *f, struct obs_node *node,
-			       const struct obs_file_id *id, int fd, const char *path)
+			       const struct obs_file_id *id, int fd, const char *path, bool told)
 {
-	struct obs_stream_start start = { .tail_lines = f->opt.config->initial_tail_lines };
+	struct obs_stream_start start = { .tail_lines = f->opt.config->initial_tail_lines,
+					  .told = told };
 	struct key key = file_key(id);
 	struct obs_cursor cursor;
 	struct obs_stream *stream;
@@ -280,8 +281,42 @@ static void names_to_path(struct obs_slice names, char *out, size_t size)
 	out[used] = '\0';
 }
 
-static int open_announced(struct obs_follow *f, pid_t pid, int fd, const char *path,
-			  const struct obs_file_id *id)
+/* Where a file may be had by its name. */
+struct search {
+	struct obs_follow *f;
+	const struct obs_file_id *id;
+	const char *path;
+	int found; /* our descriptor, owned; -1 = none */
+};
+
+static void look_inside(void *ctx, pid_t pid)
+{
+	struct search *search = ctx;
+	cleanup_close int fd = -1;
+	struct obs_file_id id;
+
+	if (search->found >= 0)
+		return;
+	fd = use_fd(search->f, open_inside(pid, search->path));
+	if (fd >= 0 && is_expected(search->f, fd, search->id, &id))
+		search->found = TAKE_FD(fd);
+}
+
+/* The writer may be gone already: its node's other processes see the same files, and so do we
+ * where the node is not in a container. */
+static int open_by_name(struct obs_follow *f, const struct obs_node *node, pid_t pid,
+			const char *path, const struct obs_file_id *id)
+{
+	struct search search = { f, id, path, -1 };
+
+	look_inside(&search, pid);
+	obs_targets_each_pid(f->opt.targets, node, look_inside, &search);
+	look_inside(&search, getpid());
+	return search.found;
+}
+
+static int open_announced(struct obs_follow *f, const struct obs_node *node, pid_t pid, int fd,
+			  const char *path, const struct obs_file_id *id)
 {
 	struct obs_file_id found;
 	int ours = use_fd(f, open_by_descriptor(pid, fd));
@@ -289,11 +324,7 @@ static int open_announced(struct obs_follow *f, pid_t pid, int fd, const char *p
 	if (ours >= 0 && is_expected(f, ours, id, &found))
 		return ours;
 	obs_closep(&ours);
-	ours = use_fd(f, open_inside(pid, path));
-	if (ours >= 0 && is_expected(f, ours, id, &found))
-		return ours;
-	obs_closep(&ours);
-	return -1;
+	return open_by_name(f, node, pid, path, id);
 }
 
 void obs_follow_announced(struct obs_follow *f, struct obs_node *node, const struct obs_file_id *id,
@@ -311,8 +342,8 @@ void obs_follow_announced(struct obs_follow *f, struct obs_node *node, const str
 		obs_kernel_judge(f->opt.kernel, id, OBS_FILE_IGNORE);
 		return;
 	}
-	/* The write that announced it follows in the ring: nothing is due yet. */
-	follow_fd(f, node, id, open_announced(f, pid, fd, path, id), path);
+	/* The write that announced it follows in the ring. */
+	follow_fd(f, node, id, open_announced(f, node, pid, fd, path, id), path, true);
 }
 
 /* A configured file turned out to be a node's: from now on its writes are captured. */
@@ -365,7 +396,7 @@ static void scan_fd(void *ctx, pid_t pid, const struct obs_proc_fd *fd)
 	if (en || is_full(f))
 		obs_closep(&ours);
 	else
-		set_behind(f, follow_fd(f, scan->node, &id, ours, path), true, false);
+		set_behind(f, follow_fd(f, scan->node, &id, ours, path, false), true, false);
 }
 
 void obs_follow_scan(struct obs_follow *f, struct obs_node *node, pid_t pid)
@@ -495,7 +526,7 @@ static void follow_configured(struct obs_follow *f, const char *path)
 	if (find(f, &key) || is_full(f))
 		obs_closep(&fd);
 	else
-		set_behind(f, follow_fd(f, NULL, &id, fd, path), true, false);
+		set_behind(f, follow_fd(f, NULL, &id, fd, path, false), true, false);
 }
 
 static void find_configured(struct obs_follow *f)
@@ -534,6 +565,7 @@ void obs_follow_sweep(struct obs_follow *f)
 {
 	uint64_t now_ns = obs_boot_ns();
 	bool all = now_ns - f->fresh_ns > CURSORS_FRESH_NS;
+	struct obs_rewrite rewrite;
 	struct entry *en, *next;
 
 	find_configured(f);
@@ -548,6 +580,10 @@ void obs_follow_sweep(struct obs_follow *f)
 		}
 		if (obs_stream_silent(en->stream, now_ns))
 			en->touched = true;
+		if (obs_stream_take_rewrites(en->stream, &rewrite)) {
+			en->touched = true;
+			f->opt.rewritten(f->opt.stream.ctx, en->stream, &rewrite);
+		}
 		if (!*f->opt.stream.paused && is_abandoned(en, now_ns)) {
 			obs_stream_end(en->stream);
 			drop_entry(f, en);

@@ -20,10 +20,13 @@ struct obs_follow_options {
 	struct obs_stream_options stream;
 	const struct obs_config *config; /* borrowed */
 	struct obs_kernel *kernel;	 /* borrowed; NULL without BPF */
+	struct obs_targets *targets;	 /* borrowed */
 	bool captures;			 /* writes of nodes come through the ring */
 	const struct obs_outlet *outlet; /* borrowed */
 	uv_loop_t *loop;
 	void (*activity)(void *ctx); /* inotify brought something; ctx is stream.ctx */
+	/* once a second per file, if it was written to before its cursor; ctx is stream.ctx */
+	void (*rewritten)(void *ctx, const struct obs_stream *s, const struct obs_rewrite *r);
 };
 
 int obs_follow_new(const struct obs_follow_options *opt, struct obs_follow **ret);

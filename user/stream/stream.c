@@ -39,8 +39,11 @@ struct obs_stream {
 	uint32_t told_tail;
 	uint32_t told_epoch;
 	bool told_any;
-	struct obs_lines *lines;   /* owned */
-	struct obs_parser *parser; /* owned */
+	bool odd;		    /* at the last sweep its bytes were not those that were read */
+	bool found;		    /* the next bytes read were found by looking */
+	struct obs_rewrite rewrite; /* not handed out yet */
+	struct obs_lines *lines;    /* owned */
+	struct obs_parser *parser;  /* owned */
 };
 
 /* One buffer for all streams: they belong to one thread. */
@@ -92,6 +95,20 @@ static void feed(struct obs_stream *s, struct obs_slice bytes, const struct obs_
 	s->offset += bytes.len;
 }
 
+/* NULs at the end of a file are room that its writer made (ftruncate, fallocate) and has not
+ * filled yet, through a mapping as a rule: they are read when something else stands there. */
+static size_t without_room(const struct obs_stream *s, size_t n)
+{
+	struct stat st;
+
+	if (read_buffer[n - 1] != '\0' || fstat(s->fd, &st) < 0 ||
+	    s->offset + n < (uint64_t)st.st_size)
+		return n;
+	while (n > 0 && read_buffer[n - 1] == '\0')
+		n--;
+	return n;
+}
+
 /* Read from the cursor up to @end or to what the file holds; @chunk says who wrote it. */
 static void read_up_to(struct obs_stream *s, uint64_t end, const struct obs_chunk *chunk)
 {
@@ -101,6 +118,8 @@ static void read_up_to(struct obs_stream *s, uint64_t end, const struct obs_chun
 		ssize_t n = pread(s->fd, read_buffer, want < READ_BYTES ? want : READ_BYTES,
 				  (off_t)s->offset);
 
+		if (n > 0 && !chunk)
+			n = (ssize_t)without_room(s, (size_t)n);
 		if (n <= 0)
 			return;
 		feed(s, obs_slice(read_buffer, (size_t)n), chunk);
@@ -161,6 +180,40 @@ static bool is_replaced(const struct obs_stream *s)
 
 /* --- captured writes --- */
 
+static void note_rewrite(struct obs_stream *s, const struct obs_chunk *chunk)
+{
+	struct obs_rewrite *r = &s->rewrite;
+
+	obs_count(&s->opt->counters->rewrites, 1);
+	if (r->writes == 0 || chunk->offset < r->offset)
+		r->offset = chunk->offset;
+	if (chunk->offset + chunk->len > r->end)
+		r->end = chunk->offset + chunk->len;
+	r->writes++;
+	r->wall_ns = chunk->wall_ns;
+	r->pid = chunk->pid;
+	memcpy(r->comm, chunk->comm, sizeof(r->comm));
+}
+
+/* A file that was emptied is written from its start, or behind its old end: a write in between
+ * is one in place. Its bytes are those that the tail's hash has to be about from now on. */
+static bool is_in_place(const struct obs_stream *s, const struct obs_chunk *chunk)
+{
+	struct stat st;
+
+	return chunk->offset > 0 && chunk->offset + chunk->len <= s->offset && s->fd >= 0 &&
+	       fstat(s->fd, &st) == 0 && (uint64_t)st.st_size >= s->offset;
+}
+
+static void hash_tail_again(struct obs_stream *s, const struct obs_chunk *chunk)
+{
+	if (s->told_tail == 0 || chunk->offset >= s->told ||
+	    chunk->offset + chunk->len <= s->told - s->told_tail)
+		return;
+	s->told_tail = tail_of(s->fd, s->told, s->told_tail, &s->told_hash);
+	s->told_any = false; /* hand it out again */
+}
+
 /* A write that starts before the cursor. Return: true when there is nothing left to do. */
 static bool before_cursor(struct obs_stream *s, const struct obs_chunk *chunk)
 {
@@ -168,13 +221,15 @@ static bool before_cursor(struct obs_stream *s, const struct obs_chunk *chunk)
 
 	if (covered && chunk->boot_ns <= s->read_ns)
 		return true; /* its bytes were there when we last looked */
-	if (is_replaced(s)) {
+	if (is_in_place(s, chunk)) {
+		hash_tail_again(s, chunk);
+	} else if (is_replaced(s)) {
 		start_over(s);
 		return false;
 	}
 	/* A record may come after a later one whose hole it was: then we have read it. */
 	if (chunk->boot_ns > s->read_ns && !(chunk->flags & OBS_CHUNK_SHARED))
-		obs_count(&s->opt->counters->rewrites, 1);
+		note_rewrite(s, chunk);
 	return covered;
 }
 
@@ -248,7 +303,8 @@ void obs_stream_write(struct obs_stream *s, const struct obs_chunk *chunk)
 
 bool obs_stream_catch_up(struct obs_stream *s, bool to_end)
 {
-	uint64_t end = s->due;
+	uint64_t end = s->due, from, to;
+	bool found = s->found;
 	struct stat st;
 
 	if (s->kind == OBS_STREAM_CONSOLE || s->fd < 0 || fstat(s->fd, &st) < 0)
@@ -264,7 +320,14 @@ bool obs_stream_catch_up(struct obs_stream *s, bool to_end)
 	if (end <= s->offset)
 		return false;
 	s->due = end;
-	read_up_to(s, end - s->offset > slice_bytes(s) ? s->offset + slice_bytes(s) : end, NULL);
+	from = s->offset;
+	to = end - from > slice_bytes(s) ? from + slice_bytes(s) : end;
+	read_up_to(s, to, NULL);
+	if (found)
+		obs_count(&s->opt->counters->growth_found, s->offset - from);
+	if (s->offset < to && !is_paused(s))
+		s->due = end = s->offset; /* that is all there is */
+	s->found = found && s->offset < end;
 	return s->offset < end;
 }
 
@@ -276,12 +339,29 @@ bool obs_stream_sweep(struct obs_stream *s)
 	if (s->kind == OBS_STREAM_CONSOLE || s->fd < 0 || fstat(s->fd, &st) < 0)
 		return false;
 	s->sweep_size = (uint64_t)st.st_size;
-	if (is_replaced(s))
-		return true;
+	if (is_replaced(s)) {
+		bool again = s->odd;
+
+		/* The record of a write in place may still be on its way. */
+		s->odd = true;
+		return again || s->sweep_size < s->offset;
+	}
+	s->odd = false;
 	if (before <= s->offset)
 		return false;
-	if (s->due < before)
+	if (s->due < before) {
 		s->due = before;
+		s->found = true;
+	}
+	return true;
+}
+
+bool obs_stream_take_rewrites(struct obs_stream *s, struct obs_rewrite *ret)
+{
+	if (s->rewrite.writes == 0)
+		return false;
+	*ret = s->rewrite;
+	s->rewrite = (struct obs_rewrite){};
 	return true;
 }
 
@@ -416,6 +496,8 @@ static void place(struct obs_stream *s, const struct obs_cursor *cursor,
 	if (!cursor) {
 		if (!start->from_zero && start->tail_lines > 0)
 			s->offset = tail_start(s->fd, s->due, start->tail_lines);
+		if (start->told)
+			s->due = s->offset;
 		return;
 	}
 	s->epoch = cursor->epoch;

@@ -56,6 +56,8 @@ struct obs_stream_options {
 struct obs_stream_start {
 	bool from_zero;	    /* the file is younger than our store */
 	int64_t tail_lines; /* else: its last lines; 0 or negative = all */
+	/* A captured write of it is on its way and will tell how far it reaches. */
+	bool told;
 };
 
 /**
@@ -100,6 +102,18 @@ bool obs_stream_catch_up(struct obs_stream *s, bool to_end);
  * its way. Return: true when catch_up is due.
  */
 bool obs_stream_sweep(struct obs_stream *s);
+
+/* Writes before the cursor: their lines had been taken, and are not emitted again. */
+struct obs_rewrite {
+	uint64_t writes;
+	uint64_t offset, end; /* the lowest byte, and behind the highest */
+	uint64_t wall_ns;     /* of the last one */
+	uint32_t pid;	      /* its writer */
+	char comm[16];
+};
+
+/** obs_stream_take_rewrites() - what was written so since the last call. Return: false = nothing. */
+bool obs_stream_take_rewrites(struct obs_stream *s, struct obs_rewrite *ret);
 
 /** obs_stream_lag() - bytes of the file that are not read yet; 0 for consoles. */
 uint64_t obs_stream_lag(const struct obs_stream *s);

@@ -26,6 +26,7 @@
 	X(records_bad_size,	"records_bad_total",	"reason=\"size\"",	"Records that decode refused") \
 	X(records_bad_version,	"records_bad_total",	"reason=\"version\"",	"Records that decode refused") \
 	X(records_bad_type,	"records_bad_total",	"reason=\"type\"",	"Records that decode refused") \
+	X(marks,		"marks_total",		"",	"Records that only said that a file was written to (splice, sendfile, io_uring, aio, over budget)") \
 	X(lines_captured,	"lines_total",		"place=\"captured\"",	"Log lines by how their last byte came to us") \
 	X(lines_backfilled,	"lines_total",		"place=\"backfilled\"",	"Log lines by how their last byte came to us") \
 	X(lines_parsed,		"lines_parsed_total",	"",	"Lines given to the parser") \
@@ -45,6 +46,7 @@
 	X(bytes_lost_unreadable,"lost_bytes_total",	"reason=\"unreadable\"",	"Bytes of node output that nothing could bring back") \
 	X(bytes_lost_console,	"lost_bytes_total",	"reason=\"console\"",	"Bytes of node output that nothing could bring back") \
 	X(holes,		"holes_total",		"",	"Gaps between a stream's cursor and the next captured write, read back from the file") \
+	X(growth_found,		"growth_found_bytes_total","",	"Bytes found by looking at a file that no probe had told of (mmap, or inotify's rung)") \
 	X(rewrites,		"rewrites_total",	"",	"Writes before a stream's cursor, not emitted again") \
 	X(truncations,		"truncations_total",	"",	"Files that became shorter than their cursor") \
 	X(backfill_waits,	"backfill_waits_total",	"",	"Times that an old log waited for live lines (limits.backfill_bytes_per_s)") \

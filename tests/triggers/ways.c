@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * ways.c - writes log files in every way there is; static, so that it runs in an empty image.
+ *
+ *   ways run DIR         commands from standard input, one a line, each answered by one line:
+ *       told             every way that a probe must tell of    -> "done N ways, N not here"
+ *       found            those that only a look at the file finds
+ *       NAME             one way                                -> the same
+ *   ways write DIR NAME  one way, by this process itself
+ *   ways list            names, one a line
+ *   ways check DIR EVENTS [-c] [NAME...]
+ *                        are the lines of DIR/NAME.log in EVENTS (JSON lines), each once?
+ *                        -c: and were those of plain writes caught at the write?
+ *
+ * Each way runs in a child of its own, named as the way is.
+ */
+#include "ways.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+
+static const struct way *const tables[] = { calls, rings, sharers, memories };
+
+static char text[ALL_BYTES] __attribute__((aligned(4096)));
+
+int write_all(int fd, const char *p, size_t n, size_t step)
+{
+	for (size_t at = 0; at < n; at += step) {
+		size_t part = n - at < step ? n - at : step;
+
+		if (write(fd, p + at, part) != (ssize_t)part)
+			return -1;
+	}
+	return 0;
+}
+
+int write_want(const struct job *j, const char *p, size_t n)
+{
+	char path[PATH_BYTES + 8];
+	cleanup_close int fd = -1;
+
+	snprintf(path, sizeof(path), "%s.want", j->path);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	return fd < 0 ? -1 : write_all(fd, p, n, n);
+}
+
+int await(int pid, int signal)
+{
+	int status;
+
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return -1;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	return signal && WIFSIGNALED(status) && WTERMSIG(status) == signal ? 0 : -1;
+}
+
+/* "[2025-10-26 23:30:27,842][ways][INFO] - NAME line 0001 ....\n", LINE_BYTES each. */
+static void make_text(const char *name)
+{
+	for (size_t i = 0; i < ALL_BYTES / LINE_BYTES; i++) {
+		char *line = text + i * LINE_BYTES, head[LINE_BYTES];
+		int n = snprintf(head, sizeof(head),
+				 "[2025-10-26 23:30:27,842][ways][INFO] - %.12s %03zu", name, i);
+
+		memset(line, '.', LINE_BYTES - 1);
+		memcpy(line, head, (size_t)n);
+		line[LINE_BYTES - 1] = '\n';
+	}
+}
+
+static int run_here(const char *dir, const struct way *w)
+{
+	cleanup_close int fd = -1;
+	struct job j = { .name = w->name, .text = text };
+	int stem = (int)(w->keep ? strcspn(w->name, "-") : strlen(w->name));
+
+	snprintf(j.path, sizeof(j.path), "%s/%.*s.log", dir, stem, w->name);
+	prctl(PR_SET_NAME, w->name);
+	make_text(w->name);
+	fd = open(j.path, w->keep ? O_RDWR | O_CLOEXEC : O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
+		  0644);
+	j.fd = fd;
+	return fd < 0 ? -1 : w->run(&j);
+}
+
+/* Return: 1 done, 0 not to be had on this kernel or file system, -1 failed (said why). */
+static int run_child(const char *dir, const struct way *w)
+{
+	int pid = fork(), status;
+
+	if (pid == 0)
+		_exit(run_here(dir, w) < 0 ? errno : 0);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status)) {
+		fprintf(stderr, "ways: %s: no exit status\n", w->name);
+		return -1;
+	}
+	switch (WEXITSTATUS(status)) {
+	case 0:
+		return 1;
+	case ENOSYS:
+	case EOPNOTSUPP:
+	case EINVAL:
+	case EPERM:
+		fprintf(stderr, "ways: %s: not here: %s\n", w->name, strerror(WEXITSTATUS(status)));
+		return 0;
+	default:
+		fprintf(stderr, "ways: %s: %s\n", w->name, strerror(WEXITSTATUS(status)));
+		return -1;
+	}
+}
+
+static bool is_meant(const struct way *w, const char *command)
+{
+	if (strcmp(command, "told") == 0)
+		return w->how != FOUND && !w->keep;
+	if (strcmp(command, "found") == 0)
+		return w->how == FOUND;
+	return strcmp(command, w->name) == 0;
+}
+
+static int obey(const char *dir, const char *command)
+{
+	int n[3] = {}, *failed = &n[0], *missing = &n[1], *done = &n[2];
+
+	for (size_t t = 0; t < ARRAY_LEN(tables); t++)
+		for (const struct way *w = tables[t]; w->name; w++)
+			if (is_meant(w, command))
+				n[run_child(dir, w) + 1]++;
+	printf("%s %d ways, %d not here\n", *failed ? "FAILED" : "done", *done + *failed, *missing);
+	return *failed ? 1 : 0;
+}
+
+static int run(const char *dir)
+{
+	char command[64];
+	int ret = 0;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	while (fgets(command, sizeof(command), stdin)) {
+		command[strcspn(command, "\n")] = '\0';
+		ret |= obey(dir, command);
+	}
+	return ret;
+}
+
+static const struct way *find(const char *name)
+{
+	for (size_t t = 0; t < ARRAY_LEN(tables); t++)
+		for (const struct way *w = tables[t]; w->name; w++)
+			if (strcmp(name, w->name) == 0)
+				return w;
+	return NULL;
+}
+
+static int write_one(const char *dir, const char *name)
+{
+	const struct way *w = find(name);
+
+	if (!w || run_here(dir, w) < 0) {
+		fprintf(stderr, "ways: %s: %s\n", name, w ? strerror(errno) : "unknown");
+		return 1;
+	}
+	return 0;
+}
+
+static int list(void)
+{
+	for (size_t t = 0; t < ARRAY_LEN(tables); t++)
+		for (const struct way *w = tables[t]; w->name; w++)
+			printf("%s\n", w->name);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "list") == 0)
+		return list();
+	if (argc == 3 && strcmp(argv[1], "run") == 0)
+		return run(argv[2]);
+	if (argc == 4 && strcmp(argv[1], "write") == 0)
+		return write_one(argv[2], argv[3]);
+	if (argc >= 4 && strcmp(argv[1], "check") == 0)
+		return check(argv[2], argv[3], argc - 4, argv + 4);
+	fprintf(stderr,
+		"usage: ways list | run DIR | write DIR NAME | check DIR EVENTS [NAME...]\n");
+	return 2;
+}
