@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# install-deps.sh [build|test|bench|lint|fuzz|coverage|all]... - install what is
+# install-deps.sh [build|test|bench|lint|fuzz|coverage|swarm|all]... - install what is
 # missing of the Debian packages that a purpose needs (default: build).
 #
 # Silent and fast when nothing is missing. Package lists are fetched only when apt
@@ -18,11 +18,12 @@ declare -A packages=(
         libmicrohttpd-dev libpcre2-dev libzstd-dev libxxhash-dev libcap-dev uthash-dev
         pkg-config git"
     [test]="libcmocka-dev docker.io:dockerd busybox-static iproute2 iptables python3
-        curl jq procps prometheus:promtool"
+        curl jq procps prometheus:promtool python3-pip:pip3"
     [lint]="clang-format clang-tidy shellcheck"
     [bench]="bpftrace strace"
     [fuzz]="libclang-rt-14-dev"
     [coverage]="gcovr"
+    [swarm]="python3-torch python3-venv"
 )
 
 declare -A meaning=(
@@ -32,6 +33,7 @@ declare -A meaning=(
     [bench]="for make bench, to compare with"
     [fuzz]="for fuzzing and clang's sanitizers"
     [coverage]="for make coverage"
+    [swarm]="for a swarm of real hivemind peers, in make test-long"
 )
 
 say() {

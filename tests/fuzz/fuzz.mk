@@ -15,7 +15,11 @@ $(FUZZ_OUT)/%.o: %.c
 	$(Q)$(CLANG) -std=gnu17 -O1 -g $(FUZZ_SAN) -D_GNU_SOURCE -Iinclude -Iuser \
 	$(shell $(PKG_CONFIG) --cflags $(PACKAGES)) -MMD -MP -c $< -o $@
 
-$(FUZZ_OUT)/fuzz_%: $(FUZZ_OUT)/tests/fuzz/fuzz_%.o $(FUZZ_OBJS)
+# An archive: of a folder's objects only those that a target needs are linked.
+$(FUZZ_OUT)/libobs.a: $(FUZZ_OBJS)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(FUZZ_OUT)/fuzz_%: $(FUZZ_OUT)/tests/fuzz/fuzz_%.o $(FUZZ_OUT)/libobs.a
 	$(call say,LINK,$@)
 	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
 
