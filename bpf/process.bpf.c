@@ -15,6 +15,7 @@
 
 #include "death.bpf.h"
 #include "members.bpf.h"
+#include "spent.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -91,6 +92,54 @@ int BPF_PROG(obs_fork, struct task_struct *parent, struct task_struct *child)
 	return 0;
 }
 
+/* The scheduler writes a running task's time down at ticks and when it switches: at the exit
+ * tracepoint the last milliseconds are missing, which for a short process is nearly all. What is
+ * missing is added per node, once the task is freed and its account is closed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, OBS_TGIDS_MAX);
+	__type(key, __u64); /* address of the leader's task_struct */
+	__type(value, struct obs_leaving);
+} leaving SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, OBS_TARGETS_MAX);
+	__type(key, __u32);   /* target slot */
+	__type(value, __u64); /* ns on a CPU */
+} late SEC(".maps");
+
+static __always_inline void note_leaving(struct task_struct *task, __u32 slot, __u64 run_ns)
+{
+	struct obs_leaving note = { .target = slot, .run_ns = run_ns };
+	__u64 key = (__u64)task->group_leader;
+
+	bpf_map_update_elem(&leaving, &key, &note, BPF_ANY);
+}
+
+static __always_inline void tell_usage(struct task_struct *task, __u32 tgid, __u32 slot,
+				       struct obs_control *c)
+{
+	struct obs_rec_exit_usage *rec = obs_reserve(OBS_REC_EXIT_USAGE, sizeof(*rec));
+
+	if (!rec) {
+		note_leaving(task, slot, 0); /* all of it counts as late then */
+		return;
+	}
+	rec->tgid = tgid;
+	rec->target = slot;
+	rec->start_ns = task->group_leader->start_boottime;
+	rec->max_rss_pages = task->signal->maxrss;
+	obs_add_thread(&rec->spent, task);
+	obs_add_ended(&rec->spent, task->signal);
+	/* A leader that went before its last thread is not among the ended ones yet. */
+	if (task->pid != task->tgid)
+		obs_add_thread(&rec->spent, task->group_leader);
+	note_leaving(task, slot, rec->spent.run_ns);
+	bpf_ringbuf_submit(rec, obs_wakeup(c));
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(obs_exit, struct task_struct *task)
 {
@@ -106,6 +155,7 @@ int BPF_PROG(obs_exit, struct task_struct *task)
 		return 0;
 	slot = target->target;
 	obs_leave(tgid);
+	tell_usage(task, tgid, slot, c);
 
 	obs_tell_death(tgid, slot, c);
 	rec = obs_reserve(OBS_REC_EXIT, sizeof(*rec));
@@ -116,6 +166,27 @@ int BPF_PROG(obs_exit, struct task_struct *task)
 	rec->code = obs_group_exit_code(task);
 	bpf_get_current_comm(rec->comm, sizeof(rec->comm));
 	bpf_ringbuf_submit(rec, obs_wakeup(c));
+	return 0;
+}
+
+SEC("tp_btf/sched_process_free")
+int BPF_PROG(obs_free, struct task_struct *task)
+{
+	__u64 key = (__u64)task, *sum, all;
+	struct obs_leaving *note;
+	__u32 slot;
+
+	if (task->pid != task->tgid)
+		return 0;
+	note = bpf_map_lookup_elem(&leaving, &key);
+	if (!note)
+		return 0;
+	slot = note->target;
+	all = task->signal->sum_sched_runtime;
+	sum = bpf_map_lookup_elem(&late, &slot);
+	if (sum && all > note->run_ns)
+		__sync_fetch_and_add(sum, all - note->run_ns);
+	bpf_map_delete_elem(&leaving, &key);
 	return 0;
 }
 

@@ -30,6 +30,7 @@ enum obs_rec_type {
 	OBS_REC_FORK = 4,
 	OBS_REC_EXIT = 5,
 	OBS_REC_CGROUP = 6,
+	OBS_REC_EXIT_USAGE = 7,
 	OBS_REC_DEATH = 8,
 	OBS_REC_MAX,
 };
@@ -156,6 +157,52 @@ struct obs_rec_death {
 	char cgroup[OBS_CGROUP_NAME_LEN]; /* last part of the path of the full cgroup */
 };
 
+/* What a thread, or all that have ended, used since it started. */
+struct obs_spent {
+	__u64 run_ns;  /* on a CPU, by the scheduler's clock */
+	__u64 user_ns; /* by the accounting of ticks */
+	__u64 system_ns;
+	__u64 min_faults;
+	__u64 maj_faults;
+	__u64 read_bytes;  /* from storage, not from the page cache */
+	__u64 write_bytes; /* dirtied for storage, less what was thrown away before it got there */
+};
+
+/* What a target's process used, once it has ended; comes right before its exit record. */
+struct obs_rec_exit_usage {
+	struct obs_rec_hdr hdr;
+	__u64 start_ns;	     /* task->start_boottime of the group's leader */
+	__u64 max_rss_pages; /* the most it ever had resident */
+	struct obs_spent spent;
+	__u32 tgid;
+	__u32 target;
+};
+
+/* leaving: the leader's task_struct -> what has been told of a process that is ending. */
+struct obs_leaving {
+	__u32 target;
+	__u32 pad;
+	__u64 run_ns;
+};
+
+/* No ring record: what iter/task writes of one thread of a target. */
+struct obs_task {
+	__u64 start_ns;		/* task->start_boottime of the group's leader */
+	struct obs_spent spent; /* leader: with that of the threads that have ended */
+	/* of the leader only: pages of the whole process */
+	__u64 file_pages;
+	__u64 anon_pages;
+	__u64 swap_pages;
+	__u64 shmem_pages;
+	__u32 tgid;
+	__u32 tid;
+	__u32 ppid;
+	__u32 target;
+	__u32 threads; /* alive, leader only */
+	__u32 state;   /* task->__state | task->exit_state */
+	char comm[OBS_COMM_LEN];
+};
+
 /* members: one bit per tgid that is in the targets map. A look at an array costs next to
  * nothing, and every write on the host takes it. */
 
@@ -247,3 +294,7 @@ _Static_assert(sizeof(struct obs_rec_cgroup) == 32 + OBS_CGROUP_LEN,
 _Static_assert(sizeof(struct obs_rec_death) == 192, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_control) == 32, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_budget) == 16, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_spent) == 56, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_rec_exit_usage) == 96, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_leaving) == 16, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_task) == 136, "new layout: bump OBS_WIRE_VERSION");

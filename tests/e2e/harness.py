@@ -302,6 +302,9 @@ class Observer:
                 "docker_socket": Env.docker_socket or "/nonexistent/docker.sock",
             },
             "server": {"listen": f"127.0.0.1:{self.port}"},
+            # cases count events: only those that ask for it get snapshots
+            "usage": {"interval": 0},
+            "system": {"poll_interval": 0},
         }
         if api:
             self.config.update(api_endpoint=api.url, auth_token="e2e-secret")

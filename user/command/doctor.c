@@ -14,6 +14,7 @@
 #include "command/show.h"
 #include "observe/kernel.h"
 #include "pipeline/engine.h"
+#include "pipeline/part_usage.h"
 #include "util/log.h"
 
 static const struct obs_option options[] = {
@@ -70,6 +71,7 @@ static int examine(const struct obs_config *c)
 	if (obs_kernel_open(&opt, &model, &kernel) < 0)
 		return OBS_EXIT_FAIL;
 	obs_engine_describe_names(c, &model);
+	obs_usage_describe(kernel, &model);
 	uname(&host);
 	printf("kernel %s on %s, running as %s\n\n", host.release, host.machine,
 	       geteuid() == 0 ? "root" : "an ordinary user");

@@ -78,6 +78,14 @@ struct obs_config {
 	} probes;
 
 	struct {
+		double interval_s;	/* between two looks at nodes and processes; 0 = never */
+		double host_interval_s; /* between two looks at the host; 0 = never */
+		bool cpu, ram, gpu;	/* of the host */
+		double gpu_timeout_s;	/* after which a driver that does not answer is given up */
+		char *amd_root;		/* "/sys/class/drm" */
+	} usage;
+
+	struct {
 		char *level; /* "off", "standard", "strict" */
 	} scrub;
 

@@ -115,6 +115,10 @@ const struct obs_key obs_keys[] = {
 	{ "probes.file_write", OBS_KEY_CHOICE, F(probes.file_write), 0, 0, "auto", "Which probe sees file writes. auto: the best that this kernel allows.", .choices = "auto|fexit|sys_exit|inotify" },
 	{ "probes.canary_interval", OBS_KEY_SECONDS, F(probes.canary_interval_s), 0, DAY, "300s", "How often a child of the observer writes a line and opens a connection that every probe must see; /health tells what was not seen. 0: never." },
 
+	{ "usage.interval", OBS_KEY_SECONDS, F(usage.interval_s), 0, DAY, "10s", "Time between two looks at what nodes and their processes use (CPU, memory, storage, limits). 0: never. At least a second." },
+	{ "usage.gpu_timeout", OBS_KEY_SECONDS, F(usage.gpu_timeout_s), 0.1, 3600, "10s", "How long a GPU's driver may take before it counts as not answering. Nothing else waits for it." },
+	{ "usage.amd_root", OBS_KEY_STRING, F(usage.amd_root), 1, LONGEST_TEXT, "/sys/class/drm", "Where AMD GPUs are looked for." },
+
 	{ "scrub.level", OBS_KEY_CHOICE, F(scrub.level), 0, 0, "standard", "What is taken out of events before anything keeps them. standard: secrets, e-mail addresses, ids of people; strict: user names in paths and this host's addresses too.", .choices = "off|standard|strict" },
 
 	/* Checked loosely and kept: the parts that read them come later. */
@@ -148,13 +152,13 @@ const struct obs_key obs_keys[] = {
 	{ "blockchain.node_eoa", OBS_KEY_STRING, KEPT, 0, 128, "", "Account of the node.", OBS_KEY_LATER, .example = "0x0123456789abcdef0123456789abcdef01234567" },
 	{ "blockchain.node_peer_id", OBS_KEY_STRING, KEPT, 0, 128, "", "Peer id of the node. Empty: found in its log.", OBS_KEY_LATER, .example = "QmRzqfPNGuudjnz1bkE2i45YGCEtnYx9PtGp2aiVJfKhAc" },
 
-	{ "system.poll_interval", OBS_KEY_SECONDS, KEPT, 0, DAY, "10s", "Time between two looks at the hardware.", OBS_KEY_LATER },
+	{ "system.poll_interval", OBS_KEY_SECONDS, F(usage.host_interval_s), 0, DAY, "10s", "Time between two looks at the host's hardware: CPU, memory, disks, network, temperatures, GPUs. 0: never. At least a second." },
 	{ "system.batch_size", OBS_KEY_INT, KEPT, 0, 100000, "10", "Hardware samples in one report.", OBS_KEY_LATER },
 	{ "system.metrics_interval", OBS_KEY_SECONDS, KEPT, 0, DAY, "0", "Never had an effect.", OBS_KEY_DEAD, .example = "30" },
 	{ "system.health_port", OBS_KEY_PORT, KEPT, 0, 65535, "0", "Port of /health and /metrics on 127.0.0.1; server.listen says more. 0: as if not set.", OBS_KEY_ZERO_UNSET, .alias = "server.listen", .example = "8080" },
-	{ "system.enable_gpu", OBS_KEY_BOOL, KEPT, 0, 0, "true", "Look at GPUs.", OBS_KEY_LATER },
-	{ "system.enable_cpu", OBS_KEY_BOOL, KEPT, 0, 0, "true", "Look at CPUs.", OBS_KEY_LATER },
-	{ "system.enable_ram", OBS_KEY_BOOL, KEPT, 0, 0, "true", "Look at memory.", OBS_KEY_LATER },
+	{ "system.enable_gpu", OBS_KEY_BOOL, F(usage.gpu), 0, 0, "true", "Look at GPUs." },
+	{ "system.enable_cpu", OBS_KEY_BOOL, F(usage.cpu), 0, 0, "true", "Look at the host's CPUs." },
+	{ "system.enable_ram", OBS_KEY_BOOL, F(usage.ram), 0, 0, "true", "Look at the host's memory." },
 
 	{ "telegram.bot_token", OBS_KEY_STRING, KEPT, 0, LONGEST_TEXT, "", "Token of the Telegram bot.", OBS_KEY_SECRET | OBS_KEY_LATER, .env = "GSWARM_TELEGRAM_BOT_TOKEN", .example = "123456:ABC…" },
 	{ "telegram.bot_token_file", OBS_KEY_SECRET_FILE, KEPT, 0, LONGEST_TEXT, "", "File that holds telegram.bot_token.", .alias = "telegram.bot_token", .example = "/etc/gswarm-observer/bot-token" },

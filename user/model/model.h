@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "model/usage.h"
 #include "util/counters.h"
 
 #define OBS_PROBES_MAX 16
@@ -37,11 +38,12 @@ struct obs_node_status {
 	char runtime[16];      /* "docker", "containerd", "process", … */
 	char image[128];
 	bool paused;
-	uint32_t pids;		/* live processes */
-	uint32_t streams;	/* files and consoles followed */
-	uint64_t events;	/* since it was found */
-	uint64_t found_ns;	/* CLOCK_REALTIME */
-	uint64_t last_event_ns; /* CLOCK_REALTIME; 0 = none yet */
+	uint32_t pids;			    /* live processes */
+	uint32_t streams;		    /* files and consoles followed */
+	uint64_t events;		    /* since it was found */
+	uint64_t found_ns;		    /* CLOCK_REALTIME */
+	uint64_t last_event_ns;		    /* CLOCK_REALTIME; 0 = none yet */
+	const struct obs_node_usage *usage; /* owned by the part that measures; NULL = not yet */
 };
 
 struct obs_sink_view {
@@ -75,6 +77,9 @@ struct obs_model {
 	uint64_t drops[64][16];	    /* [cpu][reason], since load; cpus past 63 in 63 */
 	uint64_t dropped_bytes[64]; /* [cpu], of consoles */
 	uint64_t ring_bytes, ring_used_bytes;
+	const char *const *roles; /* of processes, n_roles names; static; NULL: not measured */
+	size_t n_roles;
+	struct obs_host_usage host;
 };
 
 /** typedef obs_model_refresh_fn - bring the numbers up to date before they are shown. */

@@ -39,6 +39,7 @@ static const struct {
 			   exec_tail },
 	[OBS_REC_FORK] = { sizeof(struct obs_rec_fork), 0, 0, NULL },
 	[OBS_REC_EXIT] = { sizeof(struct obs_rec_exit), 0, 0, NULL },
+	[OBS_REC_EXIT_USAGE] = { sizeof(struct obs_rec_exit_usage), 0, 0, NULL },
 	[OBS_REC_CGROUP] = { offsetof(struct obs_rec_cgroup, path), OBS_CGROUP_LEN, OBS_CGROUP_LEN,
 			     cgroup_tail },
 	[OBS_REC_DEATH] = { sizeof(struct obs_rec_death), 0, 0, NULL },

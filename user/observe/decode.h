@@ -19,6 +19,7 @@ struct obs_record {
 		const struct obs_rec_exit *exit;
 		const struct obs_rec_cgroup *cgroup;
 		const struct obs_rec_death *death;
+		const struct obs_rec_exit_usage *exit_usage;
 	};
 	struct obs_slice tail; /* write: payload; file: names; exec: arguments; cgroup: path */
 };

@@ -42,6 +42,8 @@ struct obs_kernel {
 	size_t control_bytes;
 	uint64_t *members; /* mapped */
 	size_t member_bytes;
+	uint64_t *late; /* mapped, by slot */
+	size_t late_bytes;
 	uint32_t ring_bytes;
 	int n_cpus;
 	__u64 *drop_values; /* owned, n_cpus entries */
@@ -117,6 +119,10 @@ static int map_control(struct obs_kernel *k, const struct obs_kernel_options *op
 	if (r < 0)
 		return r;
 	k->members = p;
+	r = map_array(k->process->maps.late, &p, &k->late_bytes);
+	if (r < 0)
+		return r;
+	k->late = p;
 	r = map_array(k->process->maps.control, &p, &k->control_bytes);
 	if (r < 0)
 		return r;
@@ -450,6 +456,8 @@ void obs_kernel_free(struct obs_kernel **kp)
 		munmap(k->control, k->control_bytes);
 	if (k->members)
 		munmap(k->members, k->member_bytes);
+	if (k->late)
+		munmap(k->late, k->late_bytes);
 	write_fexit_bpf__destroy(k->fexit);
 	write_sysexit_bpf__destroy(k->sysexit);
 	write_uring_bpf__destroy(k->uring);
@@ -461,9 +469,19 @@ void obs_kernel_free(struct obs_kernel **kp)
 	*kp = NULL;
 }
 
+int obs_kernel_share_maps(const struct obs_kernel *k, struct bpf_object *to)
+{
+	return reuse_maps(k->process->obj, to);
+}
+
 int obs_kernel_ring_fd(const struct obs_kernel *k)
 {
 	return bpf_map__fd(k->process->maps.events);
+}
+
+uint64_t obs_kernel_late_cpu_ns(const struct obs_kernel *k, uint32_t slot)
+{
+	return slot < OBS_TARGETS_MAX ? __atomic_load_n(&k->late[slot], __ATOMIC_RELAXED) : 0;
 }
 
 struct obs_control *obs_kernel_control(struct obs_kernel *k)

@@ -15,6 +15,7 @@
 #include "obs/wire.h"
 #include "pipeline/cursor.h"
 
+struct bpf_object;
 struct obs_kernel;
 
 struct obs_kernel_options {
@@ -37,6 +38,14 @@ void obs_kernel_free(struct obs_kernel **k);
 
 /** obs_kernel_ring_fd() - the ring buffer map, for obs_ring_new(). Borrowed. */
 int obs_kernel_ring_fd(const struct obs_kernel *k);
+
+/** obs_kernel_share_maps() - before @to is loaded: it gets our maps in place of its own of the
+ * same names. Return: 0 or a negative errno. */
+int obs_kernel_share_maps(const struct obs_kernel *k, struct bpf_object *to);
+
+/** obs_kernel_late_cpu_ns() - CPU time of processes of @slot that was known only after their exit
+ * record. Grows; survives the node that the slot belonged to. */
+uint64_t obs_kernel_late_cpu_ns(const struct obs_kernel *k, uint32_t slot);
 
 /** obs_kernel_control() - the page shared with the programs. Borrowed. */
 struct obs_control *obs_kernel_control(struct obs_kernel *k);

@@ -414,6 +414,8 @@ static uint32_t slot_of(const struct obs_record *rec)
 		return rec->exit->target;
 	case OBS_REC_DEATH:
 		return rec->death->target;
+	case OBS_REC_EXIT_USAGE:
+		return rec->exit_usage->target;
 	default:
 		return 0;
 	}
@@ -449,6 +451,8 @@ static bool is_canary(struct obs_engine *e, const struct obs_record *rec)
 		if (e->canary)
 			obs_canary_saw(e->canary, OBS_CANARY_PROCESS);
 		return true;
+	case OBS_REC_EXIT_USAGE:
+		return rec->exit_usage->target == OBS_SLOT_CANARY;
 	default:
 		return false;
 	}

@@ -148,6 +148,14 @@ int obs_event_add_bool(struct obs_event *ev, const char *key, bool v)
 	return result;
 }
 
+int obs_event_add_json(struct obs_event *ev, const char *key, struct obs_slice v)
+{
+	int result;
+
+	ADD(OBS_VALUE_JSON, str, v);
+	return result;
+}
+
 int obs_event_add_list(struct obs_event *ev, const char *key, const struct obs_slice *v, size_t n)
 {
 	struct obs_field *f = next_field(ev, obs_slice_str(key), OBS_VALUE_LIST);
@@ -228,6 +236,9 @@ static void format_value(struct obs_json *j, const struct obs_field *f)
 		break;
 	case OBS_VALUE_LIST:
 		format_list(j, f);
+		break;
+	case OBS_VALUE_JSON:
+		obs_json_raw(j, f->str);
 		break;
 	}
 }

@@ -57,13 +57,14 @@ enum obs_value_kind {
 	OBS_VALUE_BOOL,
 	OBS_VALUE_NUMBER_TEXT, /* the node's own digits, already a valid JSON number */
 	OBS_VALUE_LIST,	       /* JSON array of strings */
+	OBS_VALUE_JSON,	       /* an object or array of our own making; not scrubbed */
 };
 
 struct obs_field {
 	struct obs_slice key; /* borrowed; may come from hostile text (metric names) */
 	enum obs_value_kind kind;
 	union {
-		struct obs_slice str; /* STR, NUMBER_TEXT */
+		struct obs_slice str; /* STR, NUMBER_TEXT, JSON */
 		int64_t i;
 		uint64_t u;
 		double real;
@@ -139,8 +140,8 @@ const char *obs_via_str(enum obs_via via);
 int obs_event_type_from_str(struct obs_slice name);
 
 /**
- * obs_event_add_str(), _int, _uint, _real, _bool, _number_text, _list() - append one field to
- * details. @key is borrowed. A field past OBS_EVENT_FIELDS_MAX is not added.
+ * obs_event_add_str(), _int, _uint, _real, _bool, _number_text, _list, _json() - append one field
+ * to details. @key is borrowed; so is _json's @v: valid JSON, without text that has to be scrubbed. A field past OBS_EVENT_FIELDS_MAX is not added.
  *
  * Return: 0, or -ENOSPC.
  */
@@ -150,6 +151,7 @@ int obs_event_add_uint(struct obs_event *ev, const char *key, uint64_t v);
 int obs_event_add_real(struct obs_event *ev, const char *key, double v);
 int obs_event_add_bool(struct obs_event *ev, const char *key, bool v);
 int obs_event_add_list(struct obs_event *ev, const char *key, const struct obs_slice *v, size_t n);
+int obs_event_add_json(struct obs_event *ev, const char *key, struct obs_slice v);
 int obs_event_add_number_text(struct obs_event *ev, struct obs_slice key, struct obs_slice digits);
 
 /**

@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "serve/metric.h"
 #include "serve/text.h"
 #include "util/cleanup.h"
 
@@ -41,11 +42,8 @@ static void push_label(struct obs_buf *out, const char *name, const char *value,
 	obs_buf_push_str(out, "\"");
 }
 
-struct label {
-	const char *name, *value;
-};
-
-static void sample(const struct scrape *s, const struct label *labels, size_t n, double value)
+static void sample(const struct scrape *s, const struct obs_metric_label *labels, size_t n,
+		   double value)
 {
 	obs_buf_push_str(s->out, s->name);
 	for (size_t i = 0; i < n; i++)
@@ -54,7 +52,7 @@ static void sample(const struct scrape *s, const struct label *labels, size_t n,
 }
 
 /* 64-bit counters keep all their digits. */
-static void sample_count(const struct scrape *s, const struct label *labels, size_t n,
+static void sample_count(const struct scrape *s, const struct obs_metric_label *labels, size_t n,
 			 uint64_t value)
 {
 	obs_buf_push_str(s->out, s->name);
@@ -66,6 +64,27 @@ static void sample_count(const struct scrape *s, const struct label *labels, siz
 static void push_head(struct obs_buf *out, const char *name, const char *type, const char *help)
 {
 	obs_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+void obs_metric_head(struct obs_buf *out, const char *name, const char *type, const char *help)
+{
+	push_head(out, name, type, help);
+}
+
+void obs_metric_line(struct obs_buf *out, const char *name, const struct obs_metric_label *labels,
+		     size_t n, double value)
+{
+	struct scrape s = { .out = out, .name = name };
+
+	sample(&s, labels, n, value);
+}
+
+void obs_metric_line_count(struct obs_buf *out, const char *name,
+			   const struct obs_metric_label *labels, size_t n, uint64_t value)
+{
+	struct scrape s = { .out = out, .name = name };
+
+	sample_count(&s, labels, n, value);
 }
 
 /* ---- the ledger ---- */
@@ -110,8 +129,8 @@ static void format_drops(const struct scrape *s)
 
 		snprintf(number, sizeof(number), "%zu", cpu);
 		for (size_t r = 0; r < s->m->n_drop_reasons; r++) {
-			const struct label l[] = { { "cpu", number },
-						   { "reason", s->m->drop_reasons[r] } };
+			const struct obs_metric_label l[] = { { "cpu", number },
+							      { "reason", s->m->drop_reasons[r] } };
 
 			sample_count(s, l, 2, s->m->drops[cpu][r]);
 		}
@@ -122,7 +141,7 @@ static void format_dropped_bytes(const struct scrape *s)
 {
 	for (size_t cpu = 0; cpu < cpus_shown(s->m); cpu++) {
 		char number[24];
-		const struct label l[] = { { "cpu", number } };
+		const struct obs_metric_label l[] = { { "cpu", number } };
 
 		snprintf(number, sizeof(number), "%zu", cpu);
 		sample_count(s, l, 1, s->m->dropped_bytes[cpu]);
@@ -133,9 +152,10 @@ static void format_probe_up(const struct scrape *s)
 {
 	for (size_t i = 0; i < s->m->n_probes; i++) {
 		const struct obs_probe_status *p = &s->m->probes[i];
-		const struct label l[] = { { "need", p->need },
-					   { "rung", p->rung },
-					   { "first_choice", p->first_choice ? "true" : "false" } };
+		const struct obs_metric_label l[] = { { "need", p->need },
+						      { "rung", p->rung },
+						      { "first_choice",
+							p->first_choice ? "true" : "false" } };
 
 		sample_count(s, l, 3, p->ok);
 	}
@@ -144,31 +164,31 @@ static void format_probe_up(const struct scrape *s)
 /* ---- nodes: one function per number ---- */
 
 static void for_each_node(const struct scrape *s,
-			  void (*each)(const struct scrape *s, const struct label *l, size_t n,
-				       const struct obs_node_status *node))
+			  void (*each)(const struct scrape *s, const struct obs_metric_label *l,
+				       size_t n, const struct obs_node_status *node))
 {
 	for (size_t i = 0; i < s->m->n_nodes; i++) {
 		const struct obs_node_status *node = &s->m->nodes[i];
 		char slot[16];
 		/* Names need not be unique; the slot is. */
-		const struct label l[] = { { "node", node->name },
-					   { "container_id", node->container_id },
-					   { "slot", slot } };
+		const struct obs_metric_label l[] = { { "node", node->name },
+						      { "container_id", node->container_id },
+						      { "slot", slot } };
 
 		snprintf(slot, sizeof(slot), "%u", node->slot);
 		each(s, l, 3, node);
 	}
 }
 
-#define EACH_NODE(member)                                                                  \
-	static void node_##member(const struct scrape *s, const struct label *l, size_t n, \
-				  const struct obs_node_status *node)                      \
-	{                                                                                  \
-		sample_count(s, l, n, node->member);                                       \
-	}                                                                                  \
-	static void format_node_##member(const struct scrape *s)                           \
-	{                                                                                  \
-		for_each_node(s, node_##member);                                           \
+#define EACH_NODE(member)                                                                   \
+	static void node_##member(const struct scrape *s, const struct obs_metric_label *l, \
+				  size_t n, const struct obs_node_status *node)             \
+	{                                                                                   \
+		sample_count(s, l, n, node->member);                                        \
+	}                                                                                   \
+	static void format_node_##member(const struct scrape *s)                            \
+	{                                                                                   \
+		for_each_node(s, node_##member);                                            \
 	}
 
 EACH_NODE(paused)
@@ -176,7 +196,7 @@ EACH_NODE(pids)
 EACH_NODE(streams)
 EACH_NODE(events)
 
-static void node_age(const struct scrape *s, const struct label *l, size_t n,
+static void node_age(const struct scrape *s, const struct obs_metric_label *l, size_t n,
 		     const struct obs_node_status *node)
 {
 	if (node->last_event_ns)
@@ -193,14 +213,14 @@ static void format_node_age(const struct scrape *s)
 
 /* ---- sinks ---- */
 
-#define EACH_SINK(member)                                                             \
-	static void format_sink_##member(const struct scrape *s)                      \
-	{                                                                             \
-		for (size_t i = 0; i < s->m->n_sinks; i++) {                          \
-			const struct label l[] = { { "sink", s->m->sinks[i].name } }; \
-                                                                                      \
-			sample_count(s, l, 1, s->m->sinks[i].member);                 \
-		}                                                                     \
+#define EACH_SINK(member)                                                                        \
+	static void format_sink_##member(const struct scrape *s)                                 \
+	{                                                                                        \
+		for (size_t i = 0; i < s->m->n_sinks; i++) {                                     \
+			const struct obs_metric_label l[] = { { "sink", s->m->sinks[i].name } }; \
+                                                                                                 \
+			sample_count(s, l, 1, s->m->sinks[i].member);                            \
+		}                                                                                \
 	}
 
 EACH_SINK(failures)
@@ -224,8 +244,8 @@ static void format_sink_ledger(const struct scrape *s)
 		};
 
 		for (size_t j = 0; j < sizeof(rows) / sizeof(rows[0]); j++) {
-			const struct label l[] = { { "sink", v->name },
-						   { "place", rows[j].place } };
+			const struct obs_metric_label l[] = { { "sink", v->name },
+							      { "place", rows[j].place } };
 
 			sample_count(s, l, 2, rows[j].n);
 		}
@@ -235,7 +255,7 @@ static void format_sink_ledger(const struct scrape *s)
 static void format_sink_last_ok(const struct scrape *s)
 {
 	for (size_t i = 0; i < s->m->n_sinks; i++) {
-		const struct label l[] = { { "sink", s->m->sinks[i].name } };
+		const struct obs_metric_label l[] = { { "sink", s->m->sinks[i].name } };
 
 		sample(s, l, 1, (double)s->m->sinks[i].last_ok_ns / NS_PER_S);
 	}
@@ -261,8 +281,9 @@ ONE(ring_used_bytes, s->m->ring_used_bytes)
 
 static void format_build(const struct scrape *s)
 {
-	const struct label l[] = { { "version", s->m->version ? s->m->version : "unknown" },
-				   { "node_id", s->m->node_id } };
+	const struct obs_metric_label l[] = { { "version",
+						s->m->version ? s->m->version : "unknown" },
+					      { "node_id", s->m->node_id } };
 
 	sample_count(s, l, 2, 1);
 }
@@ -403,6 +424,7 @@ unsigned obs_metrics_format(const struct obs_model *m, uint64_t now_ns, struct o
 
 	for (size_t i = 0; i < ARRAY_LEN(metrics); i++)
 		format_metric(&s, &metrics[i]);
+	obs_metrics_usage_format(m, out);
 	format_counters(&s);
 	return out->failed ? 500 : 200;
 }

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What nodes use, against the kernel's own files read at the same moment."""
+
+import bisect
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from datetime import datetime
+from pathlib import Path
+
+from cases import case
+from harness import (Api, ContainerNode, Env, Observer, ProcessNode, check_ledger, docker, unique,
+                     wait_for)
+
+EVERY_SECOND = {"usage": {"interval": 1}}
+BOTH_RUNGS = (("iter/task", ()), ("/proc", ("--no-bpf",)))
+
+
+def wall(event):
+    return datetime.fromisoformat(event["timestamp"].replace("Z", "+00:00")).timestamp()
+
+
+def snapshots(api, node=None, name=None):
+    """The container_snapshots of a container, or of the node called so."""
+    out = [e for e in api.events() if e["event_type"] == "container_snapshot"]
+    if node:
+        out = [e for e in out if e["origin"].get("container_id") == node.id[:12]]
+    return out
+
+
+class Recorder:
+    """Reads a number again and again, so that its value at any moment in between is known."""
+
+    def __init__(self, read, step_s=0.01):
+        self.read, self.step_s = read, step_s
+        self.times, self.values = [], []
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+        Env.cleanup.callback(self.stop.set)
+
+    def run(self):
+        while not self.stop.wait(self.step_s):
+            before = time.time()
+            try:
+                value = self.read()
+            except OSError:
+                continue
+            self.values.append(value)
+            self.times.append((before + time.time()) / 2)
+
+    def at(self, when):
+        """By the two readings around it; None when they are far apart or not there."""
+        i = bisect.bisect(self.times, when)
+        if i == 0 or i >= len(self.times) or self.times[i] - self.times[i - 1] > 0.2:
+            return None
+        (t0, t1), (v0, v1) = self.times[i - 1:i + 1], self.values[i - 1:i + 1]
+        return v0 + (v1 - v0) * (when - t0) / (t1 - t0)
+
+
+def check_near(what, got, want, percent, floor=0):
+    assert abs(got - want) <= max(abs(want) * percent / 100, floor), \
+        f"{what}: observed {got:g}, truth {want:g} ({100 * (got / want - 1) if want else 0:+.2f} %)"
+
+
+def cgroup_dir(pid, controller):
+    """Where a process's cgroup of a controller is, v1 or v2."""
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, names, path = line.split(":", 2)
+        if controller in names.split(","):
+            return Path(f"/sys/fs/cgroup/{controller}{path}")
+    unified = "/sys/fs/cgroup/unified" if Path("/sys/fs/cgroup/unified").is_dir() else "/sys/fs/cgroup"
+    path = Path(f"/proc/{pid}/cgroup").read_text().split("0::")[1].split("\n")[0]
+    return Path(unified + path)
+
+
+def read_cpu_s(pid):
+    """Reader of a container's CPU seconds."""
+    v1 = cgroup_dir(pid, "cpuacct") / "cpuacct.usage"
+    if v1.exists():
+        return lambda: int(v1.read_text()) / 1e9
+    v2 = cgroup_dir(pid, "cpu") / "cpu.stat"
+    return lambda: int(v2.read_text().split()[1]) / 1e6
+
+
+def read_memory(pid):
+    v1 = cgroup_dir(pid, "memory") / "memory.usage_in_bytes"
+    path = v1 if v1.exists() else cgroup_dir(pid, "memory") / "memory.current"
+    return lambda: int(path.read_text())
+
+
+class Box:
+    """A container that runs a shell command and is a node by its name."""
+
+    def __init__(self, command, *options):
+        self.container = unique()
+        self.id = docker("run", "-d", "--name", self.container, "--network", "none", *options,
+                         "--entrypoint", "/bin/sh", "gswarm/node:test", "-c", command)
+        Env.cleanup.callback(lambda: docker("rm", "-f", self.id, check=False))
+        self.pid = int(docker("inspect", "-f", "{{.State.Pid}}", self.id))
+
+
+BUSY = "while :; do :; done"
+
+
+def watch_box(box, args, n=4):
+    """n snapshots of a container, and what its files said meanwhile."""
+    api = Api()
+    cpu, memory = Recorder(read_cpu_s(box.pid)), Recorder(read_memory(box.pid))
+    observer = Observer(api, EVERY_SECOND, args=args).start()
+    wait_for(f"{n} snapshots", lambda: len(snapshots(api, box)) >= n, 30)
+    return api, observer, cpu, memory
+
+
+def check_box(events, cpu, memory):
+    compared = 0
+    for e in events:
+        d, at = e["details"], wall(e)
+        want = cpu.at(at), memory.at(at), cpu.at(at - d["interval_s"])
+        if None in want:
+            continue  # this machine was too busy to read the truth then
+        compared += 1
+        check_near("cpu_s", d["cpu_s"], want[0], 2, floor=0.03)
+        check_near("memory_bytes", d["memory_bytes"], want[1], 2, floor=1 << 18)
+        check_near("cpu_percent", d["cpu_percent"], 100 * (want[0] - want[2]) / d["interval_s"], 3)
+    assert compared, "no snapshot could be compared"
+
+
+@case()
+def container_files():
+    """a container's CPU and memory are those of its cgroup files at that moment, on both rungs"""
+    box = Box(BUSY, "--memory", "200m")
+    for rung, args in BOTH_RUNGS:
+        api, observer, cpu, memory = watch_box(box, args)
+        events = snapshots(api, box)
+        check_box(events, cpu, memory)
+        d = events[-1]["details"]
+        assert events[-1]["origin"]["via"] == "usage", events[-1]
+        assert d["memory_limit_bytes"] == 200 << 20, d
+        assert d["processes"] == 1 and d["threads"] == 1, d
+        assert d["roles"]["shell"]["processes"] == 1, d
+        assert d["top"][0]["comm"] == "sh" and d["top"][0]["pid"] == box.pid, d
+        assert set(d["psi"]) >= {"cpu", "memory", "io"} or not Path("/proc/pressure").exists(), d
+        probe = [p for p in observer.health()["probes"] if p["need"] == "resource use"]
+        assert probe and probe[0]["rung"].startswith(rung), probe
+        check_near("sum of the processes", d["roles"]["shell"]["cpu_percent"], d["cpu_percent"], 5, 3)
+        observer.stop()
+
+
+BURN = """
+import os, resource, sys, time
+def used():
+    r = resource.getrusage(resource.RUSAGE_SELF)
+    return r.ru_utime + r.ru_stime
+with open(sys.argv[1], "w", buffering=1) as out:
+    while True:
+        end = time.monotonic() + 0.005
+        while time.monotonic() < end:
+            pass
+        out.write(f"{time.time()} {used()}\\n")
+"""
+
+
+def start_program(text, *args):
+    """A Python program as a node of plain processes; returns (process, directory)."""
+    home = tempfile.mkdtemp(prefix="gso-test-node-", dir=Env.tmp)
+    path = Path(home) / "program.py"
+    path.write_text(text)
+    p = subprocess.Popen([sys.executable, str(path), *map(str, args)], stdin=subprocess.DEVNULL)
+    Env.cleanup.callback(lambda: (p.kill(), p.wait()))
+    return p, home
+
+
+def read_burned(path):
+    recorder = Recorder.__new__(Recorder)
+    rows = [line.split() for line in Path(path).read_text().splitlines()[:-1]]
+    recorder.times = [float(t) for t, _ in rows]
+    recorder.values = [float(v) for _, v in rows]
+    return recorder
+
+
+@case()
+def burn_one_core():
+    """a process that burns a core: what its own getrusage says, within 3 %, on both rungs"""
+    truth = Path(Env.tmp) / "burned"
+    burner, home = start_program(BURN, truth)
+    config = {**EVERY_SECOND, "targets": {"include": {"command": [f"*{home}*"]}}}
+    for rung, args in BOTH_RUNGS:
+        api = Api()
+        observer = Observer(api, config, args=args).start()
+        wait_for("snapshots", lambda: len(snapshots(api)) >= 5, 30)
+        burned = read_burned(truth)
+        compared = 0
+        for e in snapshots(api):
+            d, at = e["details"], wall(e)
+            now, before = burned.at(at), burned.at(at - d["interval_s"])
+            if now is None or before is None:
+                continue
+            compared += 1
+            want = 100 * (now - before) / d["interval_s"]
+            check_near(f"{rung}: cpu_percent", d["cpu_percent"], want, 3)
+            check_near(f"{rung}: of the process", d["top"][0]["cpu_percent"], want, 3)
+            assert d["top"][0]["pid"] == burner.pid, d
+            check_near(f"{rung}: cpu_s", d["cpu_s"], now, 3)
+        assert compared >= 2, f"{compared} snapshots could be compared"
+        statm = Path(f"/proc/{burner.pid}/statm").read_text().split()
+        check_near(f"{rung}: rss_bytes", snapshots(api)[-1]["details"]["rss_bytes"],
+                   int(statm[1]) * os.sysconf("SC_PAGESIZE"), 2, floor=1 << 19)
+        observer.stop()
+
+
+STORM = """
+import os, sys, time
+n, per_s = int(sys.argv[1]), int(sys.argv[2])
+sys.stdin = open(sys.argv[3])  # a FIFO: waits until the test opens it
+sys.stdin.read()
+start = time.monotonic()
+for i in range(n):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    ahead = start + i / per_s - time.monotonic()
+    if ahead > 0.002:
+        time.sleep(ahead)
+time.sleep(600)
+"""
+
+
+@case(needs=("root", "bpf"))
+def fork_storm():
+    """2,000 processes a second that end at once: each is counted, and what they used is too"""
+    n = 6000
+    fifo = Path(Env.tmp) / "go"
+    os.mkfifo(fifo)
+    storm, home = start_program(STORM, n, 2000, fifo)
+    api = Api()
+    observer = Observer(api, {**EVERY_SECOND, "targets": {"include": {"command": [f"*{home}*"]}}}).start()
+    wait_for("its first look", lambda: metric(observer, "gswarm_node_processes") == 1, 10)
+    fifo.write_bytes(b"")
+    wait_for("all of them", lambda: metric(observer, "gswarm_node_processes_ended_total") >= n, 30)
+    assert metric(observer, "gswarm_node_processes_ended_total") == n
+    assert metric(observer, "gswarm_node_processes_started_total") == n + 1
+    assert metric(observer, "gswarm_node_processes_short_lived_total") >= n - 20
+    wait_for("the look after", lambda: snapshots(api)[-1]["details"]["processes_ended"] == n, 10)
+    # what its children used is in the storm's own account of those it has waited for
+    fields = Path(f"/proc/{storm.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    ticks = sum(map(int, fields[11:15]))
+    check_near("cpu_s", snapshots(api)[-1]["details"]["cpu_s"], ticks / os.sysconf("SC_CLK_TCK"), 5, 0.1)
+    check_ledger(observer.metrics())
+
+
+def metric(observer, name):
+    """The one sample of a metric."""
+    found = [v for k, v in observer.metrics().items() if k.split("{")[0] == name]
+    assert len(found) == 1, f"{name}: {found}"
+    return found[0]

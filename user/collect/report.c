@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* report.c - see report.h. What is unknown is left out. */
+#include "collect/report.h"
+
+#include <math.h>
+
+#include "pipeline/json.h"
+#include "util/cleanup.h"
+
+#define NS_PER_S 1e9
+
+void obs_report_free(struct obs_report *r)
+{
+	for (size_t i = 0; i < OBS_REPORT_BUFFERS; i++)
+		obs_buf_free(&r->json[i]);
+	obs_buf_free(&r->message);
+}
+
+/* --- one field --- */
+
+static double tenth(double x)
+{
+	return round(x * 10) / 10;
+}
+
+static void add_uint(struct obs_event *ev, const char *key, uint64_t v)
+{
+	if (v != OBS_UNKNOWN)
+		obs_event_add_uint(ev, key, v);
+}
+
+static void add_real(struct obs_event *ev, const char *key, double v)
+{
+	if (!isnan(v))
+		obs_event_add_real(ev, key, tenth(v));
+}
+
+static void add_seconds(struct obs_event *ev, const char *key, uint64_t ns)
+{
+	if (ns != OBS_UNKNOWN)
+		obs_event_add_real(ev, key, round((double)ns / 1e6) / 1e3);
+}
+
+static void put_uint(struct obs_json *j, const char *key, uint64_t v)
+{
+	if (v == OBS_UNKNOWN)
+		return;
+	obs_json_key_str(j, key);
+	obs_json_uint(j, v);
+}
+
+static void put_real(struct obs_json *j, const char *key, double v)
+{
+	if (isnan(v))
+		return;
+	obs_json_key_str(j, key);
+	obs_json_real(j, tenth(v));
+}
+
+static void put_text(struct obs_json *j, const char *key, const char *text)
+{
+	if (!*text)
+		return;
+	obs_json_key_str(j, key);
+	obs_json_str(j, obs_slice_str(text));
+}
+
+static struct obs_json begin_json(struct obs_report *r)
+{
+	struct obs_buf *out = &r->json[r->used++];
+
+	obs_buf_reset(out);
+	return (struct obs_json){ .out = out };
+}
+
+static void end_json(const struct obs_json *j, struct obs_event *ev, const char *key)
+{
+	if (!j->err && j->out->len > 2)
+		obs_event_add_json(ev, key, obs_buf_slice(j->out));
+}
+
+/* --- a node --- */
+
+static void put_role(struct obs_json *j, const struct obs_role_usage *u)
+{
+	obs_json_object_open(j);
+	put_uint(j, "processes", u->processes);
+	put_uint(j, "threads", u->threads);
+	put_real(j, "cpu_percent", u->cpu_percent);
+	put_uint(j, "rss_bytes", u->rss_bytes);
+	put_uint(j, "swap_bytes", u->swap_bytes);
+	put_real(j, "cpu_s", (double)u->used.cpu_ns / NS_PER_S);
+	put_uint(j, "io_read_bytes", u->used.read_bytes);
+	put_uint(j, "io_write_bytes", u->used.write_bytes);
+	obs_json_object_close(j);
+}
+
+static void add_roles(struct obs_report *r, const struct obs_node_usage *u,
+		      const char *const *roles, size_t n_roles, struct obs_event *ev)
+{
+	struct obs_json j = begin_json(r);
+
+	obs_json_object_open(&j);
+	for (size_t i = 0; i < n_roles && i < OBS_USAGE_ROLES; i++) {
+		if (u->roles[i].processes == 0 && u->roles[i].cpu_percent == 0)
+			continue;
+		obs_json_key_str(&j, roles[i]);
+		put_role(&j, &u->roles[i]);
+	}
+	obs_json_object_close(&j);
+	end_json(&j, ev, "roles");
+}
+
+static void put_process(struct obs_json *j, const struct obs_process_usage *p,
+			const char *const *roles)
+{
+	const char state[2] = { p->state, '\0' };
+
+	obs_json_object_open(j);
+	put_uint(j, "pid", (uint64_t)p->pid);
+	put_uint(j, "ppid", (uint64_t)p->ppid);
+	put_text(j, "comm", p->comm);
+	put_text(j, "role", roles[p->role]);
+	put_text(j, "state", state);
+	put_real(j, "cpu_percent", p->cpu_percent);
+	put_uint(j, "rss_bytes", p->rss_bytes);
+	put_uint(j, "swap_bytes", p->swap_bytes);
+	put_uint(j, "threads", p->threads);
+	put_real(j, "read_bytes_per_s", p->read_bytes_per_s);
+	put_real(j, "write_bytes_per_s", p->write_bytes_per_s);
+	put_real(j, "age_s", p->age_s);
+	put_text(j, "wait_channel", p->wait_channel);
+	obs_json_object_close(j);
+}
+
+static void add_top(struct obs_report *r, const struct obs_node_usage *u, const char *const *roles,
+		    size_t n_roles, struct obs_event *ev)
+{
+	struct obs_json j = begin_json(r);
+
+	obs_json_array_open(&j);
+	for (size_t i = 0; i < u->n_top; i++) {
+		if (u->top[i].role < n_roles)
+			put_process(&j, &u->top[i], roles);
+	}
+	obs_json_array_close(&j);
+	end_json(&j, ev, "top");
+}
+
+static const char *const pressure_names[OBS_PRESSURES] = {
+	[OBS_PRESSURE_CPU] = "cpu",
+	[OBS_PRESSURE_MEMORY] = "memory",
+	[OBS_PRESSURE_IO] = "io",
+};
+
+static void put_pressure(struct obs_json *j, const struct obs_pressure *p)
+{
+	obs_json_object_open(j);
+	put_real(j, "some_avg10", p->some_avg10);
+	put_real(j, "full_avg10", p->full_avg10);
+	put_uint(j, "some_usec", p->some_usec);
+	put_uint(j, "full_usec", p->full_usec);
+	obs_json_object_close(j);
+}
+
+static void add_psi(struct obs_report *r, const struct obs_pressure *p, struct obs_event *ev)
+{
+	struct obs_json j = begin_json(r);
+
+	obs_json_object_open(&j);
+	for (size_t i = 0; i < OBS_PRESSURES; i++) {
+		if (p[i].some_usec == OBS_UNKNOWN)
+			continue;
+		obs_json_key_str(&j, pressure_names[i]);
+		put_pressure(&j, &p[i]);
+	}
+	obs_json_object_close(&j);
+	end_json(&j, ev, "psi");
+}
+
+static double percent(uint64_t part, uint64_t whole)
+{
+	if (part == OBS_UNKNOWN || whole == OBS_UNKNOWN || whole == 0)
+		return NAN;
+	return 100 * (double)part / (double)whole;
+}
+
+static void add_cgroup(const struct obs_cgroup_usage *c, struct obs_event *ev)
+{
+	add_uint(ev, "memory_bytes", c->memory_bytes);
+	add_uint(ev, "memory_limit_bytes", c->memory_limit_bytes);
+	add_real(ev, "memory_percent", percent(c->memory_bytes, c->memory_limit_bytes));
+	add_uint(ev, "memory_peak_bytes", c->memory_peak_bytes);
+	add_uint(ev, "memory_anon_bytes", c->memory_anon_bytes);
+	add_uint(ev, "memory_file_bytes", c->memory_file_bytes);
+	add_uint(ev, "memory_inactive_file_bytes", c->memory_inactive_file_bytes);
+	add_uint(ev, "swap_bytes", c->swap_bytes);
+	add_uint(ev, "memory_limit_hits", c->limit_hits);
+	add_uint(ev, "oom_kills", c->oom_kills);
+	add_uint(ev, "io_read_bytes", c->read_bytes);
+	add_uint(ev, "io_write_bytes", c->write_bytes);
+	add_uint(ev, "io_reads", c->reads);
+	add_uint(ev, "io_writes", c->writes);
+	add_uint(ev, "cpu_periods", c->periods);
+	add_uint(ev, "cpu_throttled_periods", c->throttled_periods);
+	add_seconds(ev, "cpu_throttled_s", c->throttled_ns);
+	add_seconds(ev, "cpu_s", c->cpu_ns);
+	add_seconds(ev, "cpu_user_s", c->user_ns);
+	add_seconds(ev, "cpu_system_s", c->system_ns);
+	add_uint(ev, "pids", c->pids);
+	add_uint(ev, "pids_limit", c->pids_limit);
+}
+
+/* Without a cgroup of its own: what its processes add up to. */
+static void add_sums(const struct obs_node_usage *u, struct obs_event *ev)
+{
+	add_uint(ev, "memory_bytes", u->rss_bytes);
+	add_uint(ev, "swap_bytes", u->swap_bytes);
+	add_uint(ev, "io_read_bytes", u->used.read_bytes);
+	add_uint(ev, "io_write_bytes", u->used.write_bytes);
+	add_seconds(ev, "cpu_s", u->used.cpu_ns);
+	add_seconds(ev, "cpu_user_s", u->used.user_ns);
+	add_seconds(ev, "cpu_system_s", u->used.system_ns);
+}
+
+static void say(struct obs_report *r, const struct obs_node_usage *u, struct obs_event *ev)
+{
+	uint64_t memory = u->has_cgroup && u->cgroup.memory_bytes != OBS_UNKNOWN
+				  ? u->cgroup.memory_bytes
+				  : u->rss_bytes;
+
+	obs_buf_reset(&r->message);
+	obs_buf_printf(&r->message, "%.1f %% of a core, %.0f MiB, %u processes", u->cpu_percent,
+		       (double)memory / (1024 * 1024), u->processes);
+	ev->message = obs_buf_slice(&r->message);
+}
+
+void obs_report_node(struct obs_report *r, const struct obs_node_usage *u, const char *const *roles,
+		     size_t n_roles, struct obs_event *ev)
+{
+	r->used = 0;
+	*ev = (struct obs_event){
+		.type = OBS_EVENT_CONTAINER_SNAPSHOT,
+		.name = "usage",
+		.wall_ns = u->sampled_ns,
+		.origin = { .via = OBS_VIA_USAGE },
+	};
+	say(r, u, ev);
+	obs_event_add_real(ev, "interval_s", round(u->interval_s * 1000) / 1000);
+	add_real(ev, "cpu_percent", u->cpu_percent);
+	if (!isnan(u->cpu_limit)) {
+		obs_event_add_real(ev, "cpu_limit", u->cpu_limit);
+		add_real(ev, "cpu_percent_of_limit", u->cpu_percent / u->cpu_limit);
+	}
+	if (u->has_cgroup)
+		add_cgroup(&u->cgroup, ev);
+	else
+		add_sums(u, ev);
+	add_uint(ev, "rss_bytes", u->rss_bytes);
+	add_uint(ev, "minor_faults", u->used.min_faults);
+	add_uint(ev, "major_faults", u->used.maj_faults);
+	add_uint(ev, "processes", u->processes);
+	add_uint(ev, "threads", u->threads);
+	add_uint(ev, "zombies", u->zombies);
+	add_uint(ev, "processes_started", u->started);
+	add_uint(ev, "processes_ended", u->ended);
+	add_uint(ev, "processes_short_lived", u->short_lived);
+	if (u->has_cgroup)
+		add_psi(r, u->cgroup.pressure, ev);
+	add_roles(r, u, roles, n_roles, ev);
+	add_top(r, u, roles, n_roles, ev);
+}
