@@ -88,7 +88,7 @@ def yaml(value, indent=0):
             out += f"{pad}{k}:" + ("\n" + yaml(v, indent + 1) if nested else f" {yaml(v)}\n")
         return out
     if isinstance(value, list) and value:
-        return "".join(f"{pad}- {yaml(v)}\n" for v in value)
+        return "".join(f"{pad}- {json.dumps(v)}\n" for v in value)
     return json.dumps(value)
 
 
@@ -634,6 +634,7 @@ def check_ledger(metrics, delivered=True):
     stored = get('gswarm_events_total{place="stored"}')
     filtered = get('gswarm_events_total{place="filtered"}', 0.0)
     filtered += get('gswarm_events_total{place="refused"}', 0.0)
+    filtered += get('gswarm_events_total{place="collapsed"}', 0.0)
     assert parsed == stored + filtered, f"parsed {parsed} = stored {stored} + filtered {filtered}"
     if not delivered:
         return

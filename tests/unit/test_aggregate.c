@@ -80,6 +80,30 @@ static void a_full_table_loses_no_count(void **state)
 	obs_collapse_free(&c);
 }
 
+static void what_is_held_outlives_a_restart(void **state)
+{
+	cleanup_buf struct obs_buf got = { 0 }, saved = { 0 };
+	struct obs_collapse *c = NULL;
+	uint64_t changes;
+
+	(void)state;
+	assert_int_equal(obs_collapse_new(NULL, note_collapsed, &got, &c), 0);
+	push_errors(c, "a", 3, 0, OBS_SLICE("n"));
+	changes = obs_collapse_changes(c);
+	push_errors(c, "a", 4, 3, OBS_SLICE("n"));
+	assert_true(obs_collapse_changes(c) > changes);
+	assert_int_equal(obs_collapse_save(c, &saved), 0);
+	obs_collapse_free(&c);
+
+	assert_int_equal(obs_collapse_new(NULL, note_collapsed, &got, &c), 0);
+	assert_int_equal(obs_collapse_load(c, OBS_SLICE("something else")), -EBADMSG);
+	assert_int_equal(obs_collapse_load(c, obs_buf_slice(&saved)), 0);
+	assert_int_equal(push_errors(c, "a", 1, 10, OBS_SLICE("n")), 0);
+	obs_collapse_tick(c, T + 60 * S);
+	check_text("restart", obs_buf_slice(&got), "n CUDA_OOM a repeated=5|");
+	obs_collapse_free(&c);
+}
+
 static void note_window(void *ctx, const struct obs_aggregate_window *w)
 {
 	obs_buf_printf(ctx, "%.*s +%llu %llus:", (int)w->node.len, w->node.p,
@@ -170,13 +194,61 @@ static void a_window_is_bounded(void **state)
 	obs_aggregate_free(&a);
 }
 
+static void open_windows_outlive_a_restart(void **state)
+{
+	cleanup_buf struct obs_buf got = { 0 }, saved = { 0 };
+	struct obs_aggregate *a = NULL;
+
+	(void)state;
+	assert_int_equal(obs_aggregate_new(1, note_window, &got, &a), 0);
+	push_round(a, 0);
+	push_loss(a, 1, "0.5");
+	assert_int_equal(obs_aggregate_save(a, &saved), 0);
+	obs_aggregate_free(&a);
+
+	assert_int_equal(obs_aggregate_new(1, note_window, &got, &a), 0);
+	assert_int_equal(obs_aggregate_load(a, obs_buf_slice(&saved)), 0);
+	push_loss(a, 2, "1.5");
+	push_round(a, 30);
+	obs_aggregate_tick(a, T + 60 * S);
+	check_text("restart", obs_buf_slice(&got),
+		   "n +0 60s: loss=2[0.5 1 1.5 1.5] metrics=2 round_joined=2 "
+		   "round_s=1[30 30 30 30]|");
+	for (size_t i = 1; i < saved.len; i += 7) {
+		struct obs_aggregate *b = NULL;
+
+		assert_int_equal(obs_aggregate_new(1, note_window, &got, &b), 0);
+		obs_aggregate_load(b, obs_slice(saved.p, i)); /* cut anywhere: no harm */
+		obs_aggregate_free(&b);
+	}
+	obs_aggregate_free(&a);
+}
+
+static void old_lines_do_not_count_in_a_new_window(void **state)
+{
+	cleanup_buf struct obs_buf got = { 0 };
+	struct obs_aggregate *a = NULL;
+
+	(void)state;
+	assert_int_equal(obs_aggregate_new(1, note_dropped, &got, &a), 0);
+	push_round(a, 7200);
+	push_round(a, 7199); /* the minute before: a bit late */
+	push_round(a, 60);   /* two hours before */
+	obs_aggregate_tick(a, T + 7260 * S);
+	check_text("late", obs_buf_slice(&got), "1+1|");
+	obs_aggregate_free(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(repeated_errors_become_a_count),
 		cmocka_unit_test(a_full_table_loses_no_count),
+		cmocka_unit_test(what_is_held_outlives_a_restart),
 		cmocka_unit_test(windows_count_and_average),
 		cmocka_unit_test(a_window_is_bounded),
+		cmocka_unit_test(open_windows_outlive_a_restart),
+		cmocka_unit_test(old_lines_do_not_count_in_a_new_window),
 	};
 
 	return cmocka_run_group_tests_name("aggregate", tests, NULL, NULL);

@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -845,6 +846,47 @@ static void pending_is_bounded(void **state)
 	assert_int_equal(push(s, n + 1, 500 * 1000), 0);
 }
 
+static void note_json(void *ctx, struct obs_slice json)
+{
+	size_t len = strlen(ctx);
+
+	snprintf((char *)ctx + len, 256 - len, "%.*s;", (int)json.len, json.p);
+}
+
+static void states_and_windows_are_kept(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+	cleanup_reader struct obs_store_reader *r = NULL;
+	cleanup_buf struct obs_buf got = { 0 };
+	uint64_t now_s = (uint64_t)time(NULL);
+	char windows[256] = "";
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	assert_int_equal(obs_store_get_state(s, "a", &got), -ENOENT);
+	assert_int_equal(obs_store_put_state(s, "a", obs_slice("old", 3)), 0);
+	assert_int_equal(obs_store_put_state(s, "b", obs_slice("b", 1)), 0);
+	assert_int_equal(obs_store_put_state(s, "a", obs_slice("x\0y", 3)), 0);
+	assert_int_equal(obs_store_put_window(s, 0, now_s, obs_slice("n", 1), obs_slice("{}", 2)),
+			 -EINVAL);
+	obs_store_put_window(s, 60, now_s, obs_slice("n", 1), obs_slice("new", 3));
+	obs_store_put_window(s, 60, now_s - 60, obs_slice("n", 1), obs_slice("mid", 3));
+	obs_store_put_window(s, 60, now_s - 25 * 3600, obs_slice("n", 1), obs_slice("gone", 4));
+	obs_store_put_window(s, 3600, now_s - 25 * 3600, obs_slice("n", 1), obs_slice("hour", 4));
+	obs_store_free(&s); /* commits */
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	assert_int_equal(obs_store_get_state(s, "a", &got), 0);
+	assert_int_equal(got.len, 3);
+	assert_memory_equal(got.p, "x\0y", 3);
+	assert_int_equal(obs_store_reader_open(f->dir, &r), 0);
+	assert_int_equal(obs_store_reader_windows(r, 60, 0, note_json, windows), 0);
+	assert_string_equal(windows, "mid;new;");
+	assert_int_equal(obs_store_reader_windows(r, 60, now_s, note_json, windows), 0);
+	assert_int_equal(obs_store_reader_windows(r, 3600, 0, note_json, windows), 0);
+	assert_string_equal(windows, "mid;new;new;hour;");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -867,6 +909,7 @@ int main(void)
 		T(a_damaged_chunk_is_jumped_over),
 		T(a_full_disk_keeps_everything_pending),
 		T(pending_is_bounded),
+		T(states_and_windows_are_kept),
 #undef T
 	};
 

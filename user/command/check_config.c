@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "config/keys.h"
+#include "pipeline/custom.h"
 #include "util/cleanup.h"
 
 extern const struct obs_command obs_command_check_config;
@@ -80,6 +81,8 @@ static int check(const char *arg)
 	const char *file = obs_config_find(arg);
 	int r = obs_config_load(file, &messages, &config);
 
+	if (r == 0)
+		r = obs_custom_check(config, &messages);
 	print_messages(&messages);
 	if (r == -ENOMEM)
 		fprintf(stderr, "gswarm-observer check-config: out of memory\n");

@@ -5,6 +5,7 @@
 #include "command/command.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 #include "command/follow_loop.h"
 #include "store/store.h"
+#include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
 
@@ -24,6 +26,8 @@ static const struct obs_option options[] = {
 	{ 0, "type", "TYPE", "only this event_type; 'error' for instance" },
 	{ 'n', "last", "N", "at most the last N (default 100 unless --all or --since)" },
 	{ 0, "all", NULL, "everything that is kept" },
+	{ 0, "aggregate", "LENGTH",
+	  "counts and values per node and window of 1m, 5m or 1h instead" },
 	{ 0 },
 };
 
@@ -32,6 +36,8 @@ struct query {
 	char since[32];	    /* RFC 3339, "" = from the beginning */
 	char type[64];	    /* "\"event_type\":\"error\"" */
 	unsigned long last; /* 0 = no limit */
+	uint64_t from_s;    /* since, in seconds of 1970 */
+	uint64_t window_s;  /* not events but windows of this length; 0 = events */
 };
 
 static int parse_age(const char *text, struct query *q)
@@ -51,6 +57,7 @@ static int parse_age(const char *text, struct query *q)
 			continue;
 		gmtime_r(&from, &tm);
 		strftime(q->since, sizeof(q->since), "%Y-%m-%dT%H:%M:%S", &tm);
+		q->from_s = (uint64_t)from;
 		q->last = 0;
 		return 0;
 	}
@@ -83,6 +90,23 @@ static int parse_last(const char *text, struct query *q)
 	return -EINVAL;
 }
 
+static int parse_window(const char *text, struct query *q)
+{
+	static const struct {
+		const char *word;
+		unsigned seconds;
+	} words[] = { { "1m", 60 }, { "5m", 300 }, { "1h", 3600 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		if (!strcmp(text, words[i].word))
+			q->window_s = words[i].seconds;
+	}
+	if (q->window_s)
+		return 0;
+	fprintf(stderr, "gswarm-observer events: '%s' is no window; write 1m, 5m or 1h\n", text);
+	return -EINVAL;
+}
+
 static int apply(const struct obs_option_value *o, struct query *q)
 {
 	if (!o->name) {
@@ -100,6 +124,8 @@ static int apply(const struct obs_option_value *o, struct query *q)
 		return parse_type(o->value, q);
 	else if (!strcmp(o->name, "last"))
 		return parse_last(o->value, q);
+	else if (!strcmp(o->name, "aggregate"))
+		return parse_window(o->value, q);
 	else
 		q->last = 0;
 	return 0;
@@ -137,20 +163,52 @@ static int walk(struct obs_store_reader *r, const struct query *q, unsigned long
 	return got;
 }
 
+struct windows {
+	unsigned long n, skip; /* skip ULONG_MAX: only count */
+};
+
+static void print_window(void *ctx, struct obs_slice json)
+{
+	struct windows *w = ctx;
+
+	if (w->n++ < w->skip)
+		return;
+	fwrite(json.p, 1, json.len, stdout);
+	putchar('\n');
+}
+
+static int walk_windows(struct obs_store_reader *r, const struct query *q)
+{
+	struct windows count = { 0, ULONG_MAX }, w = { 0 };
+	int err = obs_store_reader_windows(r, q->window_s, q->from_s, print_window, &count);
+
+	if (err < 0)
+		return err;
+	w.skip = q->last && count.n > q->last ? count.n - q->last : 0;
+	return obs_store_reader_windows(r, q->window_s, q->from_s, print_window, &w);
+}
+
+static int walk_events(struct obs_store_reader *r, const struct query *q)
+{
+	unsigned long count = 0;
+	int err = q->last > 0 ? walk(r, q, (unsigned long)-1, &count) : 0;
+
+	if (err == 0)
+		err = walk(r, q, q->last && count > q->last ? count - q->last : 0, &count);
+	return err;
+}
+
 static int print_events(const char *dir, const struct query *q)
 {
 	struct obs_store_reader *r = NULL;
-	unsigned long count = 0;
 	int err = obs_store_reader_open(dir, &r);
 
 	if (err == -ENOENT) {
 		obs_err("there is no store in %s; --state-dir names another", dir);
 		return OBS_EXIT_FAIL;
 	}
-	if (err == 0 && q->last > 0)
-		err = walk(r, q, (unsigned long)-1, &count);
 	if (err == 0)
-		err = walk(r, q, q->last && count > q->last ? count - q->last : 0, &count);
+		err = q->window_s ? walk_windows(r, q) : walk_events(r, q);
 	obs_store_reader_free(&r);
 	if (err < 0)
 		obs_err("cannot read the store in %s: %s", dir, strerror(-err));
@@ -185,6 +243,8 @@ const struct obs_command obs_command_events = {
 	.summary = "print events out of the store",
 	.arguments = "",
 	.options = options,
-	.details = "JSON lines, oldest first. The daemon may run meanwhile.",
+	.details =
+		"JSON lines, oldest first. The daemon may run meanwhile. Windows are kept for a day\n"
+		"(1m), a week (5m) and 90 days (1h).",
 	.run = run,
 };

@@ -6,12 +6,16 @@
 #include <stdio.h>
 
 #include "command/command.h"
+#include "pipeline/custom.h"
 
 int obs_command_config(const char *file, struct obs_config **ret, const char **ret_path)
 {
 	cleanup_buf struct obs_buf messages = {};
 	const char *path = obs_config_find(file);
 	int r = path ? obs_config_load(path, &messages, ret) : obs_config_default(ret);
+
+	if (r == 0)
+		r = obs_custom_check(*ret, &messages);
 
 	if (messages.len > 0)
 		fputs(obs_buf_cstr(&messages), stderr);

@@ -23,9 +23,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "command/follow_loop.h"
 #include "parse/parse.h"
+#include "parse/patterns.h"
 #include "parse/zone.h"
 #include "pipeline/cursor.h"
+#include "pipeline/custom.h"
 #include "pipeline/event.h"
 #include "pipeline/scrub.h"
 #include "stream/lines.h"
@@ -44,9 +47,12 @@
 struct replay {
 	enum obs_source source; /* AUTO: by the file's name */
 	const char *node_id;
-	struct obs_zone *zone;	 /* owned */
-	struct obs_scrub *scrub; /* owned */
-	enum obs_scrub_level scrub_level;
+	struct obs_zone *zone;	       /* owned */
+	struct obs_scrub *scrub;       /* owned */
+	const char *scrub_level;       /* NULL: the config's */
+	struct obs_config *config;     /* owned */
+	struct obs_patterns *patterns; /* owned; NULL = none */
+	char rpc_host[256];
 	const char *paths[PATHS_MAX];
 	size_t n_paths;
 
@@ -72,6 +78,8 @@ static const struct obs_option options[] = {
 	{ 'f', "format", "FORMAT", "auto, node, yarn, wandb, console or docker (default: auto)" },
 	{ 'n', "node-id", "NAME", "node_id of the events (default: the host name)" },
 	{ 0, "summary", NULL, "print a report instead of events" },
+	{ 'c', "config", "FILE",
+	  "settings: patterns and scrub rules of your own, the chain's server" },
 	{ 's', "scrub", "LEVEL", "off, standard or strict (default: standard)" },
 	{ 'z', "timezone", "ZONE", "of times without one: Europe/Berlin, +02:00 (default: UTC)" },
 	{ 0 },
@@ -99,17 +107,23 @@ static void flush_out(struct replay *r)
 	obs_buf_reset(&r->out);
 }
 
+static inline void scrub(struct replay *r, struct obs_event *ev)
+{
+	if (r->scrub)
+		obs_scrub_event(r->scrub, ev);
+}
+
 static void on_event(void *ctx, struct obs_event *ev, const struct obs_line *first)
 {
 	struct replay *r = ctx;
 
 	if (r->summary) {
-		obs_scrub_event(r->scrub, ev);
+		scrub(r, ev);
 		obs_summary_push(r->summary, ev, ev->wall_ns != r->reference_ns);
 		return;
 	}
 	ev->origin.path = obs_slice_str(r->path);
-	obs_scrub_event(r->scrub, ev);
+	scrub(r, ev);
 	ev->id = obs_event_id_file(obs_slice_str(r->node_id), &r->file, 0, first->offset);
 	ev->origin.via = OBS_VIA_BACKFILL;
 	ev->origin.offset = first->offset;
@@ -195,7 +209,10 @@ static int read_lines(struct replay *r, struct obs_reader *reader)
 
 static int open_stages(struct replay *r)
 {
-	struct obs_parser_options o = { .zone = r->zone, .reference_ns = r->reference_ns };
+	struct obs_parser_options o = { .zone = r->zone,
+					.reference_ns = r->reference_ns,
+					.rpc_host = *r->rpc_host ? r->rpc_host : NULL,
+					.patterns = r->patterns };
 	enum obs_source source = r->source;
 	int err;
 
@@ -262,15 +279,11 @@ static int set_format(struct replay *r, const char *value)
 
 static int set_scrub(struct replay *r, const char *value)
 {
-	static const char *const names[] = {
-		[OBS_SCRUB_OFF] = "off",
-		[OBS_SCRUB_STANDARD] = "standard",
-		[OBS_SCRUB_STRICT] = "strict",
-	};
+	static const char *const names[] = { "off", "standard", "strict" };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		if (!strcmp(names[i], value)) {
-			r->scrub_level = (enum obs_scrub_level)i;
+			r->scrub_level = names[i];
 			return 0;
 		}
 	}
@@ -287,6 +300,14 @@ static int set_zone(struct replay *r, const char *value)
 	if (err)
 		obs_err("replay: time zone '%s': %s", value, strerror(-err));
 	return err;
+}
+
+static int set_config(struct replay *r, const char *value)
+{
+	const char *path;
+
+	obs_config_free(&r->config);
+	return obs_command_config(value, &r->config, &path) ? -EINVAL : 0;
 }
 
 static int set_summary(struct replay *r, const char *value)
@@ -316,7 +337,8 @@ static const struct {
 	int (*set)(struct replay *, const char *);
 } setters[] = {
 	{ "format", set_format }, { "node-id", set_node_id }, { "summary", set_summary },
-	{ "scrub", set_scrub },	  { "timezone", set_zone },   { NULL, add_path },
+	{ "scrub", set_scrub },	  { "timezone", set_zone },   { "config", set_config },
+	{ NULL, add_path },
 };
 
 static int set_option(struct replay *r, const struct obs_option_value *v)
@@ -346,12 +368,24 @@ static int parse_options(struct replay *r, int argc, char **argv)
 	return n;
 }
 
+/* Without -c no file is looked for: a replay says the same everywhere. */
+static int open_settings(struct replay *r)
+{
+	int err = r->config ? 0 : obs_config_default(&r->config);
+
+	if (err)
+		return err;
+	obs_url_host(obs_config_text(r->config, "blockchain.rpc_url"), r->rpc_host,
+		     sizeof(r->rpc_host));
+	err = obs_custom_patterns(r->config, NULL, &r->patterns);
+	return err ? err : obs_custom_scrub(r->config, r->scrub_level, NULL, 0, NULL, &r->scrub);
+}
+
 static int run_all(struct replay *r)
 {
-	const struct obs_scrub_options o = { .level = r->scrub_level };
 	int status = OBS_EXIT_OK;
 
-	if (obs_scrub_new(&o, NULL, &r->scrub) < 0)
+	if (open_settings(r) < 0)
 		return OBS_EXIT_FAIL;
 
 	for (size_t i = 0; i < r->n_paths && !r->err; i++) {
@@ -367,9 +401,10 @@ static int run_all(struct replay *r)
 static int run(int argc, char **argv)
 {
 	char host[256] = "localhost";
-	struct replay r = { .source = OBS_SOURCE_AUTO,
-			    .node_id = host,
-			    .scrub_level = OBS_SCRUB_STANDARD };
+	struct replay r = {
+		.source = OBS_SOURCE_AUTO,
+		.node_id = host,
+	};
 	int status = OBS_EXIT_USAGE;
 
 	gethostname(host, sizeof(host) - 1);
@@ -378,6 +413,8 @@ static int run(int argc, char **argv)
 		status = run_all(&r);
 	obs_summary_free(&r.summary);
 	obs_scrub_free(&r.scrub);
+	obs_patterns_free(&r.patterns);
+	obs_config_free(&r.config);
 	obs_zone_free(&r.zone);
 	obs_buf_free(&r.out);
 	return status;

@@ -85,6 +85,28 @@ static int get_cursor(void *ctx, const struct obs_file_id *file, struct obs_curs
 	return obs_store_get_cursor(d->store, file, ret);
 }
 
+static int put_state(void *ctx, const char *name, struct obs_slice body)
+{
+	struct daemon *d = ctx;
+
+	return obs_store_put_state(d->store, name, body);
+}
+
+static int get_state(void *ctx, const char *name, struct obs_buf *out)
+{
+	struct daemon *d = ctx;
+
+	return obs_store_get_state(d->store, name, out);
+}
+
+static int put_window(void *ctx, uint64_t length_s, uint64_t start_s, struct obs_slice node,
+		      struct obs_slice json)
+{
+	struct daemon *d = ctx;
+
+	return obs_store_put_window(d->store, length_s, start_s, node, json);
+}
+
 /* Said when it happens; /health shows the name for as long as we run. */
 static void tell_aside(struct daemon *d)
 {
@@ -352,6 +374,9 @@ static int serve(struct daemon *d)
 		.push = push,
 		.put_cursor = put_cursor,
 		.get_cursor = get_cursor,
+		.put_state = put_state,
+		.get_state = get_state,
+		.put_window = put_window,
 		.commit = commit,
 		.wants_commit = is_unreadable,
 		.created_ns = st.created_ns,

@@ -121,8 +121,14 @@ const struct obs_key obs_keys[] = {
 
 	{ "scrub.level", OBS_KEY_CHOICE, F(scrub.level), 0, 0, "standard", "What is taken out of events before anything keeps them. standard: secrets, e-mail addresses, ids of people; strict: user names in paths and this host's addresses too.", .choices = "off|standard|strict" },
 
+	{ "scrub.rules", OBS_KEY_TREE, KEPT, 0, 0, "", "More to take out: a list of {name, regex}; each match becomes [NAME]. PCRE2, with a limit on the work." },
+
+	{ "patterns", OBS_KEY_TREE, KEPT, 0, 0, "", "Event patterns of your own, for lines that no built-in one takes: a list of {name, regex, event, code, fields}. Named groups of the regex, and groups without a name in the order of fields, become details. PCRE2, with a limit on the work." },
+	{ "collapse.first", OBS_KEY_COUNT, KEPT, 0, 1000, "3", "So many of the same error (node, code and message) in one collapse.window are kept as events of their own; the others become one event with a count. 0: keep all." },
+	{ "collapse.window", OBS_KEY_SECONDS, KEPT, 1, 3600, "60s", "Length of that window." },
+	{ "aggregate.forward", OBS_KEY_CHOICE, KEPT, 0, 0, "none", "Which windows of counts and values (gswarm-observer events --aggregate) become events too.", .choices = "none|1m|5m|1h" },
+
 	/* Checked loosely and kept: the parts that read them come later. */
-	{ "patterns", OBS_KEY_TREE, KEPT, 0, 0, "", "Event patterns of your own.", OBS_KEY_LATER },
 	{ "sinks", OBS_KEY_TREE, KEPT, 0, 0, "", "Further places that get the events.", OBS_KEY_LATER },
 	{ "alerts", OBS_KEY_TREE, KEPT, 0, 0, "", "Alert rules.", OBS_KEY_LATER },
 

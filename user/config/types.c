@@ -329,8 +329,10 @@ static void format_url(const struct obs_key *key, const union obs_value *v, stru
 
 static void format_tree(const struct obs_key *key, const union obs_value *v, struct obs_buf *out)
 {
+	const char *text = v->text ? v->text + strspn(v->text, " ") : "";
+
 	(void)key;
-	obs_buf_push_str(out, v->text && *v->text ? "{}  # …" : "{}");
+	obs_buf_push_str(out, *text && strcmp(text, "[]") != 0 ? "{}  # …" : "[]");
 }
 
 static void format_choice(const struct obs_key *key, const union obs_value *v, struct obs_buf *out)

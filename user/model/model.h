@@ -14,9 +14,10 @@
 #include "model/usage.h"
 #include "util/counters.h"
 
-#define OBS_PROBES_MAX 16
-#define OBS_NODES_MAX  1024
-#define OBS_SINKS_MAX  8
+#define OBS_PROBES_MAX	    16
+#define OBS_NODES_MAX	    1024
+#define OBS_SINKS_MAX	    8
+#define OBS_SCRUB_VIEWS_MAX 96 /* built-in rules and 64 of the operator's */
 
 /* One need of the observer (file writes, consoles, processes, …) and the rung it stands on. */
 struct obs_probe_status {
@@ -55,6 +56,20 @@ struct obs_sink_view {
 	char last_error[160];
 };
 
+/* The last window of a node that has ended. */
+struct obs_window_view {
+	char node[192];
+	uint32_t length_s;
+	uint64_t start_s;
+	size_t n;
+	struct obs_window_number {
+		char name[64];
+		uint64_t count;
+		bool is_series; /* else only the count says something */
+		double min, mean, max, last;
+	} * numbers; /* n entries */
+};
+
 struct obs_model {
 	const struct obs_counters *counters;
 	uint64_t started_ns; /* CLOCK_REALTIME */
@@ -65,6 +80,13 @@ struct obs_model {
 	struct obs_probe_status probes[OBS_PROBES_MAX];
 	size_t n_nodes;
 	struct obs_node_status *nodes; /* n_nodes entries, owned by the engine */
+	size_t n_scrub_rules;
+	struct obs_scrub_view {
+		const char *rule; /* borrowed from the scrubber */
+		uint64_t count;	  /* of texts taken out */
+	} scrub_rules[OBS_SCRUB_VIEWS_MAX];
+	size_t n_windows;
+	const struct obs_window_view *windows; /* n_windows entries, owned by the aggregation */
 	size_t n_sinks;
 	struct obs_sink_view sinks[OBS_SINKS_MAX];
 	uint64_t store_first_seq, store_last_seq, store_bytes, store_max_bytes;

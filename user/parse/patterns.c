@@ -22,13 +22,16 @@
 #define HEAP_LIMIT_KIB	  1024
 #define SUBJECT_MAX_BYTES 16384
 #define PATTERNS_MAX	  256
+#define FIELDS_MAX	  16
 
 struct pattern {
-	char *name, *code; /* owned */
+	char *name, *code;	  /* owned */
+	char *fields[FIELDS_MAX]; /* owned; names of groups without one */
+	size_t n_fields;
 	enum obs_event_type type;
 	pcre2_code *regex;
 	pcre2_match_data *data;
-	uint32_t n_names, name_bytes;
+	uint32_t n_names, name_bytes, n_groups;
 	const char *names; /* PCRE2's table: two bytes of group number, then the name */
 	uint64_t refused;
 };
@@ -74,15 +77,34 @@ static int compile_regex(struct pattern *p, const struct obs_pattern_options *o,
 	p->data = pcre2_match_data_create_from_pattern(p->regex, NULL);
 	if (!p->data)
 		return -ENOMEM;
+	pcre2_pattern_info(p->regex, PCRE2_INFO_CAPTURECOUNT, &p->n_groups);
 	pcre2_pattern_info(p->regex, PCRE2_INFO_NAMECOUNT, &p->n_names);
 	pcre2_pattern_info(p->regex, PCRE2_INFO_NAMEENTRYSIZE, &p->name_bytes);
 	pcre2_pattern_info(p->regex, PCRE2_INFO_NAMETABLE, &p->names);
 	return 0;
 }
 
+static int copy_fields(struct pattern *p, const struct obs_pattern_options *o,
+		       struct obs_buf *message)
+{
+	if (o->n_fields > FIELDS_MAX)
+		return complain(message, o->name, "too many fields");
+	for (size_t i = 0; i < o->n_fields; i++) {
+		if (!name_ok(o->fields[i]))
+			return complain(message, o->name,
+					"a field is made of letters, digits and _");
+		p->fields[i] = strdup(o->fields[i]);
+		if (!p->fields[i])
+			return -ENOMEM;
+		p->n_fields++;
+	}
+	return 0;
+}
+
 static int compile(struct pattern *p, const struct obs_pattern_options *o, struct obs_buf *message)
 {
 	int type = o->event ? obs_event_type_from_str(obs_slice_str(o->event)) : OBS_EVENT_LOG;
+	int r;
 
 	if (!name_ok(o->name))
 		return complain(message, o->name, "a name is made of letters, digits and _");
@@ -97,7 +119,8 @@ static int compile(struct pattern *p, const struct obs_pattern_options *o, struc
 	p->code = o->code ? strdup(o->code) : NULL;
 	if (!p->name || (o->code && !p->code))
 		return -ENOMEM;
-	return compile_regex(p, o, message);
+	r = copy_fields(p, o, message);
+	return r < 0 ? r : compile_regex(p, o, message);
 }
 
 static int make_limits(struct obs_patterns *p)
@@ -142,30 +165,55 @@ void obs_patterns_free(struct obs_patterns **p)
 		pcre2_code_free((*p)->v[i].regex);
 		free((*p)->v[i].name);
 		free((*p)->v[i].code);
+		for (size_t f = 0; f < (*p)->v[i].n_fields; f++)
+			free((*p)->v[i].fields[f]);
 	}
 	pcre2_match_context_free((*p)->limits);
 	free(*p);
 	*p = NULL;
 }
 
-/* Named groups that took part become fields: numbers as numbers. */
-static void add_groups(const struct pattern *p, struct obs_slice text, struct obs_event *ev)
+static void add_group(const struct pattern *p, struct obs_slice text, unsigned group,
+		      const char *key, struct obs_event *ev)
 {
 	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(p->data);
+	PCRE2_SIZE from = at[2 * (size_t)group], to = at[2 * (size_t)group + 1];
+	struct obs_slice v;
 
+	if (from == PCRE2_UNSET || to <= from)
+		return;
+	v = obs_slice(text.p + from, to - from);
+	if (json_number_len(v) == v.len)
+		obs_event_add_number_text(ev, obs_slice_str(key), v);
+	else
+		obs_event_add_str(ev, key, v);
+}
+
+/* The name that the regex itself gives to a group, or NULL. */
+static const char *name_of_group(const struct pattern *p, unsigned group)
+{
 	for (uint32_t i = 0; i < p->n_names; i++) {
 		const char *entry = p->names + (size_t)i * p->name_bytes;
-		unsigned group = (unsigned)(unsigned char)entry[0] << 8 | (unsigned char)entry[1];
-		PCRE2_SIZE from = at[2 * group], to = at[2 * group + 1];
-		struct obs_slice v;
 
-		if (from == PCRE2_UNSET || to <= from)
-			continue;
-		v = obs_slice(text.p + from, to - from);
-		if (json_number_len(v) == v.len)
-			obs_event_add_number_text(ev, obs_slice_str(entry + 2), v);
-		else
-			obs_event_add_str(ev, entry + 2, v);
+		if (((unsigned)(unsigned char)entry[0] << 8 | (unsigned char)entry[1]) == group)
+			return entry + 2;
+	}
+	return NULL;
+}
+
+/* Groups that took part become fields, numbers as numbers; those without a name get one of
+ * `fields`, or are left out. */
+static void add_groups(const struct pattern *p, struct obs_slice text, struct obs_event *ev)
+{
+	size_t next = 0;
+
+	for (unsigned group = 1; group <= p->n_groups; group++) {
+		const char *key = name_of_group(p, group);
+
+		if (!key && next < p->n_fields)
+			key = p->fields[next++];
+		if (key)
+			add_group(p, text, group, key, ev);
 	}
 }
 

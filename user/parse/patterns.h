@@ -13,10 +13,12 @@
 #include "pipeline/event.h"
 
 struct obs_pattern_options {
-	const char *name;  /* details.event; A-Z a-z 0-9 _ */
-	const char *regex; /* PCRE2 with UTF; named groups become fields */
-	const char *event; /* event_type, e.g. "training_progress"; NULL = log */
-	const char *code;  /* details.code, for errors; NULL = none */
+	const char *name;	   /* details.event; A-Z a-z 0-9 _ */
+	const char *regex;	   /* PCRE2 with UTF; named groups become fields */
+	const char *event;	   /* event_type, e.g. "training_progress"; NULL = log */
+	const char *code;	   /* details.code, for errors; NULL = none */
+	const char *const *fields; /* names of the groups without one, in order */
+	size_t n_fields;
 };
 
 struct obs_patterns;

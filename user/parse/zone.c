@@ -154,13 +154,24 @@ static bool name_ok(const char *name)
 	return *name && *name != '/' && strlen(name) < 64;
 }
 
+int obs_zone_read(int fd, struct obs_zone **ret)
+{
+	cleanup_free unsigned char *bytes = malloc(ZONE_FILE_MAX_BYTES);
+	ssize_t n;
+
+	if (!bytes)
+		return -ENOMEM;
+	n = read(fd, bytes, ZONE_FILE_MAX_BYTES);
+	if (n < 0)
+		return -errno;
+	return zone_from_bytes(bytes, (size_t)n, ret);
+}
+
 int obs_zone_open(const char *name, struct obs_zone **ret)
 {
-	cleanup_free unsigned char *bytes = NULL;
 	char path[PATH_MAX];
 	cleanup_close int fd = -1;
 	int32_t fixed;
-	ssize_t n;
 
 	if (parse_fixed(name, &fixed))
 		return fixed_zone(fixed, ret);
@@ -168,15 +179,7 @@ int obs_zone_open(const char *name, struct obs_zone **ret)
 		return -EINVAL;
 	snprintf(path, sizeof(path), "%s%s", ZONE_DIR, name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	bytes = malloc(ZONE_FILE_MAX_BYTES);
-	if (!bytes)
-		return -ENOMEM;
-	n = read(fd, bytes, ZONE_FILE_MAX_BYTES);
-	if (n < 0)
-		return -errno;
-	return zone_from_bytes(bytes, (size_t)n, ret);
+	return fd < 0 ? -errno : obs_zone_read(fd, ret);
 }
 
 void obs_zone_free(struct obs_zone **z)

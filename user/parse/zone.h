@@ -18,6 +18,10 @@ struct obs_zone;
  * negative errno of reading the file.
  */
 int obs_zone_open(const char *name, struct obs_zone **ret);
+
+/** obs_zone_read() - the zone of an open TZif file (/etc/localtime). Errors as above. */
+int obs_zone_read(int fd, struct obs_zone **ret);
+
 void obs_zone_free(struct obs_zone **z);
 
 /**

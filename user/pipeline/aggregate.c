@@ -14,7 +14,9 @@
 
 #define VALUES_MAX 128 /* per window; a power of two */
 #define NS_PER_S   1000000000ull
-#define NODE_MAX   128
+#define NODE_MAX   192
+
+#define SAVED_MAGIC 0x31676761u /* and the version of what is saved */
 
 static const uint64_t lengths_ns[OBS_AGGREGATE_WINDOWS] = { 60 * NS_PER_S, 300 * NS_PER_S,
 							    3600 * NS_PER_S };
@@ -31,6 +33,7 @@ struct node {
 	size_t name_len;
 	struct window windows[OBS_AGGREGATE_WINDOWS];
 	uint64_t round_joined_ns; /* of the round that runs */
+	uint64_t now_ns;	  /* of the event being taken in */
 };
 
 struct obs_aggregate {
@@ -173,11 +176,23 @@ static void add_number(struct obs_aggregate_value *v, double x)
 	v->last = x;
 }
 
+/* Another file's old lines, read while live ones come, are not of this window. */
+static bool is_late(const struct window *win, size_t w, uint64_t now_ns)
+{
+	return now_ns < win->start_ns && win->start_ns - now_ns > lengths_ns[w];
+}
+
 static void add(struct node *node, const char *name, const double *x)
 {
 	for (size_t w = 0; w < OBS_AGGREGATE_WINDOWS; w++) {
-		struct obs_aggregate_value *v = find_value(&node->windows[w], name);
+		struct window *win = &node->windows[w];
+		struct obs_aggregate_value *v;
 
+		if (is_late(win, w, node->now_ns)) {
+			win->dropped++;
+			continue;
+		}
+		v = find_value(win, name);
 		if (!v)
 			continue;
 		if (x)
@@ -267,9 +282,102 @@ int obs_aggregate_push(struct obs_aggregate *a, const struct obs_event *ev, stru
 
 	if (!n)
 		return -ENOSPC;
+	n->now_ns = ev->wall_ns;
 	r = roll_windows(a, n, ev->wall_ns);
 	if (!r)
 		add_event(n, ev);
+	return r;
+}
+
+/* What is saved of a window: this, the node's name, then its values. */
+struct saved {
+	uint32_t magic, name_len, window, n;
+	uint64_t start_ns, dropped, round_joined_ns;
+};
+
+static int save_window(const struct node *node, size_t w, struct obs_buf *out)
+{
+	const struct window *win = &node->windows[w];
+	struct saved s = { SAVED_MAGIC,		 (uint32_t)node->name_len,
+			   (uint32_t)w,		 (uint32_t)win->n,
+			   win->start_ns,	 win->dropped,
+			   node->round_joined_ns };
+	int r = obs_buf_push(out, &s, sizeof(s));
+
+	if (r == 0)
+		r = obs_buf_push(out, node->name, node->name_len);
+	for (size_t i = 0; r == 0 && i < VALUES_MAX; i++) {
+		if (win->values[i].name[0])
+			r = obs_buf_push(out, &win->values[i], sizeof(win->values[i]));
+	}
+	return r;
+}
+
+int obs_aggregate_save(const struct obs_aggregate *a, struct obs_buf *out)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < a->n; i++) {
+		for (size_t w = 0; r == 0 && w < OBS_AGGREGATE_WINDOWS; w++) {
+			if (a->nodes[i].windows[w].start_ns)
+				r = save_window(&a->nodes[i], w, out);
+		}
+	}
+	return r;
+}
+
+static bool take_bytes(struct obs_slice *s, void *to, size_t n)
+{
+	if (s->len < n)
+		return false;
+	memcpy(to, s->p, n);
+	*s = obs_slice(s->p + n, s->len - n);
+	return true;
+}
+
+static int load_values(struct window *win, uint32_t n, struct obs_slice *s)
+{
+	struct obs_aggregate_value v, *to;
+
+	if (!win->values)
+		win->values = calloc(VALUES_MAX, sizeof(win->values[0]));
+	if (!win->values)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		if (!take_bytes(s, &v, sizeof(v)) || !v.name[0] || v.name[sizeof(v.name) - 1])
+			return -EBADMSG;
+		to = find_value(win, v.name);
+		if (to)
+			*to = v;
+	}
+	return 0;
+}
+
+static int load_window(struct obs_aggregate *a, struct obs_slice *s)
+{
+	struct node *node;
+	struct saved head;
+
+	if (!take_bytes(s, &head, sizeof(head)) || head.magic != SAVED_MAGIC ||
+	    head.window >= OBS_AGGREGATE_WINDOWS || head.name_len > NODE_MAX ||
+	    head.name_len > s->len || head.n > VALUES_MAX)
+		return -EBADMSG;
+	node = find_node(a, obs_slice(s->p, head.name_len));
+	*s = obs_slice(s->p + head.name_len, s->len - head.name_len);
+	if (!node)
+		return -EBADMSG;
+	node->round_joined_ns = head.round_joined_ns;
+	node->windows[head.window].start_ns = head.start_ns;
+	node->windows[head.window].dropped = head.dropped;
+	return load_values(&node->windows[head.window], head.n, s);
+}
+
+int obs_aggregate_load(struct obs_aggregate *a, struct obs_slice saved)
+{
+	int r = 0;
+
+	while (r == 0 && saved.len)
+		r = load_window(a, &saved);
 	return r;
 }
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "pipeline/event.h"
+#include "util/buf.h"
 
 #define OBS_AGGREGATE_WINDOWS 3
 #define OBS_AGGREGATE_NAME    64
@@ -29,7 +30,7 @@ struct obs_aggregate_window {
 	uint64_t length_ns;			  /* 1 min, 5 min, 1 h */
 	const struct obs_aggregate_value *values; /* borrowed for the call */
 	size_t n_values;
-	uint64_t dropped; /* values that found no room */
+	uint64_t dropped; /* values that found no room, or came more than a window too late */
 };
 
 /** typedef obs_aggregate_fn - a window has ended. */
@@ -48,11 +49,20 @@ void obs_aggregate_free(struct obs_aggregate **a);
 
 /**
  * obs_aggregate_push() - take an event in. Windows that it is past are emitted first; an event
- * older than its node's open windows counts in the open ones.
+ * a bit older than its node's open windows counts in the open ones, one that is older by more than
+ * their length in none.
  *
  * Return: 0, -ENOSPC (no room for another node), -ENOMEM.
  */
 int obs_aggregate_push(struct obs_aggregate *a, const struct obs_event *ev, struct obs_slice node);
+
+/** obs_aggregate_save() - append the open windows, for obs_aggregate_load() after a restart of the
+ * same program. Return: 0 or -ENOMEM. */
+int obs_aggregate_save(const struct obs_aggregate *a, struct obs_buf *out);
+
+/** obs_aggregate_load() - go on with the windows that were saved; into a new one. Return: 0,
+ * -EBADMSG (what was sound is loaded), -ENOMEM. */
+int obs_aggregate_load(struct obs_aggregate *a, struct obs_slice saved);
 
 /** obs_aggregate_tick() - emit windows that have ended by @now_ns; UINT64_MAX: all. */
 void obs_aggregate_tick(struct obs_aggregate *a, uint64_t now_ns);

@@ -3,6 +3,7 @@
 #include "pipeline/collapse.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,9 @@
 #define DEFAULT_FIRST	    3
 #define DEFAULT_MAX_TRACKED 256
 #define MESSAGE_MAX_BYTES   512
-#define NODE_MAX_BYTES	    128
+#define NODE_MAX_BYTES	    192
+#define CODE_MAX_BYTES	    64
+#define SAVED_MAGIC	    0x31636f67u /* and the version of struct entry */
 
 struct entry {
 	uint64_t hash;	   /* of node, code and message; 0 = free */
@@ -22,7 +25,7 @@ struct entry {
 	uint64_t seen, held;
 	struct obs_event_id id; /* of the last one held back */
 	uint64_t last_ns;
-	const char *code;
+	char code[CODE_MAX_BYTES];
 	struct obs_origin origin; /* numbers only; its text is not kept */
 	char node[NODE_MAX_BYTES], message[MESSAGE_MAX_BYTES];
 	size_t node_len, message_len;
@@ -32,6 +35,7 @@ struct obs_collapse {
 	struct obs_collapse_options o;
 	obs_collapse_fn emit;
 	void *ctx;
+	uint64_t changes;
 	struct entry entries[];
 };
 
@@ -88,6 +92,7 @@ static void close_window(struct obs_collapse *c, struct entry *e)
 		obs_event_add_uint(&ev, "repeated", e->held);
 		obs_event_add_real(&ev, "window_s", (double)c->o.window_ns / 1e9);
 		c->emit(c->ctx, &ev, obs_slice(e->node, e->node_len));
+		c->changes++;
 	}
 	e->hash = e->seen = e->held = 0;
 }
@@ -126,7 +131,8 @@ static size_t keep_text(char *to, size_t size, struct obs_slice s)
 static void begin_window(struct entry *e, uint64_t hash, const struct obs_event *ev,
 			 struct obs_slice node)
 {
-	*e = (struct entry){ .hash = hash, .since_ns = ev->wall_ns, .code = ev->code };
+	*e = (struct entry){ .hash = hash, .since_ns = ev->wall_ns };
+	snprintf(e->code, sizeof(e->code), "%s", ev->code);
 	e->node_len = keep_text(e->node, sizeof(e->node), node);
 	e->message_len = keep_text(e->message, sizeof(e->message), ev->message);
 }
@@ -158,6 +164,7 @@ bool obs_collapse_push(struct obs_collapse *c, const struct obs_event *ev, struc
 	if (e->seen++ < c->o.first)
 		return true;
 	hold(e, ev);
+	c->changes++;
 	return false;
 }
 
@@ -167,6 +174,56 @@ void obs_collapse_tick(struct obs_collapse *c, uint64_t now_ns)
 		if (has_ended(c, &c->entries[i], now_ns))
 			close_window(c, &c->entries[i]);
 	}
+}
+
+uint64_t obs_collapse_changes(const struct obs_collapse *c)
+{
+	return c->changes;
+}
+
+int obs_collapse_save(const struct obs_collapse *c, struct obs_buf *out)
+{
+	const uint32_t head[2] = { SAVED_MAGIC, sizeof(struct entry) };
+	int r = obs_buf_push(out, head, sizeof(head));
+
+	for (size_t i = 0; r == 0 && i < c->o.max_tracked; i++) {
+		if (c->entries[i].held)
+			r = obs_buf_push(out, &c->entries[i], sizeof(c->entries[i]));
+	}
+	return r;
+}
+
+static bool is_sound(const struct entry *e)
+{
+	return e->hash && e->held && e->node_len <= sizeof(e->node) &&
+	       e->message_len <= sizeof(e->message) && memchr(e->code, 0, sizeof(e->code));
+}
+
+int obs_collapse_load(struct obs_collapse *c, struct obs_slice saved)
+{
+	const size_t each = sizeof(struct entry);
+	uint32_t head[2];
+	size_t n = 0;
+
+	if (saved.len < sizeof(head))
+		return -EBADMSG;
+	memcpy(head, saved.p, sizeof(head));
+	if (head[0] != SAVED_MAGIC || head[1] != each)
+		return -EBADMSG;
+	for (size_t at = sizeof(head); saved.len - at >= each && n < c->o.max_tracked; at += each) {
+		struct entry *e = &c->entries[n];
+
+		memcpy(e, saved.p + at, each);
+		e->origin = (struct obs_origin){ .via = e->origin.via,
+						 .pid = e->origin.pid,
+						 .offset = e->origin.offset,
+						 .has_offset = e->origin.has_offset };
+		if (is_sound(e))
+			n++;
+		else
+			memset(e, 0, each);
+	}
+	return 0;
 }
 
 void obs_collapse_flush(struct obs_collapse *c)

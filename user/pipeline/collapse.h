@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "pipeline/event.h"
+#include "util/buf.h"
 
 struct obs_collapse_options {
 	uint64_t window_ns; /* default 60 s */
@@ -44,6 +45,20 @@ bool obs_collapse_push(struct obs_collapse *c, const struct obs_event *ev, struc
 
 /** obs_collapse_tick() - emit what windows hold that have ended by @now_ns. */
 void obs_collapse_tick(struct obs_collapse *c, uint64_t now_ns);
+
+/** obs_collapse_changes() - a number that grows whenever what obs_collapse_save() gives changes. */
+uint64_t obs_collapse_changes(const struct obs_collapse *c);
+
+/** obs_collapse_save() - append what is held back, for obs_collapse_load() after a restart of the
+ * same program. Return: 0 or -ENOMEM. */
+int obs_collapse_save(const struct obs_collapse *c, struct obs_buf *out);
+
+/**
+ * obs_collapse_load() - go on with the windows that were saved; into a new one.
+ *
+ * Return: 0, or -EBADMSG (nothing is loaded).
+ */
+int obs_collapse_load(struct obs_collapse *c, struct obs_slice saved);
 
 /** obs_collapse_flush() - emit all that is held. */
 void obs_collapse_flush(struct obs_collapse *c);

@@ -17,8 +17,11 @@
 #include "observe/kernel.h"
 #include "observe/ring.h"
 #include "observe/targets.h"
+#include "parse/patterns.h"
+#include "pipeline/custom.h"
 #include "pipeline/follow.h"
 #include "pipeline/part.h"
+#include "pipeline/repeats.h"
 #include "pipeline/scrub.h"
 #include "util/addresses.h"
 #include "util/cleanup.h"
@@ -28,6 +31,7 @@
 #define COMMIT_INTERVAL_MS 5
 #define SWEEP_INTERVAL_MS  1000
 #define RESCAN_SWEEPS_BPF  10
+#define COMMIT_SWEEPS	   10	      /* what parts want kept waits so long at most */
 #define EMITTED_SOURCE	   UINT64_MAX /* no process and descriptor has this number */
 #define CLOCK_STEP_NS	   100000000  /* what is said; slewing and leap seconds smeared are less */
 
@@ -45,6 +49,8 @@ struct obs_engine {
 	struct obs_follow *follow;	   /* owned */
 	struct obs_parts *parts;	   /* owned */
 	struct obs_scrub *scrub;	   /* owned; NULL when switched off */
+	struct obs_patterns *patterns;	   /* owned; the operator's; NULL = none */
+	struct obs_repeats *repeats;	   /* owned; NULL when switched off */
 	uv_timer_t commit_timer, sweep_timer;
 	uv_idle_t catch_up;
 	uv_timer_t catch_up_timer; /* old logs wait for live lines */
@@ -60,6 +66,7 @@ struct obs_engine {
 	bool paused; /* too much waits for a commit: nothing more is taken from files */
 	struct obs_buf json;
 	struct obs_node_status *statuses; /* owned; model->nodes */
+	char rpc_host[256];		  /* of the configured chain; "" = none */
 };
 
 static uint64_t to_wall(void *ctx, uint64_t boot_ns)
@@ -154,6 +161,19 @@ static void on_event(void *ctx, struct obs_stream *s, struct obs_event *ev,
 	}
 
 	obs_parts_event(e->parts, node, ev);
+	if (obs_repeats_pass(e->repeats, node, ev))
+		hand_over(e, ev);
+	else
+		obs_count(&e->counters->events_collapsed, 1);
+}
+
+/* It stands for errors that parts have heard of one by one. */
+static void on_repeated(void *ctx, const struct obs_event *ev)
+{
+	struct obs_engine *e = ctx;
+
+	obs_count(&e->counters->events_emitted, 1);
+	e->uncommitted = true;
 	hand_over(e, ev);
 }
 
@@ -237,6 +257,7 @@ static void commit(struct obs_engine *e)
 
 	uv_timer_stop(&e->commit_timer);
 	obs_follow_cursors(e->follow, put_cursor, e);
+	obs_repeats_save(e->repeats);
 	r = e->outlet->commit(e->outlet->ctx);
 	e->last_commit_ns = obs_boot_ns();
 	if (r < 0) {
@@ -613,6 +634,8 @@ static void on_sweep(uv_timer_t *timer)
 	obs_parts_tick(e->parts);
 	if (e->outlet->wants_commit && e->outlet->wants_commit(e->outlet->ctx))
 		e->uncommitted = true;
+	obs_repeats_tick(e->repeats, obs_wall_ns());
+	e->uncommitted |= e->sweeps % COMMIT_SWEEPS == 0;
 	catch_up_soon(e);
 	commit_if_due(e);
 }
@@ -695,17 +718,22 @@ static void on_activity(void *ctx)
 static int open_scrub(struct obs_engine *e)
 {
 	struct obs_addresses mine = {};
-	struct obs_scrub_options opt = { .level = OBS_SCRUB_STANDARD };
 
-	if (strcmp(e->config->scrub.level, "off") == 0)
-		return 0;
-	if (strcmp(e->config->scrub.level, "strict") == 0) {
-		opt.level = OBS_SCRUB_STRICT;
+	if (strcmp(e->config->scrub.level, "strict") == 0)
 		obs_addresses_of_host(&mine);
-		opt.host_addresses = mine.list;
-		opt.n_host_addresses = mine.n;
-	}
-	return obs_scrub_new(&opt, NULL, &e->scrub);
+	return obs_custom_scrub(e->config, NULL, mine.list, mine.n, NULL, &e->scrub);
+}
+
+/* What happens between parser and outlet. */
+static int open_stages(struct obs_engine *e)
+{
+	int r = open_scrub(e);
+
+	if (r == 0)
+		r = obs_custom_patterns(e->config, NULL, &e->patterns);
+	if (r == 0)
+		r = obs_repeats_new(e->config, e->outlet, on_repeated, e, &e->repeats);
+	return r;
 }
 
 static bool captures(const struct obs_engine *e)
@@ -716,10 +744,14 @@ static bool captures(const struct obs_engine *e)
 
 static int open_follow(struct obs_engine *e)
 {
+	const char *rpc_url = obs_config_text(e->config, "blockchain.rpc_url");
+	bool has_rpc = obs_url_host(rpc_url, e->rpc_host, sizeof(e->rpc_host));
 	struct obs_follow_options opt = {
 		.stream = { .line_bytes = e->config->limits.line_bytes,
 			    .paused = &e->paused,
 			    .counters = e->counters,
+			    .parser = { .patterns = e->patterns,
+					.rpc_host = has_rpc ? e->rpc_host : NULL },
 			    .on_event = on_event,
 			    .ctx = e },
 		.config = e->config,
@@ -788,7 +820,7 @@ int obs_engine_new(uv_loop_t *loop, const struct obs_config *config, struct obs_
 	if (r == 0)
 		r = open_targets(e);
 	if (r == 0)
-		r = open_scrub(e);
+		r = open_stages(e);
 	if (r == 0)
 		r = open_follow(e);
 	if (r == 0)
@@ -857,6 +889,8 @@ void obs_engine_free(struct obs_engine **ep)
 		return;
 	obs_follow_free(&e->follow);
 	obs_parts_free(&e->parts);
+	obs_repeats_free(&e->repeats);
+	obs_patterns_free(&e->patterns);
 	obs_scrub_free(&e->scrub);
 	obs_targets_free(&e->targets);
 	obs_kernel_free(&e->kernel);
@@ -891,10 +925,26 @@ static void show_node(void *ctx, struct obs_node *node)
 	snprintf(st->image, sizeof(st->image), "%.127s", node->image);
 }
 
+static void show_scrub(struct obs_engine *e)
+{
+	struct obs_model *m = e->model;
+	const char *name;
+
+	m->n_scrub_rules = 0;
+	while (e->scrub && m->n_scrub_rules < OBS_SCRUB_VIEWS_MAX &&
+	       (name = obs_scrub_name(e->scrub, m->n_scrub_rules))) {
+		m->scrub_rules[m->n_scrub_rules] =
+			(struct obs_scrub_view){ name,
+						 obs_scrub_count(e->scrub, m->n_scrub_rules) };
+		m->n_scrub_rules++;
+	}
+}
+
 void obs_engine_refresh(struct obs_engine *e)
 {
 	e->model->n_nodes = 0;
 	obs_targets_each(e->targets, show_node, e);
+	show_scrub(e);
 	obs_parts_refresh(e->parts);
 	e->model->streams = obs_follow_count(e->follow);
 	e->model->ring_bytes = e->kernel ? e->config->limits.ring_bytes : 0;

@@ -27,6 +27,13 @@ struct obs_outlet {
 	int (*commit)(void *ctx);
 	/* asked once a second: is there something to mend by a commit, though no event waits? */
 	bool (*wants_commit)(void *ctx); /* may be NULL */
+	/* What a stage goes on with after a restart, durable with the next commit; NULL where
+	 * nothing is kept. get_state appends, or returns -ENOENT. */
+	int (*put_state)(void *ctx, const char *name, struct obs_slice body);
+	int (*get_state)(void *ctx, const char *name, struct obs_buf *out);
+	/* Counts and values of one node and window; NULL where nothing is kept. */
+	int (*put_window)(void *ctx, uint64_t length_s, uint64_t start_s, struct obs_slice node,
+			  struct obs_slice json);
 	uint64_t created_ns; /* CLOCK_REALTIME: files born later are read from their start */
 	void *ctx;
 };

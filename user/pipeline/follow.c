@@ -15,6 +15,7 @@
 #include <uthash.h>
 
 #include "observe/proc.h"
+#include "observe/tz.h"
 #include "observe/watch.h"
 #include "stream/rules.h"
 #include "util/cleanup.h"
@@ -231,7 +232,17 @@ static bool is_younger(int fd, uint64_t than_wall_ns)
 	       than_wall_ns;
 }
 
-static struct entry *follow_fd(struct obs_follow *f, struct obs_node *node,
+/* Times in the file are the writer's local ones; ours for a file of nobody's. */
+static void set_zone(struct obs_stream *s, pid_t pid)
+{
+	struct obs_zone *zone = NULL;
+
+	if (obs_tz_of_process(pid ? pid : getpid(), &zone) == 0)
+		obs_stream_set_zone(s, zone);
+}
+
+/* @pid: of the node, one that has the file open; 0 = none */
+static struct entry *follow_fd(struct obs_follow *f, struct obs_node *node, pid_t pid,
 			       const struct obs_file_id *id, int fd, const char *path, bool told)
 {
 	struct obs_stream_start start = { .tail_lines = f->opt.config->initial_tail_lines,
@@ -247,6 +258,7 @@ static struct entry *follow_fd(struct obs_follow *f, struct obs_node *node,
 	if (obs_stream_new_file(&f->opt.stream, id, fd, path, known ? &cursor : NULL, &start, node,
 				&stream) < 0)
 		return NULL;
+	set_zone(stream, pid);
 	en = add_entry(f, &key, node, stream);
 	if (!en)
 		return NULL;
@@ -343,7 +355,7 @@ void obs_follow_announced(struct obs_follow *f, struct obs_node *node, const str
 		return;
 	}
 	/* The write that announced it follows in the ring. */
-	follow_fd(f, node, id, open_announced(f, node, pid, fd, path, id), path, true);
+	follow_fd(f, node, pid, id, open_announced(f, node, pid, fd, path, id), path, true);
 }
 
 /* A configured file turned out to be a node's: from now on its writes are captured. */
@@ -396,7 +408,7 @@ static void scan_fd(void *ctx, pid_t pid, const struct obs_proc_fd *fd)
 	if (en || is_full(f))
 		obs_closep(&ours);
 	else
-		set_behind(f, follow_fd(f, scan->node, &id, ours, path, false), true, false);
+		set_behind(f, follow_fd(f, scan->node, pid, &id, ours, path, false), true, false);
 }
 
 void obs_follow_scan(struct obs_follow *f, struct obs_node *node, pid_t pid)
@@ -526,7 +538,7 @@ static void follow_configured(struct obs_follow *f, const char *path)
 	if (find(f, &key) || is_full(f))
 		obs_closep(&fd);
 	else
-		set_behind(f, follow_fd(f, NULL, &id, fd, path, false), true, false);
+		set_behind(f, follow_fd(f, NULL, 0, &id, fd, path, false), true, false);
 }
 
 static void find_configured(struct obs_follow *f)
@@ -683,6 +695,7 @@ static void restart_entry(struct obs_follow *f, struct entry *en)
 	    obs_stream_new_file(&f->opt.stream, &zero.file, fd, obs_stream_path(en->stream),
 				young ? &zero : NULL, &start, en->node, &fresh) < 0)
 		return;
+	obs_stream_set_zone(fresh, obs_stream_take_zone(en->stream));
 	obs_stream_free(&en->stream);
 	en->stream = fresh;
 	en->touched = true;

@@ -11,6 +11,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -40,6 +41,7 @@
 struct user_rule {
 	pcre2_code *regex;
 	pcre2_match_data *data;
+	char name[REPLACEMENT_MAX];
 	char replacement[REPLACEMENT_MAX];
 };
 
@@ -637,6 +639,7 @@ static int add_user_rule(struct obs_scrub *s, const struct obs_scrub_user_rule *
 
 	if (!rule->name || replacement_from(rule->name, u->replacement) < 0)
 		return complain(message, rule->name, "a name is made of letters, digits and _");
+	snprintf(u->name, sizeof(u->name), "%s", rule->name);
 	u->regex =
 		pcre2_compile((PCRE2_SPTR)(rule->regex ? rule->regex : ""), PCRE2_ZERO_TERMINATED,
 			      PCRE2_UTF | PCRE2_MATCH_INVALID_UTF, &err, &at, NULL);
@@ -980,6 +983,15 @@ void obs_scrub_event(struct obs_scrub *s, struct obs_event *ev)
 		else if (f->kind == OBS_VALUE_LIST)
 			scrub_list(s, f);
 	}
+}
+
+const char *obs_scrub_name(const struct obs_scrub *s, size_t i)
+{
+	const size_t n = ARRAY_LEN(obs_scrub_rules) - 1;
+
+	if (i < n)
+		return obs_scrub_rules[i].name;
+	return i - n < s->n_user ? s->user[i - n].name : NULL;
 }
 
 uint64_t obs_scrub_count(const struct obs_scrub *s, size_t i)

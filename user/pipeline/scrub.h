@@ -69,6 +69,9 @@ struct obs_slice obs_scrub_text(struct obs_scrub *s, struct obs_slice text);
  * text is then valid until the scrubber's next use. */
 void obs_scrub_event(struct obs_scrub *s, struct obs_event *ev);
 
+/** obs_scrub_name() - the name of rule @i, numbered as for obs_scrub_count(); NULL past the last. */
+const char *obs_scrub_name(const struct obs_scrub *s, size_t i);
+
 /**
  * obs_scrub_count() - how often rule @i took something out; the built-in rules first, then the
  * user's in their order. Past the last: 0.

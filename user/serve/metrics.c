@@ -17,7 +17,8 @@
 #include "serve/text.h"
 #include "util/cleanup.h"
 
-#define NS_PER_S 1e9
+#define NS_PER_S     1e9
+#define NS_PER_S_INT 1000000000ull
 
 struct scrape {
 	const struct obs_model *m;
@@ -261,6 +262,80 @@ static void format_sink_last_ok(const struct scrape *s)
 	}
 }
 
+/* ---- what was scrubbed, and what was counted ---- */
+
+static void format_scrubbed(const struct scrape *s)
+{
+	for (size_t i = 0; i < s->m->n_scrub_rules; i++) {
+		const struct label l[] = { { "rule", s->m->scrub_rules[i].rule } };
+
+		sample_count(s, l, 1, s->m->scrub_rules[i].count);
+	}
+}
+
+static const char *window_word(uint32_t length_s)
+{
+	return length_s == 60 ? "1m" : length_s == 300 ? "5m" : "1h";
+}
+
+/* Windows that ended long ago say nothing of now. */
+static bool is_recent(const struct scrape *s, const struct obs_window_view *w)
+{
+	return s->now_ns / NS_PER_S_INT < w->start_s + 2ull * w->length_s + 60;
+}
+
+static void for_each_number(const struct scrape *s,
+			    void (*each)(const struct scrape *s, const struct label *l,
+					 const struct obs_window_number *number))
+{
+	for (size_t i = 0; i < s->m->n_windows; i++) {
+		const struct obs_window_view *w = &s->m->windows[i];
+
+		for (size_t k = 0; k < w->n && is_recent(s, w); k++) {
+			const struct label l[] = { { "node", w->node },
+						   { "window", window_word(w->length_s) },
+						   { "name", w->numbers[k].name } };
+
+			each(s, l, &w->numbers[k]);
+		}
+	}
+}
+
+static void window_count(const struct scrape *s, const struct label *l,
+			 const struct obs_window_number *number)
+{
+	if (!number->is_series)
+		sample_count(s, l, 3, number->count);
+}
+
+static void format_window_events(const struct scrape *s)
+{
+	for_each_number(s, window_count);
+}
+
+static void window_value(const struct scrape *s, const struct label *l,
+			 const struct obs_window_number *number)
+{
+	const struct {
+		const char *stat;
+		double v;
+	} rows[] = { { "min", number->min },
+		     { "mean", number->mean },
+		     { "max", number->max },
+		     { "last", number->last } };
+
+	for (size_t i = 0; i < ARRAY_LEN(rows) && number->is_series; i++) {
+		const struct label all[] = { l[0], l[1], l[2], { "stat", rows[i].stat } };
+
+		sample(s, all, 4, rows[i].v);
+	}
+}
+
+static void format_window_values(const struct scrape *s)
+{
+	for_each_number(s, window_value);
+}
+
 /* ---- single numbers ---- */
 
 #define ONE(name, expression)                                     \
@@ -375,6 +450,14 @@ static const struct metric {
 	  format_node_events },
 	{ "gswarm_node_last_event_age_seconds", "gauge", "Time since the node's last event",
 	  format_node_age },
+	{ "gswarm_scrubbed_total", "counter", "Texts taken out of events, by rule",
+	  format_scrubbed },
+	{ "gswarm_window_events", "gauge",
+	  "Events of the node in the last minute, 5 minutes or hour that has ended, by name or error code",
+	  format_window_events },
+	{ "gswarm_window_value", "gauge",
+	  "Losses, rewards and other metrics, and seconds per round, in that window",
+	  format_window_values },
 	{ "gswarm_streams", "gauge", "Files and consoles being followed", format_streams },
 	{ "gswarm_store_ok", "gauge", "1 when the last commit to the store worked",
 	  format_store_ok },

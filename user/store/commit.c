@@ -149,6 +149,11 @@ static int put_positions(struct obs_store *s, struct work *w)
 	return r;
 }
 
+static int put_small_rows(struct obs_store *s, struct work *w)
+{
+	return obs_small_rows_put(s, w->now_ns);
+}
+
 int obs_store_load_oldest(struct obs_store *s, struct obs_store_span *span)
 {
 	sqlite3_stmt *stmt = s->stmt[OBS_STORE_oldest];
@@ -218,10 +223,7 @@ static int evict(struct obs_store *s, struct work *w)
 static int write_all(struct obs_store *s, struct work *w)
 {
 	static int (*const steps[])(struct obs_store *, struct work *) = {
-		put_chunks,
-		put_cursors,
-		put_positions,
-		evict,
+		put_chunks, put_cursors, put_positions, put_small_rows, evict,
 	};
 	int r = obs_sql_run(s->stmt[OBS_STORE_begin], NULL, 0);
 
@@ -247,6 +249,7 @@ static void forget_pending(struct obs_store *s)
 	s->sealed_end = &s->sealed;
 	s->sealed_bytes = 0;
 	obs_pending_cursors_reset(&s->cursors);
+	obs_small_rows_free(&s->small);
 	for (size_t i = 0; i < s->positions.n; i++)
 		s->positions.v[i].dirty = false;
 }
@@ -263,7 +266,7 @@ static void settle(struct obs_store *s, const struct work *w)
 
 static bool has_work(const struct obs_store *s, uint64_t now_ns)
 {
-	return s->sealed || s->cursors.n || obs_positions_dirty(&s->positions) ||
+	return s->sealed || s->cursors.n || s->small.n || obs_positions_dirty(&s->positions) ||
 	       over_size(s, &s->span) || over_age(s, &s->span, now_ns);
 }
 

@@ -101,6 +101,24 @@ int obs_store_reader_open(const char *dir, struct obs_store_reader **ret)
 	return 0;
 }
 
+int obs_store_reader_windows(struct obs_store_reader *r, uint64_t length_s, uint64_t from_s,
+			     void (*fn)(void *ctx, struct obs_slice json), void *ctx)
+{
+	const int64_t v[] = { (int64_t)length_s, (int64_t)from_s };
+	cleanup_stmt sqlite3_stmt *stmt = NULL;
+	int err = obs_sql_prepare(r->db,
+				  "SELECT body FROM windows WHERE length_s=?1 AND start_s>=?2"
+				  " ORDER BY start_s, node",
+				  &stmt);
+
+	if (err == 0)
+		err = obs_sql_bind(stmt, v, ARRAY_LEN(v));
+	while (err >= 0 && (err = obs_sql_step(stmt)) > 0)
+		fn(ctx, obs_slice((const char *)sqlite3_column_text(stmt, 0),
+				  (size_t)sqlite3_column_bytes(stmt, 0)));
+	return err;
+}
+
 uint64_t obs_store_reader_id(const struct obs_store_reader *r)
 {
 	return r->id;

@@ -35,6 +35,13 @@ static const char *const migrations[] = {
 	" PRIMARY KEY(dev, ino, gen)) WITHOUT ROWID;"
 	"CREATE TABLE sinks(name TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;"
 	"INSERT INTO meta VALUES('store_id', random());",
+
+	/* state: what a stage has to go on with after a restart. windows: counts and values of
+	 * the events of a window of time, as JSON. */
+	"CREATE TABLE state(name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE windows(length_s INTEGER NOT NULL, start_s INTEGER NOT NULL,"
+	" node TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY(length_s, start_s, node))"
+	" WITHOUT ROWID;",
 };
 
 #define VERSION ((int64_t)ARRAY_LEN(migrations))
@@ -116,7 +123,7 @@ static int check_table(sqlite3 *db, const char *sql)
 static int check_tables(sqlite3 *db)
 {
 	static const char *const checks[] = {
-		"PRAGMA quick_check('meta')",	"PRAGMA quick_check('cursors')",
+		"PRAGMA quick_check('state')",	"PRAGMA quick_check('meta')",	"PRAGMA quick_check('cursors')",
 		"PRAGMA quick_check('sinks')",	"PRAGMA quick_check('idx')",
 		"PRAGMA quick_check('chunks')",
 	};

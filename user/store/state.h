@@ -10,6 +10,7 @@
 #include "store/cursors.h"
 #include "store/positions.h"
 #include "store/store.h"
+#include "store/windows.h"
 
 /* Kept statements: {name, SQL}. */
 /* clang-format off */
@@ -24,6 +25,9 @@
 	X(get_cursor,	"SELECT epoch, tail_len, offset, tail_hash, seen_ns, path FROM cursors" \
 			" WHERE dev=? AND ino=? AND gen=?") \
 	X(put_position,	"INSERT OR REPLACE INTO sinks(position, name) VALUES(?,?)") \
+	X(put_state,	"INSERT OR REPLACE INTO state VALUES(?1,?2)") \
+	X(put_window,	"INSERT OR REPLACE INTO windows VALUES(?1,?2,?3,?4)") \
+	X(trim_windows,	"DELETE FROM windows WHERE length_s=?1 AND start_s<?2") \
 	X(put_meta,	"INSERT OR REPLACE INTO meta(value, key) VALUES(?,?)") \
 	X(oldest,	"SELECT first_seq, last_seq, stored_ns, end_bytes - length(body)" \
 			" FROM chunks ORDER BY first_seq LIMIT 1") \
@@ -61,6 +65,7 @@ struct obs_store {
 
 	struct obs_store_span span; /* committed */
 	struct obs_positions positions;
+	struct obs_small_rows small; /* pending states and windows */
 
 	/* Pending: */
 	struct obs_pending_cursors cursors;

@@ -255,6 +255,7 @@ static void release(struct obs_store **s)
 	obs_closep(&(*s)->lock_fd);
 	obs_chunk_builder_free(&(*s)->open);
 	obs_pending_cursors_free(&(*s)->cursors);
+	obs_small_rows_free(&(*s)->small);
 	free(*s);
 	*s = NULL;
 }

@@ -96,6 +96,27 @@ int obs_store_get_cursor(struct obs_store *s, const struct obs_file_id *file,
 			 struct obs_cursor *ret);
 
 /**
+ * obs_store_put_state() - remember what a stage goes on with after a restart, with the next
+ * commit: together with the events and cursors that led to it. Both are copied.
+ *
+ * Return: 0, -ENOMEM, -ENOBUFS.
+ */
+int obs_store_put_state(struct obs_store *s, const char *name, struct obs_slice body);
+
+/** obs_store_get_state() - append what was last committed. Return: 0, -ENOENT, or an errno. */
+int obs_store_get_state(struct obs_store *s, const char *name, struct obs_buf *out);
+
+/**
+ * obs_store_put_window() - keep the counts and values of one node and window, with the next
+ * commit. Kept for a day (windows of 1 min), a week (5 min), 90 days (1 h).
+ * @json: one line
+ *
+ * Return: 0, -EINVAL, -ENOMEM, -ENOBUFS.
+ */
+int obs_store_put_window(struct obs_store *s, uint64_t length_s, uint64_t start_s,
+			 struct obs_slice node, struct obs_slice json);
+
+/**
  * obs_store_commit() - write pending events, cursors and sink positions in one
  * transaction; then evict past the limits (counted).
  *
@@ -158,6 +179,15 @@ void obs_store_reader_free(struct obs_store_reader **r);
 
 /** obs_store_reader_id() - a random number that this store got when it was made. */
 uint64_t obs_store_reader_id(const struct obs_store_reader *r);
+
+/**
+ * obs_store_reader_windows() - call @fn with the JSON of every window of @length_s that starts
+ * at @from_s or later, oldest first.
+ *
+ * Return: 0, or a negative errno.
+ */
+int obs_store_reader_windows(struct obs_store_reader *r, uint64_t length_s, uint64_t from_s,
+			     void (*fn)(void *ctx, struct obs_slice json), void *ctx);
 
 /* One event handed out by a reader. */
 struct obs_store_item {

@@ -8,6 +8,7 @@
 
 #include <xxhash.h>
 
+#include "parse/zone.h"
 #include "stream/lines.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -44,6 +45,7 @@ struct obs_stream {
 	struct obs_rewrite rewrite; /* not handed out yet */
 	struct obs_lines *lines;    /* owned */
 	struct obs_parser *parser;  /* owned */
+	struct obs_zone *zone;	    /* owned; NULL = UTC */
 };
 
 /* One buffer for all streams: they belong to one thread. */
@@ -530,8 +532,28 @@ static int new_stream(const struct obs_stream_options *opt, enum obs_source sour
 		obs_stream_free(&s);
 		return r;
 	}
+	obs_stream_set_zone(s, NULL);
 	*ret = s;
 	return 0;
+}
+
+void obs_stream_set_zone(struct obs_stream *s, struct obs_zone *zone)
+{
+	struct obs_parser_options o = s->opt->parser;
+
+	obs_zone_free(&s->zone);
+	s->zone = zone;
+	o.zone = zone;
+	o.reference_ns = obs_wall_ns();
+	obs_parser_configure(s->parser, &o);
+}
+
+struct obs_zone *obs_stream_take_zone(struct obs_stream *s)
+{
+	struct obs_zone *zone = TAKE_PTR(s->zone);
+
+	obs_stream_set_zone(s, NULL);
+	return zone;
 }
 
 int obs_stream_new_file(const struct obs_stream_options *opt, const struct obs_file_id *id, int fd,
@@ -578,6 +600,7 @@ void obs_stream_free(struct obs_stream **sp)
 	obs_closep(&s->fd);
 	obs_lines_free(&s->lines);
 	obs_parser_free(&s->parser);
+	obs_zone_free(&s->zone);
 	free(s->path);
 	free(s);
 	*sp = NULL;

@@ -46,6 +46,7 @@ struct obs_stream_options {
 	 * more is noted, and catch_up goes on once it is false. Consoles cannot wait. */
 	const bool *paused;
 	struct obs_counters *counters;
+	struct obs_parser_options parser; /* of every stream; its zone is set per stream */
 	/* An event of @s; ev's id and origin are to be filled in. */
 	void (*on_event)(void *ctx, struct obs_stream *s, struct obs_event *ev,
 			 const struct obs_line *first);
@@ -80,6 +81,13 @@ int obs_stream_new_file(const struct obs_stream_options *opt, const struct obs_f
 /** obs_stream_new_console() - follow descriptor @fd of process @pid. */
 int obs_stream_new_console(const struct obs_stream_options *opt, uint32_t pid, int fd, void *owner,
 			   struct obs_stream **ret);
+
+/** obs_stream_set_zone() - of times in its lines that name none; owned from here on, may be
+ * NULL. Before the first line. */
+void obs_stream_set_zone(struct obs_stream *s, struct obs_zone *zone);
+
+/** obs_stream_take_zone() - it, to be given to another stream; this one's end is near. */
+struct obs_zone *obs_stream_take_zone(struct obs_stream *s);
 
 /** obs_stream_free() - close; bytes of a record without an end are not emitted. */
 void obs_stream_free(struct obs_stream **s);

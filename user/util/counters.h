@@ -8,8 +8,8 @@
  *
  * The ledger's equations, which tests check:
  *   lines:  captured + backfilled = parsed
- *           parsed lines become events; parsed + emitted = stored + filtered + refused
- *           (emitted: events that no line made)
+ *           parsed lines become events; parsed + emitted = stored + filtered + collapsed +
+ *           refused (emitted: events that no line made; collapsed: the same error again)
  *   events: stored = delivered + waiting + evicted   (per sink)
  *
  * Threads: a counter has exactly one writing thread and any number of readers.
@@ -35,6 +35,7 @@
 	X(events_parsed,	"events_total",		"place=\"parsed\"",	"Events by the place they reached") \
 	X(events_emitted,	"events_total",		"place=\"emitted\"",	"Events by the place they reached") \
 	X(events_filtered,	"events_total",		"place=\"filtered\"",	"Events by the place they reached") \
+	X(events_collapsed,	"events_total",		"place=\"collapsed\"",	"Events by the place they reached") \
 	X(events_refused,	"events_total",		"place=\"refused\"",	"Events by the place they reached") \
 	X(events_stored,	"events_total",		"place=\"stored\"",	"Events by the place they reached") \
 	X(pauses,		"pauses_total",		"",	"Times that reading on from files stopped because events found no way into the store") \
@@ -61,6 +62,7 @@
 	X(store_errors,		"store_errors_total",	"",	"Transactions that the store refused; they are tried again") \
 	X(stores_broken,	"stores_broken_total",	"",	"Damaged stores that were set aside and replaced") \
 	X(cursors_pruned,	"cursors_pruned_total",	"",	"Positions of files that nobody has seen for 30 days, forgotten") \
+	X(windows_lost,		"windows_lost_total",	"",	"Windows or events that found no room in the aggregation") \
 	X(engine_errors,	"engine_errors_total",	"",	"Questions to a container engine that failed") \
 	X(targets_found,	"targets_found_total",	"",	"Nodes found since start") \
 	X(processes_joined,	"processes_total",	"place=\"started\"",	"Processes of nodes, short-lived ones too") \
