@@ -267,7 +267,7 @@ static void format_sink_last_ok(const struct scrape *s)
 static void format_scrubbed(const struct scrape *s)
 {
 	for (size_t i = 0; i < s->m->n_scrub_rules; i++) {
-		const struct label l[] = { { "rule", s->m->scrub_rules[i].rule } };
+		const struct obs_metric_label l[] = { { "rule", s->m->scrub_rules[i].rule } };
 
 		sample_count(s, l, 1, s->m->scrub_rules[i].count);
 	}
@@ -285,23 +285,24 @@ static bool is_recent(const struct scrape *s, const struct obs_window_view *w)
 }
 
 static void for_each_number(const struct scrape *s,
-			    void (*each)(const struct scrape *s, const struct label *l,
+			    void (*each)(const struct scrape *s, const struct obs_metric_label *l,
 					 const struct obs_window_number *number))
 {
 	for (size_t i = 0; i < s->m->n_windows; i++) {
 		const struct obs_window_view *w = &s->m->windows[i];
 
 		for (size_t k = 0; k < w->n && is_recent(s, w); k++) {
-			const struct label l[] = { { "node", w->node },
-						   { "window", window_word(w->length_s) },
-						   { "name", w->numbers[k].name } };
+			const struct obs_metric_label l[] = { { "node", w->node },
+							      { "window",
+								window_word(w->length_s) },
+							      { "name", w->numbers[k].name } };
 
 			each(s, l, &w->numbers[k]);
 		}
 	}
 }
 
-static void window_count(const struct scrape *s, const struct label *l,
+static void window_count(const struct scrape *s, const struct obs_metric_label *l,
 			 const struct obs_window_number *number)
 {
 	if (!number->is_series)
@@ -313,7 +314,7 @@ static void format_window_events(const struct scrape *s)
 	for_each_number(s, window_count);
 }
 
-static void window_value(const struct scrape *s, const struct label *l,
+static void window_value(const struct scrape *s, const struct obs_metric_label *l,
 			 const struct obs_window_number *number)
 {
 	const struct {
@@ -325,7 +326,9 @@ static void window_value(const struct scrape *s, const struct label *l,
 		     { "last", number->last } };
 
 	for (size_t i = 0; i < ARRAY_LEN(rows) && number->is_series; i++) {
-		const struct label all[] = { l[0], l[1], l[2], { "stat", rows[i].stat } };
+		const struct obs_metric_label all[] = {
+			l[0], l[1], l[2], { "stat", rows[i].stat }
+		};
 
 		sample(s, all, 4, rows[i].v);
 	}

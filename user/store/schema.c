@@ -123,9 +123,9 @@ static int check_table(sqlite3 *db, const char *sql)
 static int check_tables(sqlite3 *db)
 {
 	static const char *const checks[] = {
-		"PRAGMA quick_check('state')",	"PRAGMA quick_check('meta')",	"PRAGMA quick_check('cursors')",
-		"PRAGMA quick_check('sinks')",	"PRAGMA quick_check('idx')",
-		"PRAGMA quick_check('chunks')",
+		"PRAGMA quick_check('state')",	 "PRAGMA quick_check('meta')",
+		"PRAGMA quick_check('cursors')", "PRAGMA quick_check('sinks')",
+		"PRAGMA quick_check('idx')",	 "PRAGMA quick_check('chunks')",
 	};
 	int64_t pages = 0;
 	int r = obs_sql_get(db, "PRAGMA page_count", &pages);
