@@ -32,6 +32,7 @@ enum obs_rec_type {
 	OBS_REC_CGROUP = 6,
 	OBS_REC_EXIT_USAGE = 7,
 	OBS_REC_DEATH = 8,
+	OBS_REC_TCP = 9,
 	OBS_REC_MAX,
 };
 
@@ -279,6 +280,76 @@ struct obs_identity {
 	__u32 serial; /* +1 per answer */
 };
 
+/* What happened to a TCP socket of a target. */
+enum obs_tcp_what {
+	OBS_TCP_OPEN = 1,     /* established */
+	OBS_TCP_CLOSE = 2,    /* was established and is over; the counters are final */
+	OBS_TCP_FAIL = 3,     /* a connect that was never established */
+	OBS_TCP_LISTEN = 4,   /* listens now */
+	OBS_TCP_UNLISTEN = 5, /* listens no more */
+	OBS_TCP_SAMPLE = 6,   /* no event: how a socket stands, from the iterator */
+};
+
+enum obs_tcp_flags {
+	OBS_TCP_IN = 1,	     /* a listener of ours took it */
+	OBS_TCP_BOUND = 2,   /* the local port was asked for by bind(2); accepted ones never are */
+	OBS_TCP_EARLIER = 4, /* was there before it was watched: born_ns is when it was found */
+};
+
+/* A TCP socket; from the ring, and (as OBS_TCP_SAMPLE) from the sampling iterator. */
+struct obs_rec_tcp {
+	struct obs_rec_hdr hdr;
+	__u64 sock;    /* struct sock *; with born_ns it names one connection for good */
+	__u64 born_ns; /* CLOCK_BOOTTIME of the first SYN, sent or answered, or of listen(2) */
+	__u64 established_ns; /* CLOCK_BOOTTIME; 0 = not yet, or before it was watched */
+	__u64 bytes_sent;     /* payload, with what was sent again */
+	__u64 bytes_acked;
+	__u64 bytes_received;
+	__u64 delivery_rate; /* bytes per second; 0 = not measured */
+	__u32 target;
+	__u32 tgid; /* who connected or listened; samples: who holds it */
+	__u32 netns;
+	__u32 srtt_us;
+	__u32 rttvar_us;
+	__u32 min_rtt_us; /* ~0 = not measured */
+	__u32 retransmits;
+	__u32 cwnd; /* segments */
+	__u32 unacked_bytes;
+	__u32 send_queue; /* bytes; listeners: what the accept queue may hold */
+	__u32 recv_queue; /* bytes; listeners: what waits to be accepted */
+	__u32 drops;	  /* listeners: connections refused for a full queue */
+	__s32 err;	  /* errno the socket ended with; 0 = none */
+	__u16 local_port;
+	__u16 remote_port;
+	__u8 what;  /* enum obs_tcp_what */
+	__u8 state; /* enum of include/net/tcp_states.h; OBS_TCP_CLOSE: the last but one */
+	__u8 flags; /* enum obs_tcp_flags */
+	__u8 family;
+	__u8 local[16]; /* IPv4 as ::ffff:a.b.c.d */
+	__u8 remote[16];
+	__u32 pad;
+};
+
+/* socks: struct sock * -> whose it is, from connect(2), listen(2) or a listener's child on. */
+struct obs_sock_value {
+	__u32 target;
+	__u32 tgid;
+	__u64 born_ns;
+	__u64 established_ns;
+	__u32 flags; /* enum obs_tcp_flags */
+	__u32 port;  /* listeners: theirs; the socket itself has none any more when it ends */
+};
+
+#define OBS_LISTENERS_MAX 4096
+
+/* listeners: who takes what comes to a port; the kernel makes the child in a softirq. */
+struct obs_listener_key {
+	__u32 netns;
+	__u32 port;
+};
+
+_Static_assert(sizeof(struct obs_rec_tcp) == 168, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_sock_value) == 32, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_identity) == 24, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_hdr) == 16, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_file_id) == 16, "new layout: bump OBS_WIRE_VERSION");

@@ -13,6 +13,7 @@
 #define FILE_	 (1u << OBS_CANARY_FILE)
 #define CONSOLE_ (1u << OBS_CANARY_CONSOLE)
 #define PROCESS_ (1u << OBS_CANARY_PROCESS)
+#define CONNECT_ (1u << OBS_CANARY_CONNECTION)
 #define ALL	 (FILE_ | CONSOLE_ | PROCESS_)
 
 static void what_was_done_must_be_seen(void **state)
@@ -33,7 +34,7 @@ static void what_was_done_must_be_seen(void **state)
 		struct obs_canary_flight fl;
 		bool all = false;
 
-		obs_canary_flight_start(&fl);
+		obs_canary_flight_start(&fl, ALL);
 		for (unsigned s = 0; s < OBS_CANARY_MAX; s++) {
 			if (cases[i].seen & 1u << s)
 				all = obs_canary_flight_saw(&fl, s);
@@ -48,20 +49,24 @@ static void what_was_done_must_be_seen(void **state)
 
 static void the_probe_says_it_in_words(void **state)
 {
-	static struct obs_model model = { .n_probes = 3,
+	static struct obs_model model = { .n_probes = 4,
 					  .probes = { { .need = "file writes" },
 						      { .need = "container names" },
-						      { .need = "processes" } } };
+						      { .need = "processes" },
+						      { .need = "connections" } } };
 
 	(void)state;
-	obs_canary_show(&model, FILE_, 77);
+	obs_canary_show(&model, ALL, FILE_, 77);
 	assert_non_null(model.probes[0].blind);
 	assert_null(model.probes[2].blind);
 	assert_int_equal(model.probes[0].canary_ns, 77);
 	assert_int_equal(model.probes[1].canary_ns, 0);
 	assert_int_equal(model.probes[2].canary_ns, 77);
 
-	obs_canary_show(&model, 0, 78);
+	assert_int_equal(model.probes[3].canary_ns, 0); /* was not to be seen */
+
+	obs_canary_show(&model, ALL | CONNECT_, CONNECT_, 78);
+	assert_non_null(model.probes[3].blind);
 	assert_null(model.probes[0].blind);
 	assert_int_equal(model.probes[0].canary_ns, 78);
 }

@@ -20,6 +20,7 @@
 #define EXIT_LEN  sizeof(struct obs_rec_exit)
 #define CGRP_LEN  sizeof(struct obs_rec_cgroup)
 #define DEATH_LEN sizeof(struct obs_rec_death)
+#define TCP_LEN	  sizeof(struct obs_rec_tcp)
 #define V	  OBS_WIRE_VERSION
 
 static const struct decode_case {
@@ -36,6 +37,8 @@ static const struct decode_case {
 	{ "ring padding",	   V,  OBS_REC_WRITE, WRITE_LEN + 1,	WRITE_LEN + 8,	1,   0 },
 	{ "payload lies",	   V,  OBS_REC_WRITE, WRITE_LEN + 119,	WRITE_LEN + 119, 120, -EMSGSIZE },
 	{ "payload too long",	   V,  OBS_REC_WRITE, WRITE_LEN + 4097,	WRITE_LEN + 4097, 4097, -EMSGSIZE },
+	{ "tcp",		   V,  OBS_REC_TCP,   TCP_LEN,		TCP_LEN,	0,   0 },
+	{ "tcp cut",		   V,  OBS_REC_TCP,   TCP_LEN - 8,	TCP_LEN - 8,	0,   -EMSGSIZE },
 	{ "file",		   V,  OBS_REC_FILE,  FILE_LEN,		FILE_LEN,	OBS_PATH_LEN, 0 },
 	{ "path too long",	   V,  OBS_REC_FILE,  FILE_LEN,		FILE_LEN,	OBS_PATH_LEN + 1, -EMSGSIZE },
 	{ "file cut",		   V,  OBS_REC_FILE,  FILE_LEN - 8,	FILE_LEN - 8,	0,   -EMSGSIZE },

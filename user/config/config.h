@@ -69,12 +69,21 @@ struct obs_config {
 		uint64_t pending_bytes; /* per node still being identified */
 		uint64_t waiting_bytes; /* events that the store cannot take yet */
 		uint64_t backfill_bytes_per_s;
+		uint64_t connections; /* TCP connections of all nodes, at once */
+		uint64_t peers;	      /* remembered per node */
 	} limits;
+
+	struct {
+		double interval_s;	    /* between two looks at all sockets */
+		double snapshot_interval_s; /* 0 = no dht_snapshot */
+		uint64_t events_per_second; /* per node */
+	} connections;
 
 	struct {
 		bool bpf;		  /* false = never load BPF */
 		double canary_interval_s; /* 0 = never */
 		char *file_write;	  /* "auto", "fexit", "sys_exit", "inotify" */
+		char *connections;	  /* "auto", "bpf", "diag", "off" */
 	} probes;
 
 	struct {

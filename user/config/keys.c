@@ -110,14 +110,21 @@ const struct obs_key obs_keys[] = {
 	{ "limits.waiting_bytes", OBS_KEY_SIZE, F(limits.waiting_bytes), 4 * MIB, GIB, "64MiB", "Events that may wait in memory, compressed, while the store cannot be written. From half of it on files are not read on; they keep the rest." },
 	{ "limits.backfill_bytes_per_s", OBS_KEY_SIZE, F(limits.backfill_bytes_per_s), 256 * KIB, TIB, "64MiB", "How much of old logs is read per second while new lines come from elsewhere. Without new lines there is no limit." },
 	{ "limits.pending_bytes", OBS_KEY_SIZE, F(limits.pending_bytes), 4 * KIB, GIB, "1MiB", "Output of a node that may wait while it is being identified." },
+	{ "limits.connections", OBS_KEY_COUNT, F(limits.connections), 64, 1048576, "65536", "TCP connections of nodes that are followed at once. Further ones are counted only." },
+	{ "limits.peers", OBS_KEY_COUNT, F(limits.peers), 16, 65536, "4096", "Peers remembered per node. The least recently used one makes room (counted)." },
 
 	{ "probes.bpf", OBS_KEY_BOOL, F(probes.bpf), 0, 0, "true", "Use BPF. false: inotify and /proc only." },
 	{ "probes.file_write", OBS_KEY_CHOICE, F(probes.file_write), 0, 0, "auto", "Which probe sees file writes. auto: the best that this kernel allows.", .choices = "auto|fexit|sys_exit|inotify" },
+	{ "probes.connections", OBS_KEY_CHOICE, F(probes.connections), 0, 0, "auto", "Which probe sees TCP connections. auto: the best that this kernel allows; diag: looking at the sockets once a second.", .choices = "auto|bpf|diag|off" },
 	{ "probes.canary_interval", OBS_KEY_SECONDS, F(probes.canary_interval_s), 0, DAY, "300s", "How often a child of the observer writes a line and opens a connection that every probe must see; /health tells what was not seen. 0: never." },
 
 	{ "usage.interval", OBS_KEY_SECONDS, F(usage.interval_s), 0, DAY, "10s", "Time between two looks at what nodes and their processes use (CPU, memory, storage, limits). 0: never. At least a second." },
 	{ "usage.gpu_timeout", OBS_KEY_SECONDS, F(usage.gpu_timeout_s), 0.1, 3600, "10s", "How long a GPU's driver may take before it counts as not answering. Nothing else waits for it." },
 	{ "usage.amd_root", OBS_KEY_STRING, F(usage.amd_root), 1, LONGEST_TEXT, "/sys/class/drm", "Where AMD GPUs are looked for." },
+
+	{ "connections.interval", OBS_KEY_SECONDS, F(connections.interval_s), 1, DAY, "10s", "How often the counters of open connections are read." },
+	{ "connections.snapshot_interval", OBS_KEY_SECONDS, F(connections.snapshot_interval_s), 0, DAY, "60s", "How often a dht_snapshot tells with whom a node is connected. 0: never." },
+	{ "connections.events_per_second", OBS_KEY_COUNT, F(connections.events_per_second), 0, 1000000, "100", "Events about single connections, per node; further ones are counted only." },
 
 	{ "scrub.level", OBS_KEY_CHOICE, F(scrub.level), 0, 0, "standard", "What is taken out of events before anything keeps them. standard: secrets, e-mail addresses, ids of people; strict: user names in paths and this host's addresses too.", .choices = "off|standard|strict" },
 

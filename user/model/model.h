@@ -70,6 +70,17 @@ struct obs_window_view {
 	} * numbers; /* n entries */
 };
 
+struct obs_peers;
+
+/* With whom a node is connected (peers.h). */
+struct obs_node_peers {
+	uint32_t slot;
+	char name[128]; /* as in obs_node_status */
+	char container_id[13];
+	const struct obs_peers *peers; /* borrowed */
+	uint64_t events_limited;       /* events not made, connections.events_per_second */
+};
+
 struct obs_model {
 	const struct obs_counters *counters;
 	uint64_t started_ns; /* CLOCK_REALTIME */
@@ -87,6 +98,8 @@ struct obs_model {
 	} scrub_rules[OBS_SCRUB_VIEWS_MAX];
 	size_t n_windows;
 	const struct obs_window_view *windows; /* n_windows entries, owned by the aggregation */
+	size_t n_node_peers;
+	struct obs_node_peers *node_peers; /* n_node_peers entries, owned by the engine's part */
 	size_t n_sinks;
 	struct obs_sink_view sinks[OBS_SINKS_MAX];
 	uint64_t store_first_seq, store_last_seq, store_bytes, store_max_bytes;

@@ -31,6 +31,7 @@
 #define AGAIN_MS    10000
 #define CHILD_S	    2
 #define EVERY_SIGHT ((1u << OBS_CANARY_MAX) - 1)
+#define CONNECTION  (1u << OBS_CANARY_CONNECTION)
 
 struct obs_canary {
 	struct obs_canary_options opt;
@@ -54,13 +55,15 @@ static const struct {
 						   "output to consoles may be missing" },
 	[OBS_CANARY_PROCESS] = { "processes", "the end of a test process was not seen; processes "
 					      "are found late, by polling" },
+	[OBS_CANARY_CONNECTION] = { "connections", "a test connection was not seen; connections of "
+						   "nodes are found late, if they last" },
 };
 
 /* --- the flight --- */
 
-void obs_canary_flight_start(struct obs_canary_flight *fl)
+void obs_canary_flight_start(struct obs_canary_flight *fl, unsigned expected)
 {
-	*fl = (struct obs_canary_flight){ .expected = EVERY_SIGHT, .under_way = true };
+	*fl = (struct obs_canary_flight){ .expected = expected, .under_way = true };
 }
 
 bool obs_canary_flight_saw(struct obs_canary_flight *fl, enum obs_canary_sight sight)
@@ -79,13 +82,13 @@ unsigned obs_canary_flight_end(struct obs_canary_flight *fl, unsigned done)
 	return missed;
 }
 
-void obs_canary_show(struct obs_model *model, unsigned missed, uint64_t wall_ns)
+void obs_canary_show(struct obs_model *model, unsigned expected, unsigned missed, uint64_t wall_ns)
 {
 	for (size_t i = 0; i < model->n_probes; i++) {
 		struct obs_probe_status *p = &model->probes[i];
 
 		for (unsigned s = 0; s < OBS_CANARY_MAX; s++) {
-			if (strcmp(p->need, sights[s].need) != 0)
+			if (!(expected & 1u << s) || strcmp(p->need, sights[s].need) != 0)
 				continue;
 			p->canary_ns = wall_ns;
 			p->blind = missed & 1u << s ? sights[s].blind : NULL;
@@ -95,7 +98,8 @@ void obs_canary_show(struct obs_model *model, unsigned missed, uint64_t wall_ns)
 
 /* --- the child --- */
 
-static void open_connection(void)
+/* Return: the set of what was done. */
+static unsigned open_connection(void)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET,
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -105,10 +109,11 @@ static void open_connection(void)
 
 	if (bind(server, (struct sockaddr *)&to, sizeof(to)) < 0 || listen(server, 1) < 0 ||
 	    getsockname(server, (struct sockaddr *)&to, &len) < 0)
-		return;
+		return 0;
 	/* Begun is enough: the probes see the SYN, and non-blocking it is never more than begun. */
 	if (connect(client, (struct sockaddr *)&to, sizeof(to)) < 0 && errno != EINPROGRESS)
-		return;
+		return 0;
+	return CONNECTION;
 }
 
 /* Return: the set of what was done, as the exit status tells it. */
@@ -126,7 +131,7 @@ static int fly(const char *path)
 		done |= 1u << OBS_CANARY_FILE;
 	if (write(STDOUT_FILENO, line, sizeof(line) - 1) == (ssize_t)sizeof(line) - 1)
 		done |= 1u << OBS_CANARY_CONSOLE;
-	open_connection();
+	done |= open_connection();
 	return (int)done;
 }
 
@@ -139,6 +144,17 @@ __attribute__((noreturn)) static void be_child(const char *path, int go, int con
 	syscall(SYS_close_range, 3, UINT_MAX, 0);
 	alarm(CHILD_S);
 	_exit(fly(path));
+}
+
+/* Without events of connections nobody can see one that is over at once. */
+static unsigned expected_of(const struct obs_model *model)
+{
+	for (size_t i = 0; i < model->n_probes; i++) {
+		if (strcmp(model->probes[i].need, sights[OBS_CANARY_CONNECTION].need) == 0 &&
+		    model->probes[i].first_choice)
+			return EVERY_SIGHT;
+	}
+	return EVERY_SIGHT & ~CONNECTION;
 }
 
 static int send_out(struct obs_canary *c)
@@ -164,7 +180,7 @@ static int send_out(struct obs_canary *c)
 	c->pid = pid;
 	c->console = TAKE_FD(in_fd);
 	c->sent_ns = obs_wall_ns();
-	obs_canary_flight_start(&c->flight);
+	obs_canary_flight_start(&c->flight, expected_of(c->opt.model));
 	obs_kernel_add_process(c->opt.kernel, (uint32_t)pid, OBS_SLOT_CANARY);
 	return write(go_fd, "g", 1) == 1 ? 0 : -errno;
 }
@@ -213,7 +229,7 @@ static void on_over(uv_timer_t *timer)
 	if (open) {
 		obs_count(missed ? &c->opt.counters->canary_missed : &c->opt.counters->canary_seen,
 			  1);
-		obs_canary_show(c->opt.model, missed, c->sent_ns);
+		obs_canary_show(c->opt.model, c->flight.expected, missed, c->sent_ns);
 		tell(c, missed);
 	}
 	if (missed && wait_ms > AGAIN_MS)
@@ -239,7 +255,7 @@ void obs_canary_saw(struct obs_canary *c, enum obs_canary_sight sight)
 		return;
 	obs_canary_flight_end(&c->flight, EVERY_SIGHT); /* the child is taken in by on_over() */
 	obs_count(&c->opt.counters->canary_seen, 1);
-	obs_canary_show(c->opt.model, 0, c->sent_ns);
+	obs_canary_show(c->opt.model, c->flight.expected, 0, c->sent_ns);
 	tell(c, 0);
 }
 

@@ -21,6 +21,7 @@ enum obs_canary_sight {
 	OBS_CANARY_FILE,
 	OBS_CANARY_CONSOLE,
 	OBS_CANARY_PROCESS,
+	OBS_CANARY_CONNECTION,
 	OBS_CANARY_MAX,
 };
 
@@ -30,8 +31,9 @@ struct obs_canary_flight {
 	bool under_way;
 };
 
-/** obs_canary_flight_start() - it goes out; a flight under way is given up without a verdict. */
-void obs_canary_flight_start(struct obs_canary_flight *fl);
+/** obs_canary_flight_start() - it goes out, and the set @expected must be seen; a flight under way
+ * is given up without a verdict. */
+void obs_canary_flight_start(struct obs_canary_flight *fl, unsigned expected);
 
 /** obs_canary_flight_saw() - Return: true when nothing is left to be seen. */
 bool obs_canary_flight_saw(struct obs_canary_flight *fl, enum obs_canary_sight sight);
@@ -46,10 +48,11 @@ unsigned obs_canary_flight_end(struct obs_canary_flight *fl, unsigned done);
 
 /**
  * obs_canary_show() - write the verdict to the probes of @model.
+ * @expected: set of what could be seen; other probes are left as they are
  * @missed: set of what was not seen
  * @wall_ns: when it was sent
  */
-void obs_canary_show(struct obs_model *model, unsigned missed, uint64_t wall_ns);
+void obs_canary_show(struct obs_model *model, unsigned expected, unsigned missed, uint64_t wall_ns);
 
 struct obs_canary_options {
 	uv_loop_t *loop;

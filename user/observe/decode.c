@@ -43,6 +43,7 @@ static const struct {
 	[OBS_REC_CGROUP] = { offsetof(struct obs_rec_cgroup, path), OBS_CGROUP_LEN, OBS_CGROUP_LEN,
 			     cgroup_tail },
 	[OBS_REC_DEATH] = { sizeof(struct obs_rec_death), 0, 0, NULL },
+	[OBS_REC_TCP] = { sizeof(struct obs_rec_tcp), 0, 0, NULL },
 };
 
 int obs_decode(const void *data, size_t len, struct obs_record *ret)

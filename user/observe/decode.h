@@ -20,6 +20,7 @@ struct obs_record {
 		const struct obs_rec_cgroup *cgroup;
 		const struct obs_rec_death *death;
 		const struct obs_rec_exit_usage *exit_usage;
+		const struct obs_rec_tcp *tcp;
 	};
 	struct obs_slice tail; /* write: payload; file: names; exec: arguments; cgroup: path */
 };

@@ -414,11 +414,6 @@ static void on_cgroup(struct obs_engine *e, const struct obs_record *rec)
 	obs_targets_cgroup(e->targets, rec->cgroup->id, rec->tail);
 }
 
-static void (*const handlers[OBS_REC_MAX])(struct obs_engine *, const struct obs_record *) = {
-	[OBS_REC_WRITE] = on_write, [OBS_REC_FILE] = on_file,	     [OBS_REC_EXEC] = on_exec,
-	[OBS_REC_FORK] = on_fork,   [OBS_REC_EXIT] = on_exit_record, [OBS_REC_CGROUP] = on_cgroup,
-};
-
 /* Which node a record belongs to: each type says so at a place of its own. 0 = none. */
 static uint32_t slot_of(const struct obs_record *rec)
 {
@@ -437,10 +432,27 @@ static uint32_t slot_of(const struct obs_record *rec)
 		return rec->death->target;
 	case OBS_REC_EXIT_USAGE:
 		return rec->exit_usage->target;
+	case OBS_REC_TCP:
+		return rec->tcp->target;
 	default:
 		return 0;
 	}
 }
+
+/* What only parts act on: it waits with the rest until the node is known. */
+static void on_held(struct obs_engine *e, const struct obs_record *rec)
+{
+	struct obs_node *node = obs_targets_node(e->targets, slot_of(rec));
+
+	if (node)
+		hold_back(e, node, rec);
+}
+
+static void (*const handlers[OBS_REC_MAX])(struct obs_engine *, const struct obs_record *) = {
+	[OBS_REC_WRITE] = on_write, [OBS_REC_FILE] = on_file,	     [OBS_REC_EXEC] = on_exec,
+	[OBS_REC_FORK] = on_fork,   [OBS_REC_EXIT] = on_exit_record, [OBS_REC_CGROUP] = on_cgroup,
+	[OBS_REC_TCP] = on_held,
+};
 
 static void handle(struct obs_engine *e, const struct obs_record *rec)
 {
@@ -466,6 +478,12 @@ static bool is_canary(struct obs_engine *e, const struct obs_record *rec)
 		return true;
 	case OBS_REC_FILE:
 		return rec->file->target == OBS_SLOT_CANARY;
+	case OBS_REC_TCP:
+		if (rec->tcp->target != OBS_SLOT_CANARY)
+			return false;
+		if (e->canary)
+			obs_canary_saw(e->canary, OBS_CANARY_CONNECTION);
+		return true;
 	case OBS_REC_EXIT:
 		if (rec->exit->target != OBS_SLOT_CANARY)
 			return false;

@@ -11,11 +11,13 @@
 
 /* In the order in which they hear of things. A new part: its declaration and its row. */
 extern const struct obs_part_ops obs_part_aggregate;
+extern const struct obs_part_ops obs_part_connections;
 extern const struct obs_part_ops obs_part_life;
 extern const struct obs_part_ops obs_part_usage;
 
 static const struct obs_part_ops *const table[] = {
-	&obs_part_usage, &obs_part_life, &obs_part_aggregate, NULL, /* the end */
+	&obs_part_usage,     &obs_part_life, &obs_part_connections,
+	&obs_part_aggregate, NULL, /* the end */
 };
 
 struct obs_parts {

@@ -22,3 +22,6 @@ void obs_metric_line_count(struct obs_buf *out, const char *name,
 
 /** obs_metrics_usage_format() - what nodes, their roles, the host and its GPUs use. */
 void obs_metrics_usage_format(const struct obs_model *m, struct obs_buf *out);
+
+/** obs_metrics_peers_format() - nodes' connections and peers. */
+void obs_metrics_peers_format(const struct obs_model *m, struct obs_buf *out);

@@ -511,6 +511,7 @@ unsigned obs_metrics_format(const struct obs_model *m, uint64_t now_ns, struct o
 	for (size_t i = 0; i < ARRAY_LEN(metrics); i++)
 		format_metric(&s, &metrics[i]);
 	obs_metrics_usage_format(m, out);
+	obs_metrics_peers_format(m, out);
 	format_counters(&s);
 	return out->failed ? 500 : 200;
 }

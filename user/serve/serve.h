@@ -50,5 +50,8 @@ void obs_server_free(struct obs_server **s);
  */
 unsigned obs_health_format(const struct obs_model *m, uint64_t now_ns, struct obs_buf *out);
 
+/** obs_peers_format() - append the JSON of /api/v1/peers. Return: 200, or 500 without memory. */
+unsigned obs_peers_format(const struct obs_model *m, uint64_t now_ns, struct obs_buf *out);
+
 /** obs_metrics_format() - append the text of /metrics. Return: 200, or 500 without memory. */
 unsigned obs_metrics_format(const struct obs_model *m, uint64_t now_ns, struct obs_buf *out);

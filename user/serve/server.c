@@ -45,6 +45,8 @@ static const struct page pages[] = {
 	{ "/health", "application/json", obs_health_format, "what the observer can see, as JSON" },
 	{ "/metrics", "text/plain; version=0.0.4; charset=utf-8", obs_metrics_format,
 	  "the same as numbers, for Prometheus" },
+	{ "/api/v1/peers", "application/json", obs_peers_format,
+	  "nodes' connections, peers and listening sockets" },
 };
 
 static unsigned format_index(const struct obs_model *m, uint64_t now_ns, struct obs_buf *out)
@@ -52,7 +54,7 @@ static unsigned format_index(const struct obs_model *m, uint64_t now_ns, struct 
 	(void)now_ns;
 	obs_buf_printf(out, "gswarm-observer %s\n\n", m->version ? m->version : "");
 	for (size_t i = 0; i < ARRAY_LEN(pages); i++)
-		obs_buf_printf(out, "%-10s %s\n", pages[i].path, pages[i].help);
+		obs_buf_printf(out, "%-14s %s\n", pages[i].path, pages[i].help);
 	return out->failed ? MHD_HTTP_INTERNAL_SERVER_ERROR : MHD_HTTP_OK;
 }
 

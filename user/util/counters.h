@@ -54,6 +54,12 @@
 	X(streams_refused,	"streams_refused_total","",	"Files not followed because limits.streams was reached") \
 	X(descriptors_refused,	"descriptors_refused_total","",	"Files not opened because descriptors ran out (RLIMIT_NOFILE)") \
 	X(pending_overflow,	"pending_overflow_total","",	"Records of a node still being identified that found no room to wait") \
+	X(connections_opened,	"connections_total",	"what=\"opened\"",	"TCP connections of nodes, both directions") \
+	X(connections_closed,	"connections_total",	"what=\"closed\"",	"TCP connections of nodes, both directions") \
+	X(connects_failed,	"connections_total",	"what=\"failed\"",	"TCP connections of nodes, both directions") \
+	X(connection_events_limited,"connection_events_limited_total","",	"Events about connections not made because of connections.events_per_second") \
+	X(connection_ends_missed,"connection_ends_missed_total","",	"Connections whose end was found out later, since its record had no room") \
+	X(connection_passes,	"connection_passes_total","",	"Looks at all sockets of nodes") \
 	X(canary_sent,		"canary_sent_total",	"",	"Test lines sent, see probes.canary_interval") \
 	X(canary_seen,		"canary_seen_total",	"",	"Test lines that every attached probe saw") \
 	X(canary_missed,	"canary_missed_total",	"",	"Test lines that some attached probe did not see") \

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * tcp.bpf.c - the TCP connections of targets, from the first SYN to the end.
+ *
+ * Hooks: tp_btf/inet_sock_set_state for what happens, iter/task_file for how it stands. Most state
+ * changes come in a softirq, where "current" is anybody: whose a socket is is noted when
+ * its process connects or listens, and a child of a listener (LISTEN -> SYN_RECV, on the child)
+ * is the listener's, found by port. iter/task_file and not iter/tcp, since one pass covers every
+ * network namespace, and tells who holds a socket now: inherited, or passed by SCM_RIGHTS.
+ * Cost: other processes' connections are one look at a bit or a missed look at a hash per change
+ * of state; targets' send two records each. The iterator looks at every descriptor of the host.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "members.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define AF_INET	    2
+#define AF_INET6    10
+#define IPPROTO_TCP 6
+#define USEC_PER_S  1000000ULL
+
+#define SOCK_BINDPORT_LOCK 8 /* include/net/sock.h; sk_clone_lock() clears it in children */
+
+/* include/net/tcp_states.h */
+enum {
+	TCP_ESTABLISHED = 1,
+	TCP_SYN_SENT = 2,
+	TCP_SYN_RECV = 3,
+	TCP_CLOSE = 7,
+	TCP_LISTEN = 10,
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536); /* limits.connections */
+	__type(key, __u64);	    /* struct sock * */
+	__type(value, struct obs_sock_value);
+} socks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, OBS_LISTENERS_MAX);
+	__type(key, struct obs_listener_key);
+	__type(value, struct obs_sock_value);
+} listeners SEC(".maps");
+
+/* --- a socket as the record has it --- */
+
+static __always_inline void take_addresses(struct obs_rec_tcp *rec, struct sock *sk)
+{
+	rec->family = sk->__sk_common.skc_family;
+	rec->local_port = sk->__sk_common.skc_num;
+	rec->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	rec->netns = sk->__sk_common.skc_net.net->ns.inum;
+	if (rec->family == AF_INET6) {
+		BPF_CORE_READ_INTO(&rec->local, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&rec->remote, sk, __sk_common.skc_v6_daddr);
+		return;
+	}
+	rec->local[10] = rec->local[11] = rec->remote[10] = rec->remote[11] = 0xff;
+	*(__u32 *)&rec->local[12] = sk->__sk_common.skc_rcv_saddr;
+	*(__u32 *)&rec->remote[12] = sk->__sk_common.skc_daddr;
+}
+
+static __always_inline void take_rate(struct obs_rec_tcp *rec, struct tcp_sock *tp)
+{
+	__u64 interval_us = tp->rate_interval_us;
+
+	if (interval_us)
+		rec->delivery_rate =
+			(__u64)tp->rate_delivered * tp->mss_cache * USEC_PER_S / interval_us;
+}
+
+static __always_inline void take_counters(struct obs_rec_tcp *rec, struct tcp_sock *tp)
+{
+	rec->bytes_sent = tp->bytes_sent;
+	rec->bytes_acked = tp->bytes_acked;
+	rec->bytes_received = tp->bytes_received;
+	rec->srtt_us = tp->srtt_us >> 3;
+	rec->rttvar_us = tp->rttvar_us >> 2;
+	rec->min_rtt_us = tp->rtt_min.s[0].v;
+	rec->retransmits = tp->total_retrans;
+	rec->cwnd = tp->snd_cwnd;
+	rec->unacked_bytes = tp->snd_nxt - tp->snd_una;
+	rec->send_queue = tp->write_seq - tp->snd_una;
+	rec->recv_queue = tp->rcv_nxt - tp->copied_seq;
+	take_rate(rec, tp);
+}
+
+static __always_inline void take_listener(struct obs_rec_tcp *rec, struct sock *sk)
+{
+	rec->send_queue = sk->sk_max_ack_backlog;
+	rec->recv_queue = sk->sk_ack_backlog;
+	rec->drops = sk->sk_drops.counter;
+}
+
+static __always_inline void take_owner(struct obs_rec_tcp *rec, const struct obs_sock_value *s)
+{
+	rec->target = s->target;
+	rec->tgid = s->tgid;
+	rec->born_ns = s->born_ns;
+	rec->established_ns = s->established_ns;
+	rec->flags = s->flags;
+}
+
+static __always_inline void send(struct sock *sk, const struct obs_sock_value *s, __u8 what,
+				 __u8 state)
+{
+	struct obs_control *c = obs_control();
+	struct obs_rec_tcp *rec;
+	struct tcp_sock *tp;
+
+	if (!c)
+		return;
+	rec = obs_reserve(OBS_REC_TCP, sizeof(*rec));
+	if (!rec)
+		return;
+	rec->sock = (__u64)sk;
+	rec->what = what;
+	rec->state = state;
+	rec->err = sk->sk_err;
+	take_owner(rec, s);
+	take_addresses(rec, sk);
+	if (sk->sk_userlocks & SOCK_BINDPORT_LOCK)
+		rec->flags |= OBS_TCP_BOUND;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (what == OBS_TCP_LISTEN || what == OBS_TCP_UNLISTEN)
+		take_listener(rec, sk);
+	else if (tp)
+		take_counters(rec, tp);
+	bpf_ringbuf_submit(rec, obs_wakeup(c));
+}
+
+/* --- whose it is --- */
+
+static __always_inline int note(struct sock *sk, const struct obs_sock_value *s)
+{
+	__u64 key = (__u64)sk;
+
+	if (bpf_map_update_elem(&socks, &key, s, BPF_ANY) == 0)
+		return 0;
+	obs_drop(OBS_DROP_MAP, 1);
+	return -1;
+}
+
+static __always_inline struct obs_listener_key listener_key(struct sock *sk)
+{
+	return (struct obs_listener_key){ .netns = sk->__sk_common.skc_net.net->ns.inum,
+					  .port = sk->__sk_common.skc_num };
+}
+
+static __always_inline void on_active(struct sock *sk, int newstate)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct obs_target_value *target = obs_target_of(tgid);
+	struct obs_listener_key key = listener_key(sk);
+	struct obs_sock_value s = { .tgid = tgid };
+
+	if (!target)
+		return;
+	s.target = target->target;
+	s.born_ns = bpf_ktime_get_boot_ns();
+	if (newstate == TCP_LISTEN)
+		s.port = key.port;
+	if (note(sk, &s) < 0 || newstate != TCP_LISTEN)
+		return;
+	bpf_map_update_elem(&listeners, &key, &s, BPF_ANY);
+	send(sk, &s, OBS_TCP_LISTEN, TCP_LISTEN);
+}
+
+/* The child's addresses are not there yet, but its port is. Where the port tells nothing, the
+ * cgroup does, which a child has from its listener. */
+static __always_inline void on_child(struct sock *sk)
+{
+	struct obs_listener_key key = listener_key(sk);
+	struct obs_sock_value *listener = bpf_map_lookup_elem(&listeners, &key);
+	struct obs_sock_value s = { .flags = OBS_TCP_IN };
+
+	if (listener) {
+		s.target = listener->target;
+		s.tgid = listener->tgid;
+	} else {
+		__u64 cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
+		struct obs_target_value *target = bpf_map_lookup_elem(&cgroups, &cgroup);
+
+		if (!target)
+			return;
+		s.target = target->target;
+	}
+	s.born_ns = bpf_ktime_get_boot_ns();
+	note(sk, &s);
+}
+
+static __always_inline void on_established(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+	struct obs_sock_value *s = bpf_map_lookup_elem(&socks, &key);
+
+	if (!s)
+		return;
+	s->established_ns = bpf_ktime_get_boot_ns();
+	send(sk, s, OBS_TCP_OPEN, TCP_ESTABLISHED);
+}
+
+static __always_inline __u8 ending(const struct obs_sock_value *s, int oldstate)
+{
+	if (oldstate == TCP_LISTEN)
+		return OBS_TCP_UNLISTEN;
+	if (oldstate == TCP_SYN_SENT || oldstate == TCP_SYN_RECV)
+		return OBS_TCP_FAIL;
+	return OBS_TCP_CLOSE;
+}
+
+static __always_inline void on_closed(struct sock *sk, int oldstate)
+{
+	__u64 key = (__u64)sk;
+	struct obs_sock_value *s = bpf_map_lookup_elem(&socks, &key);
+
+	if (!s)
+		return;
+	if (oldstate == TCP_LISTEN) {
+		struct obs_listener_key port = listener_key(sk);
+
+		port.port = s->port;
+		bpf_map_delete_elem(&listeners, &port);
+	}
+	send(sk, s, ending(s, oldstate), oldstate);
+	bpf_map_delete_elem(&socks, &key);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(obs_tcp_state, struct sock *sk, int oldstate, int newstate)
+{
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	if (newstate == TCP_SYN_SENT || newstate == TCP_LISTEN)
+		on_active(sk, newstate);
+	else if (newstate == TCP_SYN_RECV && oldstate == TCP_LISTEN)
+		on_child(sk);
+	else if (newstate == TCP_ESTABLISHED)
+		on_established(sk);
+	else if (newstate == TCP_CLOSE)
+		on_closed(sk, oldstate);
+	return 0;
+}
+
+/* --- how they stand: one pass over all descriptors --- */
+
+/* A socket that was there before it was watched. */
+static __always_inline struct obs_sock_value *adopt(struct sock *sk, __u32 target, __u32 tgid)
+{
+	struct obs_sock_value s = { .target = target, .tgid = tgid, .flags = OBS_TCP_EARLIER };
+	struct obs_listener_key port = listener_key(sk);
+	__u64 key = (__u64)sk;
+
+	s.born_ns = bpf_ktime_get_boot_ns();
+	s.port = port.port;
+	if (bpf_map_update_elem(&socks, &key, &s, BPF_NOEXIST) == 0 &&
+	    sk->__sk_common.skc_state == TCP_CLOSE) {
+		bpf_map_delete_elem(&socks, &key); /* it ended before it was noted */
+		return NULL;
+	}
+	if (sk->__sk_common.skc_state == TCP_LISTEN)
+		bpf_map_update_elem(&listeners, &port, &s, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&socks, &key);
+}
+
+static __always_inline void fill_sample(struct obs_rec_tcp *rec, struct sock *sk,
+					struct obs_sock_value *s, __u32 tgid)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	obs_header(&rec->hdr, OBS_REC_TCP, sizeof(*rec));
+	rec->sock = (__u64)sk;
+	rec->what = OBS_TCP_SAMPLE;
+	rec->state = sk->__sk_common.skc_state;
+	take_owner(rec, s);
+	rec->tgid = tgid;
+	take_addresses(rec, sk);
+	if (sk->sk_userlocks & SOCK_BINDPORT_LOCK)
+		rec->flags |= OBS_TCP_BOUND;
+	if (rec->state == TCP_LISTEN)
+		take_listener(rec, sk);
+	else if (tp)
+		take_counters(rec, tp);
+}
+
+SEC("iter/task_file")
+int obs_tcp_sample(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct obs_target_value *target;
+	struct obs_rec_tcp rec = {};
+	struct obs_sock_value *s;
+	struct socket *socket;
+	struct sock *sk;
+	__u64 key;
+
+	if (!task || !file)
+		return 0;
+	target = obs_target_of(task->tgid);
+	if (!target)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	sk = socket ? socket->sk : NULL;
+	if (!sk || sk->sk_protocol != IPPROTO_TCP || sk->__sk_common.skc_state == TCP_CLOSE ||
+	    (sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6))
+		return 0;
+	key = (__u64)sk;
+	s = bpf_map_lookup_elem(&socks, &key);
+	if (!s)
+		s = adopt(sk, target->target, task->tgid);
+	if (!s)
+		return 0;
+	fill_sample(&rec, sk, s, task->tgid);
+	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
+	return 0;
+}

@@ -1,0 +1,393 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""TCP connections of nodes, in network namespaces that the case makes. The truth is what the processes
+themselves say, and what ss shows in the namespace at the same moment."""
+
+import contextlib
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from pathlib import Path
+
+from cases import case
+from harness import Api, Env, Observer, check_shape, observer_cmd, unique, wait_for
+
+CONNECTOR = Path(__file__).resolve().parent.parent / "triggers" / "connector.py"
+NEEDS = ("root", "bpf", "ip", "ss")
+RUNGS = ("bpf", "diag")
+
+
+def sh(*args, check=True):
+    out = subprocess.run(list(map(str, args)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, text=True, timeout=20)
+    if check and out.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, args))}: {out.stderr.strip()}")
+    return out.stdout
+
+
+class Net:
+    """A network namespace with loopback up."""
+
+    def __init__(self):
+        self.name = unique()
+        sh("ip", "netns", "add", self.name)
+        Env.cleanup.callback(lambda: sh("ip", "netns", "del", self.name, check=False))
+        self.ip("link", "set", "lo", "up")
+
+    def ip(self, *args):
+        return sh("ip", "-n", self.name, *args)
+
+    def sysctl(self, name, value):
+        sh("ip", "netns", "exec", self.name, "sysctl", "-qw", f"{name}={value}")
+
+    def ss(self):
+        """{(local, remote): {"state", "bytes_sent", …}} of the TCP sockets, as ss shows them."""
+        out = {}
+        text = sh("ip", "netns", "exec", self.name, "ss", "-tinaOH")
+        for line in text.splitlines():
+            state, _, _, local, remote, rest = line.split(None, 5) if line.count(" ") > 4 else (*line.split(), "")
+            row = {"state": state}
+            for key in ("bytes_sent", "bytes_acked", "bytes_received", "cwnd"):
+                if m := re.search(rf"\b{key}:(\d+)", rest):
+                    row[key] = int(m[1])
+            if m := re.search(r"\brtt:([\d.]+)/", rest):
+                row["rtt_us"] = float(m[1]) * 1000
+            plain = [a.replace("[::ffff:", "").replace("]", "") if "[::ffff:" in a else a
+                     for a in (local, remote)]
+            out[tuple(plain)] = row
+        return out
+
+
+def link(a, b):
+    """A cable between two namespaces: 10.77.0.1 and .2, fd77::1 and ::2."""
+    ifs = unique("g")[:10] + "a", unique("g")[:10] + "b"
+    sh("ip", "link", "add", ifs[0], "netns", a.name, "type", "veth", "peer", "name", ifs[1],
+       "netns", b.name)
+    for i, (net, dev) in enumerate(zip((a, b), ifs), 1):
+        net.sysctl(f"net.ipv6.conf.{dev}.accept_dad", 0)
+        net.ip("addr", "add", f"10.77.0.{i}/24", "dev", dev)
+        net.ip("-6", "addr", "add", f"fd77::{i}/64", "dev", dev, "nodad")
+        net.ip("link", "set", dev, "up")
+    return ifs
+
+
+class Connector:
+    """A process in a namespace (None: ours) that connects as it is told."""
+
+    def __init__(self, net=None, tag=None, role=()):
+        self.home = tag or tempfile.mkdtemp(prefix="gso-test-conn-", dir=Env.tmp)
+        prefix = ["ip", "netns", "exec", net.name] if net else []
+        self.popen = subprocess.Popen(
+            [*prefix, sys.executable, str(CONNECTOR), *role, self.home],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        Env.cleanup.callback(self.end)
+        self.pid = json.loads(self.popen.stdout.readline())["pid"]
+
+    def do(self, what, **args):
+        self.popen.stdin.write(json.dumps({"do": what, **args}) + "\n")
+        self.popen.stdin.flush()
+        return json.loads(self.popen.stdout.readline())
+
+    def end(self):
+        if self.popen.poll() is None:
+            with contextlib.suppress(OSError):
+                self.popen.stdin.close()
+            try:
+                self.popen.wait(5)
+            except subprocess.TimeoutExpired:
+                self.popen.kill()
+                self.popen.wait()
+
+
+def text(address):
+    ip, port = address
+    ip = ip.removeprefix("::ffff:")
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
+def watch(*connectors, rung="bpf", api=None, **config):
+    """An observer of these processes."""
+    command = [f"*{c.home}*" for c in connectors] or ["*gso-test-conn-*"]
+    return Observer(api, {"targets": {"include": {"command": command}},
+                          "probes": {"connections": rung}, **config}).start()
+
+
+def peers(observer):
+    with urllib.request.urlopen(f"http://127.0.0.1:{observer.port}/api/v1/peers", timeout=5) as r:
+        return json.load(r)["nodes"]
+
+
+def connections(observer):
+    return {(c["local"], c["remote"]): c for n in peers(observer) for c in n["connections"]}
+
+
+def events_of(api, *names):
+    found = [e for e in api.events() if e["event_type"] == "peer_event"
+             and e["details"]["event"] in names]
+    check_shape(found)
+    return found
+
+
+def wait_event(api, name, limit_s=15, **details):
+    """The first event of this name with these details."""
+    def find():
+        for e in events_of(api, name):
+            if all(e["details"].get(k) == v for k, v in details.items()):
+                return e
+        return None
+
+    return wait_for(f"{name} {details}", find, limit_s)
+
+
+def wait_connection(observer, key, check=lambda c: True):
+    def find():
+        c = connections(observer).get(key)
+        return c if c and check(c) else None
+
+    return wait_for(f"connection {key}", find)
+
+
+def way(rung, direction):
+    """sock_diag cannot tell who dialled on a port that is listened on."""
+    return "unknown" if rung == "diag" and direction == "in" else direction
+
+
+def life(rung):
+    """A connection out, one in, one over IPv6, one mapped: while they are open equal to ss; then their ends."""
+    a, b = Net(), Net()
+    link(a, b)
+    api = Api()
+    inside, outside = Connector(a), Connector(b)
+    observer = watch(inside, rung=rung, api=api)
+    outside.do("listen", **{"as": "s4"}, bind=["10.77.0.2", 4001])
+    outside.do("listen", **{"as": "s6"}, family="6", bind=["fd77::2", 4001])
+    inside.do("listen", **{"as": "dual"}, family="6", dual=1, bind=["::", 4002])
+
+    out4 = inside.do("connect", **{"as": "c4"}, to=["10.77.0.2", 4001])
+    out6 = inside.do("connect", **{"as": "c6"}, family="6", to=["fd77::2", 4001])
+    outside.do("connect", **{"as": "d"}, to=["10.77.0.1", 4002])
+    in4 = inside.do("accept", **{"from": "dual", "as": "m"})
+    inside.do("send", on="c4", bytes=10000)
+    outside.do("accept", **{"from": "s4", "as": "t4"})
+    outside.do("recv", on="t4", bytes=10000)
+    outside.do("send", on="d", bytes=777)
+    inside.do("recv", on="m", bytes=777)
+    keys = [(text(c["local"]), text(c["remote"])) for c in (out4, out6, in4)]
+    assert keys[2][0] == "10.77.0.1:4002", keys
+
+    for key, direction in zip(keys, ("out", "out", "in")):
+        c = wait_connection(observer, key)
+        assert c["direction"] == way(rung, direction), c
+        assert c["pid"] == inside.pid, c
+        assert not c["preexisting"], c
+    wait_connection(observer, keys[0], lambda c: c["bytes_acked"] >= 10000)
+    wait_connection(observer, keys[2], lambda c: c["bytes_received"] == 777)
+    truth, ours = a.ss(), connections(observer)
+    for key in keys:
+        for field in ("state", "bytes_sent", "bytes_acked", "bytes_received", "cwnd"):
+            want = truth[key].get(field, 0)
+            assert ours[key].get(field) == want, f"{key} {field}: ss {want}, we {ours[key]}"
+        want = truth[key]["rtt_us"]  # printed with six digits
+        assert abs(ours[key]["rtt_us"] - want) <= 1 + want * 1e-5, (ours[key], truth[key])
+    listening = peers(observer)[0]["listening"]
+    assert [x["local"] for x in listening] == ["[::]:4002"], listening
+    if rung == "bpf":
+        assert listening[0]["reached_from_outside"] and listening[0]["accepted"] == 1, listening
+
+    inside.do("close", on="c4")
+    outside.do("close", on="t4")
+    outside.do("reset", on="d")
+    gone = wait_event(api, "disconnected", remote=keys[0][1], local=keys[0][0])
+    assert gone["details"]["bytes_sent"] == 10000, gone
+    assert gone["details"]["direction"] == "out", gone
+    assert gone["details"]["duration_ms"] > 0, gone
+    assert gone["origin"]["via"] == "connection" and gone["origin"]["pid"] == inside.pid, gone
+    reset = wait_event(api, "disconnected", remote=keys[2][1])
+    assert reset["details"]["bytes_received"] == 777, reset
+    if rung == "bpf":
+        assert gone["details"]["closed_by"] == "local", gone
+        assert reset["details"]["closed_by"] == "remote_reset", reset
+        assert reset["details"]["error"] == "reset", reset
+    for key, direction in zip(keys, ("out", "out", "in")):
+        wait_event(api, "connected", local=key[0], remote=key[1], direction=way(rung, direction))
+    probe = [p for p in observer.health()["probes"] if p["need"] == "connections"][0]
+    assert probe["ok"] and probe["first_choice"] == (rung == "bpf"), probe
+    assert ("sock_diag" in probe["rung"]) == (rung == "diag"), probe
+
+
+@case(needs=NEEDS)
+def life_bpf():
+    """a connection each way, IPv4, IPv6 and mapped: equal to ss while open, ends told with counters"""
+    life("bpf")
+
+
+@case(needs=NEEDS)
+def life_diag():
+    """the same without BPF, by sock_diag"""
+    life("diag")
+
+
+def there_before(rung):
+    net = Net()
+    api = Api()
+    node = Connector(net)
+    node.do("listen", **{"as": "s"}, bind=["127.0.0.1", 4001], reuseport=1)
+    node.do("listen", **{"as": "t"}, bind=["127.0.0.1", 4002])
+    node.do("connect", **{"as": "c"}, to=["127.0.0.1", 4001])
+    node.do("accept", **{"from": "s", "as": "d"})
+    # as libp2p does: dialled from the port it listens on
+    node.do("connect", **{"as": "e"}, bind=["127.0.0.1", 4001], reuseport=1, to=["127.0.0.1", 4002])
+    node.do("accept", **{"from": "t", "as": "f"})
+    observer = watch(node, rung=rung, api=api)
+    found = wait_for("4 connections", lambda: (c := connections(observer)) and len(c) == 4 and c, 2)
+    assert all(c["preexisting"] for c in found.values()), found
+    ways = {key: c["direction"] for key, c in found.items()}
+    client = next(k for k in ways if k[1] == "127.0.0.1:4001" and k[0] != "127.0.0.1:4002")
+    want = {client: "out", client[::-1]: "in",
+            ("127.0.0.1:4001", "127.0.0.1:4002"): "out", ("127.0.0.1:4002", "127.0.0.1:4001"): "in"}
+    if rung == "diag":
+        want = {k: w if k == client else "unknown" for k, w in want.items()}
+    assert ways == want, ways
+    e = wait_event(api, "connected", preexisting=True, local=client[0])
+    assert e["origin"]["pid"] == node.pid, e
+    node.do("close", on="c")
+    wait_event(api, "disconnected", local=client[0], preexisting=True)
+
+
+@case(needs=NEEDS)
+def before_bpf():
+    """connections older than the observer are there at once, with their direction where the socket tells"""
+    there_before("bpf")
+
+
+@case(needs=NEEDS)
+def before_diag():
+    """the same by sock_diag"""
+    there_before("diag")
+
+
+@case(needs=NEEDS)
+def failures():
+    """connects that fail: refused, lost, unreachable, given up, each with its reason and time"""
+    a, b = Net(), Net()
+    dev, _ = link(a, b)
+    a.sysctl("net.ipv4.tcp_syn_retries", 1)
+    a.sysctl(f"net.ipv4.neigh.{dev}.mcast_solicit", 1)  # unreachable after 1 s, lost after 3
+    a.ip("neigh", "add", "10.77.0.99", "lladdr", "02:00:00:00:00:99", "dev", dev)
+    api = Api()
+    node = Connector(a)
+    observer = watch(node, api=api)
+    for to, why, number in (("10.77.0.2", "refused", 111), ("10.77.0.98", "unreachable", 113),
+                            ("10.77.0.99", "timeout", 110)):
+        said = node.do("connect", **{"as": "x"}, to=[to, 4001])
+        e = wait_event(api, "connect_failed", remote=f"{to}:4001")
+        assert e["details"]["error"] == why and e["details"]["errno"] == number, e
+        assert e["details"]["direction"] == "out" and e["origin"]["pid"] == node.pid, e
+        assert e["details"]["duration_ms"] <= said["ms"] + 1, (e, said)
+        assert why == "refused" or e["details"]["duration_ms"] > said["ms"] / 2, (e, said)
+    node.do("connect", **{"as": "x"}, to=["10.77.0.99", 4002], timeout_s=0.2)
+    e = wait_event(api, "connect_failed", remote="10.77.0.99:4002")
+    assert e["details"]["error"] == "given_up" and "errno" not in e["details"], e
+    totals = peers(observer)[0]["totals"]
+    assert [totals[k] for k in ("failed", "refused", "unreachable", "timed_out")] == [4, 1, 1, 1], totals
+    metrics = observer.metrics()
+    assert metrics['gswarm_connections_total{what="failed"}'] == 4, metrics
+
+
+@case(needs=NEEDS)
+def storm():
+    """thousands of connections shorter than 1 ms, ports reused at once: every one is counted"""
+    net = Net()
+    api = Api()
+    node = Connector(net)
+    observer = watch(node, api=api, connections={"events_per_second": 50})
+    node.do("listen", **{"as": "s"}, bind=["127.0.0.1", 4001])
+    net.sysctl("net.ipv4.ip_local_port_range", "40000 40099")
+    times = 3000
+    for reset in (0, 1):
+        assert node.do("storm", **{"from": "s"}, times=50, reset=1) == {"times": 50}
+        if reset:
+            assert node.do("storm", **{"from": "s"}, times=times, reset=1) == {"times": times}
+    want = 2 * (times + 100)
+
+    def all_counted():
+        t = peers(observer)[0]["totals"]
+        return t if t["in"] + t["out"] == want and t["closed"] == want else None
+
+    t = wait_for(f"{want} connections", all_counted)
+    assert t["in"] == t["out"] == want / 2, t
+    assert t["ends_missed"] == t["not_kept"] == 0, t
+    assert not connections(observer), "still open"
+    metrics = observer.metrics()
+    assert metrics['gswarm_connections_total{what="opened"}'] == want, metrics
+    api.settle()
+    told = len(events_of(api, "connected", "disconnected"))
+    assert told + t["events_limited"] == 2 * want, (told, t)
+
+
+def handed_on(rung):
+    """Accepted and inherited by a child, or passed to another process: whose it is now."""
+    net = Net()
+    node = Connector(net)
+    observer = watch(node, rung=rung)
+    node.do("listen", **{"as": "s"}, bind=["127.0.0.1", 4001])
+    for how in ("fork", "pass"):
+        c = node.do("connect", **{"as": "c"}, to=["127.0.0.1", 4001])
+        node.do("accept", **{"from": "s", "as": "d"})
+        key = (text(c["remote"]), text(c["local"]))
+        wait_connection(observer, key, lambda x: x["pid"] == node.pid)
+        child = node.do(how, on="d")["pid"]
+        found = wait_connection(observer, key, lambda x, child=child: x["pid"] == child)
+        assert found["direction"] == way(rung, "in"), found
+
+
+@case(needs=NEEDS)
+def handed_on_bpf():
+    """a connection inherited by a child or passed by SCM_RIGHTS is its new holder's"""
+    handed_on("bpf")
+
+
+@case(needs=NEEDS)
+def handed_on_diag():
+    """the same by sock_diag"""
+    handed_on("diag")
+
+
+@case(needs=NEEDS)
+def later_namespace():
+    """a node in a network namespace made after the observer's start; another node's port is not mixed up"""
+    api = Api()
+    observer = watch(api=api)
+    nets = Net(), Net()
+    nodes = [Connector(n) for n in nets]
+    for node in nodes:  # the same addresses and ports in both
+        node.do("listen", **{"as": "s"}, bind=["127.0.0.1", 4001])
+    nodes[0].do("connect", **{"as": "c"}, bind=["127.0.0.1", 5001], to=["127.0.0.1", 4001])
+    nodes[0].do("accept", **{"from": "s", "as": "d"})
+    wait_event(api, "connected", local="127.0.0.1:4001", direction="in")
+    views = wait_for("both nodes", lambda: (v := peers(observer)) and len(v) == 2 and v)
+    assert sorted(len(v["connections"]) for v in views) == [0, 2], views
+    for v in views:
+        assert {c["pid"] for c in v["connections"]} <= {nodes[0].pid}, v
+
+
+@case(needs=NEEDS)
+def others_are_left_alone():
+    """a listener's port, once a node's and then another process's, tells nothing about the latter"""
+    net = Net()
+    api = Api()
+    node, other = Connector(net), Connector(net)
+    observer = watch(node, api=api)
+    port = node.do("listen", **{"as": "s"}, bind=["127.0.0.1", 0])["local"][1]
+    wait_for("the listener", lambda: peers(observer)[0]["listening"])
+    node.do("close", on="s")
+    wait_for("its end", lambda: not peers(observer)[0]["listening"])
+    other.do("listen", **{"as": "s"}, bind=["127.0.0.1", port])
+    other.do("connect", **{"as": "c"}, to=["127.0.0.1", port])
+    other.do("accept", **{"from": "s", "as": "d"})
+    node.do("connect", **{"as": "c"}, to=["127.0.0.1", port])
+    wait_event(api, "connected", direction="out")
+    assert len(connections(observer)) == 1, connections(observer)
+    assert all(e["origin"]["pid"] == node.pid for e in events_of(api, "connected"))

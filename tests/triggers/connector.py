@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""A process that connects as it is told: one JSON command a line on stdin, one answer a line on
+stdout. Its other arguments are only there to be found by.
+
+Sockets have names. Commands: listen, connect, accept, send, recv, close, reset, shutdown, fork, pass,
+storm, exit."""
+
+import array
+import errno
+import json
+import os
+import socket
+import struct
+import sys
+import time
+
+SOCKETS = {}
+FAMILIES = {"4": socket.AF_INET, "6": socket.AF_INET6}
+
+
+def new_socket(cmd):
+    protocol = socket.IPPROTO_MPTCP if cmd.get("mptcp") else 0
+    s = socket.socket(FAMILIES[cmd.get("family", "4")], socket.SOCK_STREAM, protocol)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if cmd.get("reuseport"):
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if "dual" in cmd:
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    if "bind" in cmd:
+        s.bind(tuple(cmd["bind"]))
+    return s
+
+
+def names(s):
+    return {"local": s.getsockname()[:2], "remote": s.getpeername()[:2]}
+
+
+def listen(cmd):
+    s = SOCKETS[cmd["as"]] = new_socket(cmd)
+    s.listen(cmd.get("backlog", 128))
+    return {"local": s.getsockname()[:2]}
+
+
+def connect(cmd):
+    s = new_socket(cmd)
+    s.settimeout(cmd.get("timeout_s"))
+    start = time.monotonic()
+    try:
+        s.connect(tuple(cmd["to"]))
+    except OSError as e:
+        s.close()
+        return {"error": errno.errorcode.get(e.errno, "given up"), "ms": (time.monotonic() - start) * 1e3}
+    s.settimeout(None)
+    SOCKETS[cmd["as"]] = s
+    return names(s)
+
+
+def accept(cmd):
+    s, _ = SOCKETS[cmd["from"]].accept()
+    SOCKETS[cmd["as"]] = s
+    return names(s)
+
+
+def send(cmd):
+    SOCKETS[cmd["on"]].sendall(b"x" * cmd["bytes"])
+    return {}
+
+
+def recv(cmd):
+    n = 0
+    while n < cmd["bytes"] and (got := SOCKETS[cmd["on"]].recv(65536)):
+        n += len(got)
+    return {"bytes": n}
+
+
+def close(cmd):
+    SOCKETS.pop(cmd["on"]).close()
+    return {}
+
+
+def shutdown(cmd):
+    SOCKETS[cmd["on"]].shutdown(socket.SHUT_WR)
+    return {}
+
+
+def reset(cmd):
+    s = SOCKETS.pop(cmd["on"])
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.close()
+    return {}
+
+
+def fork(cmd):
+    """A child that keeps the socket, which we close."""
+    r, w = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(w)
+        os.read(r, 1)  # until we end
+        os._exit(0)
+    os.close(r)
+    SOCKETS[f"pipe of {pid}"] = os.fdopen(w, "wb")
+    SOCKETS.pop(cmd["on"]).close()
+    return {"pid": pid}
+
+
+def pass_on(cmd):
+    """The same by SCM_RIGHTS, to a child that was there before the socket."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        for s in SOCKETS.values():
+            s.close()
+        data = theirs.recvmsg(1, socket.CMSG_SPACE(4))
+        theirs.send(b"k")
+        theirs.recv(1)  # until we end
+        os._exit(len(data))
+    theirs.close()
+    s = SOCKETS.pop(cmd["on"])
+    ours.sendmsg([b"f"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [s.fileno()]))])
+    ours.recv(1)
+    s.close()
+    SOCKETS[f"line to {pid}"] = ours
+    return {"pid": pid}
+
+
+def storm(cmd):
+    """Connect, be accepted, close, at once, again. To a listener of our own."""
+    to = SOCKETS[cmd["from"]].getsockname()
+    n = 0
+    for _ in range(cmd["times"]):
+        s = socket.socket()
+        s.connect(to)
+        peer, _ = SOCKETS[cmd["from"]].accept()
+        if cmd.get("reset"):
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        s.close()
+        peer.close()
+        n += 1
+    return {"times": n}
+
+
+COMMANDS = {"listen": listen, "connect": connect, "accept": accept, "send": send, "recv": recv,
+            "close": close, "reset": reset, "shutdown": shutdown, "fork": fork, "pass": pass_on,
+            "storm": storm}
+
+
+def main():
+    print(json.dumps({"pid": os.getpid()}), flush=True)
+    for line in sys.stdin:
+        cmd = json.loads(line)
+        try:
+            answer = COMMANDS[cmd["do"]](cmd)
+        except OSError as e:
+            answer = {"error": str(e)}
+        print(json.dumps(answer), flush=True)
+
+
+main()

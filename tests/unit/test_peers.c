@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* test_peers.c - the table of connections and peers: identity, direction, roles, bounds, holders. */
+#include "check.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "model/peer_roles.h"
+#include "model/peers.h"
+
+static const struct obs_peer_hint p2pd = { .process = "p2pd", .rpc_host = "" };
+static const struct obs_peer_hint other = { .process = "other", .rpc_host = "rpc.example" };
+
+static struct obs_endpoint at(const char *ip, uint16_t port)
+{
+	struct obs_endpoint e = { .ip = { [10] = 0xff, [11] = 0xff }, .port = port };
+
+	if (strchr(ip, ':'))
+		assert_int_equal(inet_pton(AF_INET6, ip, e.ip), 1);
+	else
+		assert_int_equal(inet_pton(AF_INET, ip, e.ip + 12), 1);
+	return e;
+}
+
+static struct obs_conn_facts conn(uint64_t sock, struct obs_endpoint local,
+				  struct obs_endpoint remote, enum obs_direction direction)
+{
+	return (struct obs_conn_facts){ .id = { sock, 1 },
+					.local = local,
+					.remote = remote,
+					.pid = 10,
+					.state = OBS_TCP_STATE_ESTABLISHED,
+					.direction = direction };
+}
+
+static struct obs_peers *new_peers(uint32_t peers_max, uint32_t conns_max)
+{
+	struct obs_peers_options opt = { peers_max, conns_max };
+	struct obs_peers *p = NULL;
+
+	assert_int_equal(obs_peers_new(&opt, &p), 0);
+	return p;
+}
+
+static struct obs_conn *see(struct obs_peers *p, const struct obs_conn_facts *f,
+			    const struct obs_peer_hint *hint)
+{
+	bool is_new;
+
+	return obs_peers_see(p, f, hint, 1000, &is_new);
+}
+
+static void endpoints_are_written_as_people_know_them(void **state)
+{
+	static const struct {
+		const char *ip;
+		uint16_t port;
+		const char *want;
+	} cases[] = {
+		{ "192.0.2.7", 80, "192.0.2.7:80" },
+		{ "::ffff:192.0.2.7", 80, "192.0.2.7:80" },
+		{ "2001:db8::1", 443, "[2001:db8::1]:443" },
+		{ "2001:db8::1", 0, "2001:db8::1" },
+		{ "192.0.2.7", 0, "192.0.2.7" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct obs_endpoint e = at(cases[i].ip, cases[i].port);
+		char text[OBS_ENDPOINT_TEXT];
+
+		obs_endpoint_format(&e, text);
+		check_text(cases[i].ip, obs_slice_str(text), cases[i].want);
+	}
+}
+
+static void roles_follow_the_rules(void **state)
+{
+	static const struct {
+		const char *ip, *process, *name, *rpc_host;
+		uint16_t port;
+		bool bootnode;
+		enum obs_peer_role want;
+	} cases[] = {
+		{ "38.101.215.15", "p2pd", "", "", 30021, true, OBS_PEER_BOOTNODE },
+		{ "38.101.215.15", "p2pd", "", "", 30021, false, OBS_PEER_DHT },
+		{ "192.0.2.1", "trainer", "gensyn-testnet.g.alchemy.com", "", 443, false,
+		  OBS_PEER_RPC },
+		{ "192.0.2.1", "trainer", "rpc.example", "RPC.example", 443, false, OBS_PEER_RPC },
+		{ "192.0.2.1", "trainer", "huggingface.co", "", 443, false, OBS_PEER_MODEL_HUB },
+		{ "192.0.2.1", "trainer", "cdn-lfs.hf.co", "", 443, false, OBS_PEER_MODEL_HUB },
+		{ "192.0.2.1", "trainer", "nothf.co", "", 443, false, OBS_PEER_UNKNOWN },
+		{ "192.0.2.1", "trainer", "swarm-judge.internal-apps-central1.clusters.gensyn.ai",
+		  "", 443, false, OBS_PEER_JUDGE },
+		{ "192.0.2.1", "other", "api.wandb.ai", "", 443, false, OBS_PEER_WANDB },
+		{ "192.0.2.1", "other", "api.telegram.org", "", 443, false, OBS_PEER_TELEGRAM },
+		{ "127.0.0.1", "trainer", "", "", 3000, false, OBS_PEER_LOGIN },
+		{ "::1", "trainer", "", "", 11434, false, OBS_PEER_EVALUATOR },
+		{ "192.0.2.1", "trainer", "", "", 3000, false, OBS_PEER_UNKNOWN },
+		{ "192.0.2.1", "trainer", "", "", 53, false, OBS_PEER_DNS },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct obs_endpoint remote = at(cases[i].ip, cases[i].port);
+		struct obs_peer_evidence e = { &remote, cases[i].process, cases[i].name,
+					       cases[i].rpc_host, cases[i].bootnode };
+
+		if (obs_peer_role_of(&e) != cases[i].want)
+			fail_msg("case %zu: got %s, want %s", i,
+				 obs_peer_role_str(obs_peer_role_of(&e)),
+				 obs_peer_role_str(cases[i].want));
+	}
+}
+
+/* Numbers only grow by what is new, whoever reports it, and the end has the last word. */
+static void counters_add_up(void **state)
+{
+	struct obs_peers *p = new_peers(16, 16);
+	struct obs_conn_facts f =
+		conn(7, at("10.0.0.1", 4000), at("192.0.2.7", 9000), OBS_DIRECTION_OUT);
+	struct obs_conn *c = see(p, &f, &p2pd);
+	const struct obs_peer *peer = c->peer;
+
+	(void)state;
+	f.bytes_sent = 100;
+	assert_ptr_equal(see(p, &f, &p2pd), c);
+	f.bytes_sent = 250;
+	f.bytes_received = 40;
+	f.retransmits = 2;
+	f.state = OBS_TCP_STATE_LAST_ACK;
+	f.local.port = 0; /* as the kernel has it at the end */
+	obs_peers_end(p, c, &f, 2000);
+	assert_int_equal(p->totals.bytes_sent, 250);
+	assert_int_equal(p->totals.bytes_received, 40);
+	assert_int_equal(p->totals.retransmits, 2);
+	assert_int_equal(p->totals.out, 1);
+	assert_int_equal(p->totals.closed, 1);
+	assert_int_equal(peer->bytes_sent, 250);
+	assert_int_equal(peer->open, 0);
+	assert_int_equal(peer->last_ns, 2000);
+	assert_int_equal(peer->role, OBS_PEER_DHT);
+	assert_null(obs_peers_find(p, &f.id));
+	obs_peers_free(&p);
+}
+
+/* Who was there before us: the socket tells whether it can be a listener's child. */
+static void direction_of_what_was_there(void **state)
+{
+	static const struct {
+		uint16_t local_port;
+		enum obs_conn_bound bound;
+		enum obs_direction want;
+	} cases[] = {
+		{ 38331, OBS_BOUND_NO, OBS_DIRECTION_IN },
+		{ 38331, OBS_BOUND_YES, OBS_DIRECTION_OUT }, /* libp2p dials from its own port */
+		{ 38331, OBS_BOUND_UNKNOWN, OBS_DIRECTION_UNKNOWN },
+		{ 50000, OBS_BOUND_NO, OBS_DIRECTION_OUT },
+		{ 50000, OBS_BOUND_UNKNOWN, OBS_DIRECTION_OUT },
+	};
+	struct obs_peers *p = new_peers(16, 16);
+	struct obs_conn_facts l =
+		conn(1, at("0.0.0.0", 38331), at("0.0.0.0", 0), OBS_DIRECTION_UNKNOWN);
+
+	(void)state;
+	l.state = OBS_TCP_STATE_LISTEN;
+	obs_peers_listens(p, &l, "p2pd");
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct obs_conn_facts f =
+			conn(10 + i, at("10.0.0.1", cases[i].local_port),
+			     at("192.0.2.7", (uint16_t)(9000 + i)), OBS_DIRECTION_UNKNOWN);
+
+		f.bound = cases[i].bound;
+		f.preexisting = true;
+		if (see(p, &f, &p2pd)->f.direction != cases[i].want)
+			fail_msg("case %zu", i);
+	}
+	obs_peers_free(&p);
+}
+
+static void outside_is_neither_loopback_nor_ourselves(void **state)
+{
+	static const struct {
+		const char *local, *remote;
+		bool outside;
+	} cases[] = {
+		{ "127.0.0.1", "127.0.0.1", false },	{ "10.0.0.1", "10.0.0.1", false },
+		{ "10.0.0.1", "192.0.2.7", true },	{ "::1", "::1", false },
+		{ "2001:db8::1", "2001:db8::2", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct obs_peers *p = new_peers(16, 16);
+		struct obs_conn_facts l =
+			conn(1, at("0.0.0.0", 80), at("0.0.0.0", 0), OBS_DIRECTION_UNKNOWN);
+		struct obs_conn_facts f = conn(2, at(cases[i].local, 80), at(cases[i].remote, 5000),
+					       OBS_DIRECTION_IN);
+
+		obs_peers_listens(p, &l, "");
+		see(p, &f, &other);
+		assert_int_equal(p->listeners[0].accepted, 1);
+		if ((p->listeners[0].from_outside == 1) != cases[i].outside ||
+		    (p->outside_ns != 0) != cases[i].outside)
+			fail_msg("%s", cases[i].remote);
+		obs_peers_free(&p);
+	}
+}
+
+/* A hundred connections from one address are one peer, unless it is known by its port. */
+static void who_dials_us_is_known_by_address(void **state)
+{
+	struct obs_peers *p = new_peers(16, 200);
+	struct obs_endpoint local = at("10.0.0.1", 80);
+
+	(void)state;
+	for (uint16_t i = 0; i < 100; i++) {
+		struct obs_conn_facts f = conn(
+			100 + i, local, at("192.0.2.7", (uint16_t)(5000 + i)), OBS_DIRECTION_IN);
+
+		see(p, &f, &other);
+	}
+	assert_int_equal(HASH_COUNT(p->peers), 1);
+	assert_int_equal(p->peers->at.port, 0);
+	assert_int_equal(p->peers->in, 100);
+	assert_int_equal(p->peers->open, 100);
+
+	/* dialled before, it dials back from the same port */
+	see(p,
+	    &(struct obs_conn_facts){ .id = { 1, 1 },
+				      .local = local,
+				      .remote = at("192.0.2.8", 38331),
+				      .direction = OBS_DIRECTION_OUT },
+	    &p2pd);
+	see(p,
+	    &(struct obs_conn_facts){ .id = { 2, 1 },
+				      .local = local,
+				      .remote = at("192.0.2.8", 38331),
+				      .direction = OBS_DIRECTION_IN },
+	    &p2pd);
+	assert_int_equal(HASH_COUNT(p->peers), 2);
+	obs_peers_free(&p);
+}
+
+static void the_least_recently_used_makes_room(void **state)
+{
+	struct obs_peers *p = new_peers(4, 64);
+	struct obs_endpoint local = at("10.0.0.1", 4000);
+	struct obs_conn *open_one = NULL;
+
+	(void)state;
+	for (uint16_t i = 0; i < 10; i++) {
+		struct obs_conn_facts f = conn(10 + i, local, at("192.0.2.7", (uint16_t)(9000 + i)),
+					       OBS_DIRECTION_OUT);
+		struct obs_conn *c = see(p, &f, &p2pd);
+
+		assert_non_null(c);
+		if (i == 0)
+			open_one = c;
+		else
+			obs_peers_end(p, c, &f, 1000);
+	}
+	assert_int_equal(HASH_COUNT(p->peers), 4);
+	assert_int_equal(p->totals.peers_evicted, 6);
+	assert_int_equal(open_one->peer->at.port, 9000); /* has a connection: stays */
+	obs_peers_free(&p);
+}
+
+static void past_the_limit_connections_are_counted(void **state)
+{
+	struct obs_peers *p = new_peers(64, 3);
+
+	(void)state;
+	for (uint16_t i = 0; i < 5; i++) {
+		struct obs_conn_facts f =
+			conn(10 + i, at("10.0.0.1", 4000), at("192.0.2.7", (uint16_t)(9000 + i)),
+			     OBS_DIRECTION_OUT);
+
+		assert_int_equal(see(p, &f, &p2pd) != NULL, i < 3);
+	}
+	assert_int_equal(p->totals.not_kept, 2);
+	assert_int_equal(p->totals.out, 3);
+	obs_peers_free(&p);
+}
+
+static void end_unseen(void *ctx, struct obs_conn *c)
+{
+	struct obs_conn_facts last = c->f;
+
+	obs_peers_end(ctx, c, &last, 3000);
+}
+
+/* Accepted by the parent, then only its child holds it: it is the child's. */
+static void a_pass_tells_who_holds_it_and_who_is_gone(void **state)
+{
+	struct obs_peers *p = new_peers(16, 16);
+	struct obs_conn_facts a = conn(1, at("10.0.0.1", 80), at("192.0.2.7", 1), OBS_DIRECTION_IN);
+	struct obs_conn_facts b = conn(2, at("10.0.0.1", 80), at("192.0.2.7", 2), OBS_DIRECTION_IN);
+	struct obs_conn *c = see(p, &a, &other);
+
+	(void)state;
+	see(p, &b, &other);
+	obs_peers_start_pass(p);
+	a.pid = 11;
+	see(p, &a, &other);
+	a.pid = 10;
+	see(p, &a, &other);
+	obs_peers_end_pass(p, end_unseen, p);
+	assert_int_equal(c->f.pid, 10); /* both hold it: it stays with its owner */
+	assert_int_equal(HASH_COUNT(p->conns), 1);
+
+	obs_peers_start_pass(p);
+	a.pid = 11;
+	see(p, &a, &other);
+	obs_peers_end_pass(p, end_unseen, p);
+	assert_int_equal(c->f.pid, 11);
+	obs_peers_free(&p);
+}
+
+static void failures_have_reasons(void **state)
+{
+	static const struct {
+		int err;
+		const char *want;
+	} cases[] = {
+		{ ECONNREFUSED, "refused" },	 { ETIMEDOUT, "timeout" },
+		{ EHOSTUNREACH, "unreachable" }, { ENETUNREACH, "unreachable" },
+		{ ECONNRESET, "reset" },	 { 0, "given_up" },
+	};
+	struct obs_peers *p = new_peers(16, 16);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct obs_conn_facts f =
+			conn(1, at("10.0.0.1", 4000), at("192.0.2.7", 9000), OBS_DIRECTION_OUT);
+
+		f.err = cases[i].err;
+		assert_int_equal(obs_peers_failed(p, &f, &p2pd, 1000)->last_err, cases[i].err);
+		check_text("reason", obs_slice_str(obs_conn_error_str(f.err)), cases[i].want);
+	}
+	assert_int_equal(p->totals.failed, 6);
+	assert_int_equal(p->totals.refused, 1);
+	assert_int_equal(p->totals.timed_out, 1);
+	assert_int_equal(p->totals.unreachable, 2);
+	assert_int_equal(p->totals.reset, 1);
+	assert_int_equal(HASH_COUNT(p->peers), 1);
+	obs_peers_free(&p);
+}
+
+static void who_closed_it(void **state)
+{
+	static const struct {
+		unsigned state;
+		int err;
+		const char *want;
+	} cases[] = {
+		{ OBS_TCP_STATE_FIN_WAIT2, 0, "local" },
+		{ OBS_TCP_STATE_LAST_ACK, 0, "remote" },
+		{ OBS_TCP_STATE_CLOSING, 0, "both" },
+		{ OBS_TCP_STATE_ESTABLISHED, 0, "local_reset" },
+		{ OBS_TCP_STATE_ESTABLISHED, ECONNRESET, "remote_reset" },
+		{ OBS_TCP_STATE_CLOSE_WAIT, EPIPE, "remote_reset" },
+		{ OBS_TCP_STATE_ESTABLISHED, ETIMEDOUT, "timeout" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct obs_conn_facts f = { .state = (uint8_t)cases[i].state, .err = cases[i].err };
+
+		check_text("closed by", obs_slice_str(obs_conn_closed_by(&f)), cases[i].want);
+	}
+}
+
+/* What the log or a DNS answer says later counts for peers known before. */
+static void later_knowledge_reaches_known_peers(void **state)
+{
+	struct obs_peers *p = new_peers(16, 16);
+	struct obs_endpoint boot = at("38.101.215.15", 30021), hub = at("192.0.2.9", 443);
+	struct obs_conn_facts f = conn(1, at("10.0.0.1", 4000), boot, OBS_DIRECTION_OUT);
+	struct obs_conn_facts g = conn(2, at("10.0.0.1", 4001), hub, OBS_DIRECTION_OUT);
+	const struct obs_peer *b = see(p, &f, &other)->peer, *h = see(p, &g, &other)->peer;
+
+	(void)state;
+	assert_int_equal(b->role, OBS_PEER_UNKNOWN);
+	obs_peers_note_bootnode(p, &boot, "QmBoot");
+	obs_peers_note_name(p, &hub, "huggingface.co");
+	assert_int_equal(b->role, OBS_PEER_BOOTNODE);
+	check_text("id", obs_slice_str(b->peer_id), "QmBoot");
+	assert_int_equal(h->role, OBS_PEER_MODEL_HUB);
+	obs_peers_free(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(endpoints_are_written_as_people_know_them),
+		cmocka_unit_test(roles_follow_the_rules),
+		cmocka_unit_test(counters_add_up),
+		cmocka_unit_test(direction_of_what_was_there),
+		cmocka_unit_test(outside_is_neither_loopback_nor_ourselves),
+		cmocka_unit_test(who_dials_us_is_known_by_address),
+		cmocka_unit_test(the_least_recently_used_makes_room),
+		cmocka_unit_test(past_the_limit_connections_are_counted),
+		cmocka_unit_test(a_pass_tells_who_holds_it_and_who_is_gone),
+		cmocka_unit_test(failures_have_reasons),
+		cmocka_unit_test(who_closed_it),
+		cmocka_unit_test(later_knowledge_reaches_known_peers),
+	};
+
+	return cmocka_run_group_tests_name("peers", tests, NULL, NULL);
+}

@@ -1,0 +1,618 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * peers.c - see peers.h. uthash keeps insertion order: a peer that is used is put to the end, so
+ * the first one without a connection is the least recently used.
+ */
+#include "model/peers.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/peer_roles.h"
+#include "util/cleanup.h"
+
+#define EVICT_LOOK 64 /* entries looked at for one without a connection */
+
+struct obs_peer_name {
+	uint8_t ip[16];
+	char name[80];
+	UT_hash_handle hh;
+};
+
+/* --- words --- */
+
+static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+bool obs_ip_is_loopback(const uint8_t ip[16])
+{
+	static const uint8_t one[16] = { [15] = 1 };
+
+	if (memcmp(ip, mapped, sizeof(mapped)) == 0)
+		return ip[12] == 127;
+	return memcmp(ip, one, sizeof(one)) == 0;
+}
+
+void obs_endpoint_format(const struct obs_endpoint *e, char out[OBS_ENDPOINT_TEXT])
+{
+	bool v4 = memcmp(e->ip, mapped, sizeof(mapped)) == 0;
+	char ip[INET6_ADDRSTRLEN] = "";
+
+	inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? e->ip + 12 : e->ip, ip, sizeof(ip));
+	if (e->port == 0)
+		snprintf(out, OBS_ENDPOINT_TEXT, "%s", ip);
+	else
+		snprintf(out, OBS_ENDPOINT_TEXT, v4 ? "%s:%u" : "[%s]:%u", ip, e->port);
+}
+
+const char *obs_direction_str(enum obs_direction d)
+{
+	return d == OBS_DIRECTION_IN ? "in" : d == OBS_DIRECTION_OUT ? "out" : "unknown";
+}
+
+const char *obs_tcp_state_str(unsigned state)
+{
+	static const char *const names[OBS_TCP_STATE_MAX] = {
+		[OBS_TCP_STATE_ESTABLISHED] = "ESTAB",	  [OBS_TCP_STATE_SYN_SENT] = "SYN-SENT",
+		[OBS_TCP_STATE_SYN_RECV] = "SYN-RECV",	  [OBS_TCP_STATE_FIN_WAIT1] = "FIN-WAIT-1",
+		[OBS_TCP_STATE_FIN_WAIT2] = "FIN-WAIT-2", [OBS_TCP_STATE_TIME_WAIT] = "TIME-WAIT",
+		[OBS_TCP_STATE_CLOSE] = "UNCONN",	  [OBS_TCP_STATE_CLOSE_WAIT] = "CLOSE-WAIT",
+		[OBS_TCP_STATE_LAST_ACK] = "LAST-ACK",	  [OBS_TCP_STATE_LISTEN] = "LISTEN",
+		[OBS_TCP_STATE_CLOSING] = "CLOSING",
+	};
+
+	return state < OBS_TCP_STATE_MAX && names[state] ? names[state] : "UNKNOWN";
+}
+
+enum failure { REFUSED, TIMED_OUT, UNREACHABLE, RESET, OTHER };
+
+static enum failure failure_of(int err)
+{
+	switch (err) {
+	case ECONNREFUSED:
+		return REFUSED;
+	case ETIMEDOUT:
+		return TIMED_OUT;
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case ENETDOWN:
+	case EACCES: /* an ICMP "prohibited" */
+	case ENOPROTOOPT:
+		return UNREACHABLE;
+	case ECONNRESET:
+	case EPIPE:
+		return RESET;
+	default:
+		return OTHER;
+	}
+}
+
+const char *obs_conn_error_str(int err)
+{
+	static const char *const words[] = { [REFUSED] = "refused",
+					     [TIMED_OUT] = "timeout",
+					     [UNREACHABLE] = "unreachable",
+					     [RESET] = "reset" };
+	enum failure f = failure_of(err);
+
+	if (err == 0)
+		return "given_up"; /* closed before anything answered */
+	return f == OTHER ? strerror(err) : words[f];
+}
+
+const char *obs_conn_closed_by(const struct obs_conn_facts *f)
+{
+	if (failure_of(f->err) == TIMED_OUT)
+		return "timeout";
+	if (failure_of(f->err) == RESET)
+		return "remote_reset";
+	switch (f->state) {
+	case OBS_TCP_STATE_ESTABLISHED: /* straight to CLOSE: we sent a reset */
+		return "local_reset";
+	case OBS_TCP_STATE_FIN_WAIT1:
+	case OBS_TCP_STATE_FIN_WAIT2:
+	case OBS_TCP_STATE_TIME_WAIT:
+		return "local";
+	case OBS_TCP_STATE_CLOSE_WAIT:
+	case OBS_TCP_STATE_LAST_ACK:
+		return "remote";
+	case OBS_TCP_STATE_CLOSING:
+		return "both";
+	default:
+		return "unknown";
+	}
+}
+
+/* --- life --- */
+
+int obs_peers_new(const struct obs_peers_options *opt, struct obs_peers **ret)
+{
+	struct obs_peers *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->opt = *opt;
+	*ret = p;
+	return 0;
+}
+
+void obs_peers_free(struct obs_peers **pp)
+{
+	struct obs_peers *p = *pp;
+	struct obs_peer_name *n, *next_n;
+	struct obs_conn *c, *next_c;
+	struct obs_peer *e, *next_e;
+
+	if (!p)
+		return;
+	HASH_ITER(hh, p->conns, c, next_c)
+	{
+		HASH_DEL(p->conns, c);
+		free(c);
+	}
+	HASH_ITER(hh, p->peers, e, next_e)
+	{
+		HASH_DEL(p->peers, e);
+		free(e);
+	}
+	HASH_ITER(hh, p->names, n, next_n)
+	{
+		HASH_DEL(p->names, n);
+		free(n);
+	}
+	free(p);
+	*pp = NULL;
+}
+
+/* --- names and bootnodes --- */
+
+static const char *name_of(struct obs_peers *p, const uint8_t ip[16])
+{
+	struct obs_peer_name *n;
+
+	HASH_FIND(hh, p->names, ip, sizeof(n->ip), n);
+	return n ? n->name : "";
+}
+
+static bool is_bootnode(const struct obs_peers *p, const struct obs_endpoint *at, size_t *ret)
+{
+	for (size_t i = 0; i < p->n_bootnodes; i++) {
+		if (memcmp(p->bootnodes[i].ip, at->ip, 16) == 0 &&
+		    p->bootnodes[i].port == at->port) {
+			*ret = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void judge(struct obs_peers *p, struct obs_peer *e, const struct obs_peer_hint *hint)
+{
+	size_t which = 0;
+	struct obs_peer_evidence evidence = {
+		.remote = &e->at,
+		.process = hint->process,
+		.name = e->name,
+		.rpc_host = hint->rpc_host,
+		.bootnode = is_bootnode(p, &e->at, &which),
+	};
+	enum obs_peer_role role = obs_peer_role_of(&evidence);
+
+	if (role != OBS_PEER_UNKNOWN)
+		e->role = role;
+	if (evidence.bootnode && !*e->peer_id)
+		memcpy(e->peer_id, p->bootnode_ids[which], sizeof(e->peer_id));
+}
+
+void obs_peers_note_name(struct obs_peers *p, const struct obs_endpoint *at, const char *name)
+{
+	struct obs_peer_hint hint = { .process = "", .rpc_host = "" };
+	struct obs_peer_name *n;
+	struct obs_peer *e, *next;
+
+	HASH_FIND(hh, p->names, at->ip, sizeof(n->ip), n);
+	if (!n && HASH_COUNT(p->names) >= OBS_NAMES_MAX) {
+		n = p->names; /* the oldest */
+		HASH_DEL(p->names, n);
+		free(n);
+		n = NULL;
+	}
+	if (!n) {
+		n = calloc(1, sizeof(*n));
+		if (!n)
+			return;
+		memcpy(n->ip, at->ip, sizeof(n->ip));
+		HASH_ADD(hh, p->names, ip, sizeof(n->ip), n);
+	}
+	snprintf(n->name, sizeof(n->name), "%s", name);
+	HASH_ITER(hh, p->peers, e, next)
+	{
+		if (memcmp(e->at.ip, at->ip, 16) != 0)
+			continue;
+		snprintf(e->name, sizeof(e->name), "%s", name);
+		judge(p, e, &hint);
+	}
+}
+
+void obs_peers_note_bootnode(struct obs_peers *p, const struct obs_endpoint *at,
+			     const char *peer_id)
+{
+	struct obs_peer *e, *next;
+	size_t i;
+
+	if (!is_bootnode(p, at, &i)) {
+		if (p->n_bootnodes == OBS_BOOTNODES_MAX)
+			return;
+		i = p->n_bootnodes++;
+		p->bootnodes[i] = *at;
+	}
+	if (*peer_id)
+		snprintf(p->bootnode_ids[i], sizeof(p->bootnode_ids[i]), "%s", peer_id);
+	HASH_ITER(hh, p->peers, e, next)
+	{
+		if (memcmp(e->at.ip, at->ip, 16) == 0 && e->at.port == at->port)
+			judge(p, e, &(struct obs_peer_hint){ .process = "", .rpc_host = "" });
+	}
+}
+
+/* --- peers --- */
+
+/* The least recently used that has no connection. With more open connections than room for peers
+ * none may be near the front: then nothing is evicted and the new one is not kept. */
+static bool make_room(struct obs_peers *p)
+{
+	struct obs_peer *e, *next;
+	unsigned looked = 0;
+
+	if (HASH_COUNT(p->peers) < p->opt.peers_max)
+		return true;
+	HASH_ITER(hh, p->peers, e, next)
+	{
+		if (e->open == 0) {
+			HASH_DEL(p->peers, e);
+			free(e);
+			p->totals.peers_evicted++;
+			return true;
+		}
+		if (++looked >= EVICT_LOOK)
+			break;
+		/* To the end with it, so that the next search starts behind it. */
+		HASH_DEL(p->peers, e);
+		HASH_ADD(hh, p->peers, at, sizeof(e->at), e);
+	}
+	return false;
+}
+
+static struct obs_peer *find_peer(struct obs_peers *p, const struct obs_endpoint *at)
+{
+	struct obs_peer *e;
+
+	HASH_FIND(hh, p->peers, at, sizeof(*at), e);
+	return e;
+}
+
+static struct obs_peer *add_peer(struct obs_peers *p, const struct obs_endpoint *at,
+				 uint64_t wall_ns)
+{
+	struct obs_peer *e;
+
+	if (!make_room(p))
+		return NULL;
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return NULL;
+	e->at = *at;
+	e->first_ns = wall_ns;
+	snprintf(e->name, sizeof(e->name), "%s", name_of(p, at->ip));
+	HASH_ADD(hh, p->peers, at, sizeof(e->at), e);
+	return e;
+}
+
+/* Who dials us from a port of the moment is one peer per address, not one per connection; libp2p
+ * dials from the port it listens on, and is known by that one when we dialled it before. */
+static struct obs_peer *peer_of(struct obs_peers *p, const struct obs_conn_facts *f,
+				const struct obs_peer_hint *hint, uint64_t wall_ns)
+{
+	struct obs_endpoint at = f->remote;
+	size_t unused;
+	struct obs_peer *e = find_peer(p, &at);
+
+	if (!e && f->direction == OBS_DIRECTION_IN && !is_bootnode(p, &at, &unused)) {
+		at.port = 0;
+		e = find_peer(p, &at);
+	}
+	if (e) {
+		HASH_DEL(p->peers, e);
+		HASH_ADD(hh, p->peers, at, sizeof(e->at), e);
+	} else {
+		e = add_peer(p, &at, wall_ns);
+	}
+	if (!e)
+		return NULL;
+	e->last_ns = wall_ns;
+	judge(p, e, hint);
+	return e;
+}
+
+int obs_peers_restore(struct obs_peers *p, const struct obs_peer *peer)
+{
+	struct obs_peer *e = find_peer(p, &peer->at);
+	UT_hash_handle hh;
+
+	if (e)
+		return -EEXIST;
+	e = add_peer(p, &peer->at, peer->first_ns);
+	if (!e)
+		return -ENOMEM;
+	hh = e->hh;
+	*e = *peer;
+	e->hh = hh;
+	e->open = 0;
+	return 0;
+}
+
+/* --- connections --- */
+
+struct obs_conn *obs_peers_find(struct obs_peers *p, const struct obs_conn_id *id)
+{
+	struct obs_conn *c;
+
+	HASH_FIND(hh, p->conns, id, sizeof(*id), c);
+	return c;
+}
+
+static struct obs_listener *listener_of(struct obs_peers *p, uint32_t netns, uint16_t port)
+{
+	for (size_t i = 0; i < p->n_listeners; i++) {
+		struct obs_listener *l = &p->listeners[i];
+
+		if (l->open && l->netns == netns && l->local.port == port)
+			return l;
+	}
+	return NULL;
+}
+
+static bool is_outside(const struct obs_conn_facts *f)
+{
+	return !obs_ip_is_loopback(f->remote.ip) && memcmp(f->remote.ip, f->local.ip, 16) != 0;
+}
+
+/* Where the rung did not see the first SYN: a socket on a port that nobody listens on, or whose
+ * port was asked for by bind(), has dialled. */
+static enum obs_direction direction_of(struct obs_peers *p, const struct obs_conn_facts *f)
+{
+	if (f->direction != OBS_DIRECTION_UNKNOWN)
+		return f->direction;
+	if (f->bound == OBS_BOUND_YES || !listener_of(p, f->netns, f->local.port))
+		return OBS_DIRECTION_OUT;
+	return f->bound == OBS_BOUND_NO ? OBS_DIRECTION_IN : OBS_DIRECTION_UNKNOWN;
+}
+
+static void count_accept(struct obs_peers *p, const struct obs_conn_facts *f, uint64_t wall_ns)
+{
+	struct obs_listener *l = listener_of(p, f->netns, f->local.port);
+
+	if (is_outside(f))
+		p->outside_ns = wall_ns;
+	if (!l)
+		return;
+	l->accepted++;
+	if (!is_outside(f))
+		return;
+	l->from_outside++;
+	l->outside_ns = wall_ns;
+}
+
+static void count_open(struct obs_peers *p, struct obs_conn *c, uint64_t wall_ns)
+{
+	struct obs_peer *e = c->peer;
+
+	e->open++;
+	switch (c->f.direction) {
+	case OBS_DIRECTION_IN:
+		p->totals.in++;
+		e->in++;
+		count_accept(p, &c->f, wall_ns);
+		break;
+	case OBS_DIRECTION_OUT:
+		p->totals.out++;
+		e->out++;
+		break;
+	default:
+		p->totals.unknown++;
+		e->unknown++;
+	}
+}
+
+static uint64_t more(uint64_t now, uint64_t before)
+{
+	return now > before ? now - before : 0;
+}
+
+static void take_numbers(struct obs_peers *p, struct obs_conn *c, const struct obs_conn_facts *f)
+{
+	uint64_t sent = more(f->bytes_sent, c->f.bytes_sent);
+	uint64_t received = more(f->bytes_received, c->f.bytes_received);
+	uint64_t again = more(f->retransmits, c->f.retransmits);
+	struct obs_conn_facts known = c->f;
+
+	p->totals.bytes_sent += sent;
+	p->totals.bytes_received += received;
+	p->totals.retransmits += again;
+	c->peer->bytes_sent += sent;
+	c->peer->bytes_received += received;
+	c->peer->retransmits += again;
+	if (f->srtt_us)
+		c->peer->rtt_us = f->srtt_us;
+	if (f->min_rtt_us && (!c->peer->min_rtt_us || f->min_rtt_us < c->peer->min_rtt_us))
+		c->peer->min_rtt_us = f->min_rtt_us;
+	c->f = *f;
+	c->f.id = known.id;
+	if (known.local.port) { /* one that has ended has no port any more */
+		c->f.local = known.local;
+		c->f.remote = known.remote;
+	}
+	c->f.direction = known.direction;
+	c->f.preexisting = known.preexisting;
+	c->f.pid = known.pid;
+	c->f.born_ns = known.born_ns;
+	if (known.established_ns)
+		c->f.established_ns = known.established_ns;
+}
+
+static struct obs_conn *add_conn(struct obs_peers *p, const struct obs_conn_facts *f,
+				 const struct obs_peer_hint *hint, uint64_t wall_ns)
+{
+	struct obs_conn_facts facts = *f;
+	struct obs_conn *c;
+	struct obs_peer *e;
+
+	facts.direction = direction_of(p, f);
+	e = HASH_COUNT(p->conns) < p->opt.conns_max ? peer_of(p, &facts, hint, wall_ns) : NULL;
+	c = e ? calloc(1, sizeof(*c)) : NULL;
+	if (!c) {
+		p->totals.not_kept++;
+		return NULL;
+	}
+	c->peer = e;
+	c->process = hint->process;
+	c->f.id = facts.id;
+	c->f.pid = facts.pid;
+	c->f.direction = facts.direction;
+	c->f.preexisting = facts.preexisting;
+	c->f.born_ns = facts.born_ns;
+	c->f.established_ns = facts.established_ns;
+	HASH_ADD(hh, p->conns, f.id, sizeof(c->f.id), c);
+	take_numbers(p, c, &facts);
+	count_open(p, c, wall_ns);
+	return c;
+}
+
+/* In a pass each holder reports it once: it stays with its owner as long as that one holds it. */
+static void note_holder(struct obs_peers *p, struct obs_conn *c, uint32_t pid)
+{
+	if (c->pass != p->pass)
+		c->held = false;
+	c->pass = p->pass;
+	c->holder = pid;
+	c->held |= pid == c->f.pid;
+}
+
+struct obs_conn *obs_peers_see(struct obs_peers *p, const struct obs_conn_facts *f,
+			       const struct obs_peer_hint *hint, uint64_t wall_ns, bool *ret_new)
+{
+	struct obs_conn *c = obs_peers_find(p, &f->id);
+
+	*ret_new = false;
+	if (c) {
+		take_numbers(p, c, f);
+		c->peer->last_ns = wall_ns;
+	} else {
+		c = add_conn(p, f, hint, wall_ns);
+		*ret_new = c != NULL;
+	}
+	if (c)
+		note_holder(p, c, f->pid);
+	return c;
+}
+
+void obs_peers_end(struct obs_peers *p, struct obs_conn *c, const struct obs_conn_facts *f,
+		   uint64_t wall_ns)
+{
+	enum failure how = failure_of(f->err);
+
+	take_numbers(p, c, f);
+	c->peer->open--;
+	c->peer->last_ns = wall_ns;
+	p->totals.closed++;
+	p->totals.broken += how == RESET || how == TIMED_OUT;
+	HASH_DEL(p->conns, c);
+	free(c);
+}
+
+struct obs_peer *obs_peers_failed(struct obs_peers *p, const struct obs_conn_facts *f,
+				  const struct obs_peer_hint *hint, uint64_t wall_ns)
+{
+	struct obs_peer *e = peer_of(p, f, hint, wall_ns);
+	enum failure how = failure_of(f->err);
+
+	p->totals.failed++;
+	p->totals.refused += how == REFUSED;
+	p->totals.timed_out += how == TIMED_OUT;
+	p->totals.unreachable += how == UNREACHABLE;
+	p->totals.reset += how == RESET;
+	if (!e)
+		return NULL;
+	e->failed++;
+	e->last_err = f->err;
+	return e;
+}
+
+/* --- listeners --- */
+
+static struct obs_listener *free_listener(struct obs_peers *p)
+{
+	if (p->n_listeners < OBS_LISTENERS_SHOW)
+		return &p->listeners[p->n_listeners++];
+	for (size_t i = 0; i < p->n_listeners; i++) {
+		if (!p->listeners[i].open)
+			return &p->listeners[i];
+	}
+	return NULL;
+}
+
+void obs_peers_listens(struct obs_peers *p, const struct obs_conn_facts *f, const char *process)
+{
+	struct obs_listener *l = NULL;
+
+	for (size_t i = 0; i < p->n_listeners && !l; i++) {
+		if (p->listeners[i].open && p->listeners[i].id.sock == f->id.sock &&
+		    p->listeners[i].id.born == f->id.born)
+			l = &p->listeners[i];
+	}
+	if (!l) {
+		l = free_listener(p);
+		if (!l)
+			return;
+		*l = (struct obs_listener){ .id = f->id,
+					    .local = f->local,
+					    .pid = f->pid,
+					    .netns = f->netns,
+					    .open = true };
+	}
+	l->pass = p->pass;
+	l->process = process;
+	l->queue = f->recv_queue;
+	l->queue_max = f->send_queue;
+	l->drops = f->drops;
+}
+
+void obs_peers_unlistens(struct obs_peers *p, const struct obs_conn_id *id)
+{
+	for (size_t i = 0; i < p->n_listeners; i++) {
+		if (p->listeners[i].id.sock == id->sock && p->listeners[i].id.born == id->born)
+			p->listeners[i].open = false;
+	}
+}
+
+/* --- passes --- */
+
+void obs_peers_start_pass(struct obs_peers *p)
+{
+	p->pass++;
+}
+
+void obs_peers_end_pass(struct obs_peers *p, obs_peers_unseen_fn fn, void *ctx)
+{
+	struct obs_conn *c, *next;
+
+	HASH_ITER(hh, p->conns, c, next)
+	{
+		if (c->pass != p->pass)
+			fn(ctx, c);
+		else if (!c->held && c->holder)
+			c->f.pid = c->holder; /* accepted by a child, or passed on */
+	}
+}

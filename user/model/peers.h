@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * peers.h - the connections of one node, whom they are with, and what it listens on.
+ *
+ * One shape for every rung that sees connections. Bounded: past the limits connections are
+ * counted and not kept, and the peer that is least worth remembering makes room.
+ * Belongs to the event loop's thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uthash.h>
+
+#define OBS_ENDPOINT_TEXT  64
+#define OBS_LISTENERS_SHOW 256 /* listening sockets kept per node */
+#define OBS_NAMES_MAX	   1024
+#define OBS_BOOTNODES_MAX  64
+
+/* IPv4 as ::ffff:a.b.c.d, so that one peer is one endpoint. */
+struct obs_endpoint {
+	uint8_t ip[16];
+	uint16_t port; /* 0 = any */
+	uint8_t pad[6];
+};
+
+/** obs_endpoint_format() - "192.0.2.1:80", "[2001:db8::1]:80"; without ":0" when port is 0. */
+void obs_endpoint_format(const struct obs_endpoint *e, char out[OBS_ENDPOINT_TEXT]);
+
+/** obs_ip_is_loopback() - 127.0.0.0/8 or ::1. */
+bool obs_ip_is_loopback(const uint8_t ip[16]);
+
+enum obs_direction {
+	OBS_DIRECTION_UNKNOWN = 0, /* it was there before us, and nothing tells who dialled */
+	OBS_DIRECTION_IN,
+	OBS_DIRECTION_OUT,
+};
+
+/* The numbers of include/net/tcp_states.h. */
+enum obs_tcp_state {
+	OBS_TCP_STATE_ESTABLISHED = 1,
+	OBS_TCP_STATE_SYN_SENT = 2,
+	OBS_TCP_STATE_SYN_RECV = 3,
+	OBS_TCP_STATE_FIN_WAIT1 = 4,
+	OBS_TCP_STATE_FIN_WAIT2 = 5,
+	OBS_TCP_STATE_TIME_WAIT = 6,
+	OBS_TCP_STATE_CLOSE = 7,
+	OBS_TCP_STATE_CLOSE_WAIT = 8,
+	OBS_TCP_STATE_LAST_ACK = 9,
+	OBS_TCP_STATE_LISTEN = 10,
+	OBS_TCP_STATE_CLOSING = 11,
+	OBS_TCP_STATE_MAX,
+};
+
+/** obs_tcp_state_str() - "ESTAB", …: as ss prints them. */
+const char *obs_tcp_state_str(unsigned state);
+
+/* What the rung calls a connection; never used twice. */
+struct obs_conn_id {
+	uint64_t sock;
+	uint64_t born;
+};
+
+/* Was the local port asked for by bind(2)? A child of a listener's never is. */
+enum obs_conn_bound { OBS_BOUND_UNKNOWN = 0, OBS_BOUND_NO, OBS_BOUND_YES };
+
+/* What a rung says of a socket. */
+struct obs_conn_facts {
+	struct obs_conn_id id;
+	struct obs_endpoint local, remote;
+	uint32_t pid;
+	uint32_t netns;
+	uint8_t state; /* enum obs_tcp_state */
+	enum obs_direction direction;
+	bool preexisting;
+	enum obs_conn_bound bound;
+	uint64_t born_ns;	 /* CLOCK_BOOTTIME of the first SYN; 0 = unknown */
+	uint64_t established_ns; /* CLOCK_BOOTTIME; 0 = never, or unknown */
+	uint64_t bytes_sent, bytes_acked, bytes_received;
+	uint64_t delivery_rate; /* bytes per second; 0 = unknown */
+	uint32_t srtt_us, rttvar_us, min_rtt_us;
+	uint32_t retransmits, cwnd, unacked_bytes;
+	uint32_t send_queue,
+		recv_queue; /* bytes; listeners: room in the accept queue, used of it */
+	uint32_t drops;	    /* listeners: refused for a full accept queue */
+	int err;	    /* positive errno; 0 = none */
+};
+
+/* Who a remote is. */
+enum obs_peer_role {
+	OBS_PEER_UNKNOWN = 0,
+	OBS_PEER_BOOTNODE,
+	OBS_PEER_DHT,
+	OBS_PEER_RELAY,
+	OBS_PEER_RPC,
+	OBS_PEER_JUDGE,
+	OBS_PEER_MODEL_HUB,
+	OBS_PEER_LOGIN,
+	OBS_PEER_EVALUATOR,
+	OBS_PEER_WANDB,
+	OBS_PEER_TELEGRAM,
+	OBS_PEER_DNS,
+	OBS_PEER_ROLE_MAX,
+};
+
+const char *obs_peer_role_str(enum obs_peer_role role);
+
+struct obs_peer {
+	struct obs_endpoint at;
+	enum obs_peer_role role;
+	char name[80];	  /* host name, where one was seen; else "" */
+	char peer_id[64]; /* libp2p's, where known; else "" */
+	uint32_t open;	  /* connections now */
+	uint64_t in, out, unknown, failed;
+	uint64_t bytes_sent, bytes_received, retransmits;
+	uint32_t rtt_us, min_rtt_us; /* newest, best; 0 = unknown */
+	int last_err;		     /* of the last connect that failed */
+	uint64_t first_ns, last_ns;  /* CLOCK_REALTIME */
+	UT_hash_handle hh;
+};
+
+struct obs_conn {
+	struct obs_conn_facts f;
+	struct obs_peer *peer; /* borrowed; it stays as long as a connection is open */
+	uint32_t pass;	       /* the sampling pass that saw it last */
+	uint32_t holder;       /* in that pass: a process that holds it */
+	bool held;	       /* in that pass: its owner does */
+	bool told;	       /* an event said that it is there */
+	const char *process;   /* role of the process that has it, static; "" = unknown */
+	char comm[16];
+	UT_hash_handle hh;
+};
+
+struct obs_listener {
+	struct obs_conn_id id;
+	struct obs_endpoint local;
+	uint32_t pid, netns, pass;
+	const char *process; /* role, static; "" = unknown */
+	uint64_t accepted, from_outside;
+	uint64_t outside_ns; /* CLOCK_REALTIME of the last one from outside; 0 = never */
+	uint32_t queue, queue_max, drops;
+	bool open;
+};
+
+struct obs_conn_totals {
+	uint64_t in, out, unknown; /* connections established, by direction */
+	uint64_t closed, failed;
+	uint64_t refused, timed_out, unreachable, reset; /* of failed */
+	uint64_t broken; /* established, and ended by a reset or timeout */
+	uint64_t bytes_sent, bytes_received, retransmits;
+	uint64_t peers_evicted;
+	uint64_t not_kept; /* over the limit of connections */
+	uint64_t lost;	   /* their end was not seen */
+};
+
+struct obs_peers_options {
+	uint32_t peers_max, conns_max;
+};
+
+struct obs_peers {
+	struct obs_peers_options opt;
+	struct obs_conn *conns; /* hash by id, owned */
+	struct obs_peer *peers; /* hash by endpoint, owned; the least recently used first */
+	struct obs_listener listeners[OBS_LISTENERS_SHOW];
+	size_t n_listeners;
+	struct obs_endpoint bootnodes[OBS_BOOTNODES_MAX];
+	char bootnode_ids[OBS_BOOTNODES_MAX][64];
+	size_t n_bootnodes;
+	struct obs_peer_name *names; /* hash by address, owned */
+	struct obs_conn_totals totals;
+	uint32_t pass;
+	uint64_t outside_ns; /* CLOCK_REALTIME: last time anybody outside reached a listener */
+};
+
+/** obs_peers_new() - Return: 0 or -ENOMEM; *@ret is owned by the caller. */
+int obs_peers_new(const struct obs_peers_options *opt, struct obs_peers **ret);
+void obs_peers_free(struct obs_peers **p);
+
+/** obs_peers_find() - the connection called @id, or NULL. */
+struct obs_conn *obs_peers_find(struct obs_peers *p, const struct obs_conn_id *id);
+
+/* What a role is decided by besides the remote's address. */
+struct obs_peer_hint {
+	const char *process;  /* role of the process, as obs_role_str() calls it; "" = unknown */
+	const char *rpc_host; /* of the configured chain; "" = none */
+};
+
+/**
+ * obs_peers_see() - a connection stands like this now.
+ * @wall_ns: CLOCK_REALTIME
+ * @ret_new: true when it was not known and is established now
+ *
+ * Return: the connection, or NULL when it is not kept (counted).
+ */
+struct obs_conn *obs_peers_see(struct obs_peers *p, const struct obs_conn_facts *f,
+			       const struct obs_peer_hint *hint, uint64_t wall_ns, bool *ret_new);
+
+/** obs_peers_end() - it is over; @f has the final numbers. @c is freed. */
+void obs_peers_end(struct obs_peers *p, struct obs_conn *c, const struct obs_conn_facts *f,
+		   uint64_t wall_ns);
+
+/** obs_peers_failed() - a connect that led nowhere. Return: its peer, or NULL. Borrowed. */
+struct obs_peer *obs_peers_failed(struct obs_peers *p, const struct obs_conn_facts *f,
+				  const struct obs_peer_hint *hint, uint64_t wall_ns);
+
+/** obs_peers_listens(), _unlistens() - a listening socket is there, or no more. */
+void obs_peers_listens(struct obs_peers *p, const struct obs_conn_facts *f, const char *process);
+void obs_peers_unlistens(struct obs_peers *p, const struct obs_conn_id *id);
+
+/**
+ * obs_peers_start_pass() - a pass over all sockets begins; what obs_peers_see() and _listens()
+ * report until obs_peers_end_pass() counts as seen in it.
+ */
+void obs_peers_start_pass(struct obs_peers *p);
+
+/** typedef obs_peers_unseen_fn - @c was not seen in this pass; it may be ended in the call. */
+typedef void (*obs_peers_unseen_fn)(void *ctx, struct obs_conn *c);
+void obs_peers_end_pass(struct obs_peers *p, obs_peers_unseen_fn fn, void *ctx);
+
+/** obs_peers_note_bootnode() - @at is a bootnode; @peer_id may be empty. Also of peers known. */
+void obs_peers_note_bootnode(struct obs_peers *p, const struct obs_endpoint *at,
+			     const char *peer_id);
+
+/** obs_peers_note_name() - the address in @at is called @name. */
+void obs_peers_note_name(struct obs_peers *p, const struct obs_endpoint *at, const char *name);
+
+/** obs_peers_restore() - a peer remembered from an earlier run. Return: 0, -ENOMEM, -EEXIST. */
+int obs_peers_restore(struct obs_peers *p, const struct obs_peer *peer);
+
+/** obs_direction_str() - "in", "out", "unknown". */
+const char *obs_direction_str(enum obs_direction d);
+
+/** obs_conn_error_str() - "refused", "timeout", "unreachable", "reset"; else strerror(). */
+const char *obs_conn_error_str(int err);
+
+/** obs_conn_closed_by() - who ended it: "local", "remote", "both", "reset", "timeout". */
+const char *obs_conn_closed_by(const struct obs_conn_facts *f);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * connections.h - who sees the TCP connections of nodes on this host, and how they stand.
+ *
+ * Two rungs: the programs of bpf/tcp.bpf.c (each connection from its first SYN to its end, by the
+ * ring; a pass over the sockets for their counters), else the kernel's sock_diag and /proc (such a
+ * pass alone). Belongs to the event loop's thread.
+ */
+#pragma once
+
+#include "model/model.h"
+#include "model/peers.h"
+#include "observe/kernel.h"
+#include "observe/targets.h"
+
+struct obs_connections;
+
+struct obs_connections_options {
+	const char *rung;	     /* "auto", "bpf", "diag", "off" */
+	uint32_t conns_max;	     /* of all nodes */
+	struct obs_kernel *kernel;   /* borrowed; NULL without BPF */
+	struct obs_targets *targets; /* borrowed */
+};
+
+/**
+ * obs_connections_open() - take the best rung that works.
+ * @model: gets its row among the probes
+ * @ret:   owned by the caller; NULL when nothing sees connections here (still success)
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int obs_connections_open(const struct obs_connections_options *opt, struct obs_model *model,
+			 struct obs_connections **ret);
+void obs_connections_free(struct obs_connections **c);
+
+/** obs_connections_has_events() - do records tell of each connection (the first rung)? */
+bool obs_connections_has_events(const struct obs_connections *c);
+
+/** typedef obs_connections_fn - a socket of the node in @slot; listening ones come first. */
+typedef void (*obs_connections_fn)(void *ctx, uint32_t slot, const struct obs_conn_facts *f);
+
+/** obs_connections_sample() - all TCP sockets that nodes hold now, one call per holder. Return: how
+ * many calls, or a negative errno after which nothing can be said of those not reported. */
+int obs_connections_sample(struct obs_connections *c, obs_connections_fn fn, void *ctx);
+
+/** obs_connections_lives() - is this connection, not seen by a pass, still there (not accepted yet,
+ * or closed and not through)? Only where there are events. */
+bool obs_connections_lives(const struct obs_connections *c, const struct obs_conn_id *id);
+
+/** obs_conn_facts_of() - the facts in a record. */
+struct obs_rec_tcp;
+void obs_conn_facts_of(const struct obs_rec_tcp *rec, struct obs_conn_facts *ret);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * tcp_diag.h - connections without BPF: sock_diag(7) in each network namespace of a node, and
+ * /proc/PID/fd for whose they are. Where netlink is refused, /proc/PID/net/tcp{,6}, which
+ * has no counters. Belongs to the event loop's thread.
+ */
+#pragma once
+
+#include "observe/connections.h"
+
+struct obs_tcp_diag;
+
+/** obs_tcp_diag_new() - Return: 0 or -ENOMEM, or what opening our own namespace says. */
+int obs_tcp_diag_new(struct obs_targets *targets, struct obs_tcp_diag **ret);
+void obs_tcp_diag_free(struct obs_tcp_diag **d);
+
+/** obs_tcp_diag_sample() - as obs_connections_sample(). */
+int obs_tcp_diag_sample(struct obs_tcp_diag *d, obs_connections_fn fn, void *ctx);

@@ -1,0 +1,706 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * part_connections.c - the part that follows nodes' TCP connections: records and samples into
+ * the table of peers (model/peers.h), and from there into events.
+ *
+ * The end of a process is told before its sockets are closed, so a node that is gone is kept
+ * for a moment, for the last numbers of its connections.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/peers.h"
+#include "observe/connections.h"
+#include "observe/proc.h"
+#include "parse/maddr.h"
+#include "pipeline/part.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+
+#define LINGER_NS      (2 * OBS_NS_PER_S)
+#define READY_NS       (OBS_NS_PER_S / 5) /* nodes found together share a look */
+#define FRESH_NS       OBS_NS_PER_S	  /* a look this old will do for showing the model */
+#define UNSEEN_PASSES  2
+#define SNAPSHOT_PEERS 64
+#define RTTS_MAX       4096
+
+struct watched {
+	struct obs_node node; /* a copy: the node may be gone */
+	bool gone;
+	uint64_t gone_ns;
+	struct obs_peers *peers; /* owned */
+	bool looked;		 /* a pass has seen it */
+	uint64_t second;	 /* in which events are being counted */
+	uint64_t events, limited;
+	uint64_t snapshot_ns;
+};
+
+struct part {
+	struct obs_part_env env;
+	struct obs_connections *source;		  /* owned */
+	struct watched *watched[OBS_TARGETS_MAX]; /* by slot, owned */
+	uint64_t looked_ns;			  /* CLOCK_BOOTTIME */
+	uint64_t due_ns;
+	struct obs_node_peers *views; /* owned; model->node_peers */
+	char rpc_host[128];
+};
+
+/* --- words of events --- */
+
+static void add_text(struct obs_event *ev, const char *key, const char *text)
+{
+	if (*text)
+		obs_event_add_str(ev, key, obs_slice_str(text));
+}
+
+static void add_known(struct obs_event *ev, const char *key, uint64_t n)
+{
+	if (n)
+		obs_event_add_uint(ev, key, n);
+}
+
+struct spoken {
+	char remote[OBS_ENDPOINT_TEXT], local[OBS_ENDPOINT_TEXT];
+};
+
+static void begin_event(struct obs_event *ev, const char *name, const struct obs_conn_facts *f,
+			const struct obs_peer *peer, const char *process, struct spoken *words)
+{
+	*ev = (struct obs_event){ .type = OBS_EVENT_PEER, .name = name };
+	ev->origin.via = OBS_VIA_CONNECTION;
+	ev->origin.pid = f->pid;
+	obs_endpoint_format(&f->remote, words->remote);
+	obs_endpoint_format(&f->local, words->local);
+	add_text(ev, "remote", words->remote);
+	add_text(ev, "local", words->local);
+	add_text(ev, "direction", obs_direction_str(f->direction));
+	add_text(ev, "role", obs_peer_role_str(peer ? peer->role : OBS_PEER_UNKNOWN));
+	add_text(ev, "process", process);
+	if (peer) {
+		add_text(ev, "name", peer->name);
+		add_text(ev, "peer_id", peer->peer_id);
+	}
+	if (f->preexisting)
+		obs_event_add_bool(ev, "preexisting", true);
+}
+
+/* A storm of connections is told by its counters, not by an event each. */
+static bool may_tell(struct part *p, struct watched *w)
+{
+	uint64_t second = obs_boot_ns() / OBS_NS_PER_S;
+
+	if (second != w->second) {
+		w->second = second;
+		w->events = 0;
+	}
+	if (w->events++ < p->env.config->connections.events_per_second)
+		return true;
+	w->limited++;
+	obs_count(&p->env.counters->connection_events_limited, 1);
+	return false;
+}
+
+static void emit(struct part *p, struct watched *w, struct obs_event *ev, const char *comm)
+{
+	ev->origin.comm = obs_slice_str(comm);
+	p->env.emit(p->env.ctx, &w->node, ev);
+}
+
+static void tell_connected(struct part *p, struct watched *w, struct obs_conn *c)
+{
+	struct spoken words;
+	struct obs_event ev;
+
+	if (!may_tell(p, w))
+		return;
+	c->told = true;
+	begin_event(&ev, "connected", &c->f, c->peer, c->process, &words);
+	if (c->f.established_ns)
+		ev.wall_ns = p->env.to_wall(p->env.ctx, c->f.established_ns);
+	add_known(&ev, "rtt_us", c->f.srtt_us);
+	if (c->f.established_ns && c->f.born_ns && c->f.established_ns > c->f.born_ns)
+		obs_event_add_real(&ev, "handshake_ms",
+				   (double)(c->f.established_ns - c->f.born_ns) / 1e6);
+	emit(p, w, &ev, c->comm);
+}
+
+static void add_traffic(struct obs_event *ev, const struct obs_conn_facts *f)
+{
+	add_known(ev, "rtt_us", f->srtt_us);
+	add_known(ev, "min_rtt_us", f->min_rtt_us);
+	obs_event_add_uint(ev, "bytes_sent", f->bytes_sent);
+	obs_event_add_uint(ev, "bytes_received", f->bytes_received);
+	obs_event_add_uint(ev, "retransmits", f->retransmits);
+}
+
+static void tell_disconnected(struct part *p, struct watched *w, const struct obs_conn *c,
+			      const struct obs_conn_facts *f, uint64_t end_ns)
+{
+	uint64_t since = c->f.established_ns ? c->f.established_ns : c->f.born_ns;
+	struct obs_conn_facts last = *f;
+	struct spoken words;
+	struct obs_event ev;
+
+	if (!may_tell(p, w))
+		return;
+	last.local = c->f.local;
+	last.remote = c->f.remote;
+	last.direction = c->f.direction;
+	last.preexisting = c->f.preexisting;
+	last.pid = c->f.pid;
+	begin_event(&ev, "disconnected", &last, c->peer, c->process, &words);
+	ev.wall_ns = p->env.to_wall(p->env.ctx, end_ns);
+	add_traffic(&ev, f);
+	if (since && end_ns > since)
+		obs_event_add_real(&ev, "duration_ms", (double)(end_ns - since) / 1e6);
+	add_text(&ev, "closed_by", obs_conn_closed_by(f));
+	if (f->err)
+		add_text(&ev, "error", obs_conn_error_str(f->err));
+	emit(p, w, &ev, c->comm);
+}
+
+static void tell_failed(struct part *p, struct watched *w, const struct obs_conn_facts *f,
+			const struct obs_peer *peer, const char *process, uint64_t end_ns)
+{
+	struct spoken words;
+	struct obs_event ev;
+
+	if (!may_tell(p, w))
+		return;
+	begin_event(&ev, "connect_failed", f, peer, process, &words);
+	ev.wall_ns = p->env.to_wall(p->env.ctx, end_ns);
+	add_text(&ev, "error", obs_conn_error_str(f->err));
+	if (f->err)
+		obs_event_add_int(&ev, "errno", f->err);
+	if (f->born_ns && end_ns > f->born_ns)
+		obs_event_add_real(&ev, "duration_ms", (double)(end_ns - f->born_ns) / 1e6);
+	add_known(&ev, "retransmits", f->retransmits);
+	emit(p, w, &ev, "");
+}
+
+/* --- what happens to a connection --- */
+
+static const char *role_of(struct part *p, uint32_t pid, char comm[16])
+{
+	const struct obs_process *process = obs_targets_process(p->env.targets, (pid_t)pid);
+
+	if (comm)
+		comm[0] = '\0';
+	if (!process)
+		return "";
+	if (comm)
+		memcpy(comm, process->comm, 16);
+	return obs_role_str(process->role);
+}
+
+static void see(struct part *p, struct watched *w, const struct obs_conn_facts *f)
+{
+	char comm[16];
+	struct obs_peer_hint hint = { role_of(p, f->pid, comm), p->rpc_host };
+	struct obs_conn *c;
+	bool is_new;
+
+	c = obs_peers_see(w->peers, f, &hint, obs_wall_ns(), &is_new);
+	if (!is_new)
+		return;
+	memcpy(c->comm, comm, sizeof(c->comm));
+	obs_count(&p->env.counters->connections_opened, 1);
+	tell_connected(p, w, c);
+}
+
+/* Its opening may have had no room in the ring, or have been before we looked. */
+static void end(struct part *p, struct watched *w, const struct obs_conn_facts *f, uint64_t end_ns)
+{
+	struct obs_conn *c = obs_peers_find(w->peers, &f->id);
+
+	if (!c) {
+		see(p, w, f);
+		c = obs_peers_find(w->peers, &f->id);
+	}
+	obs_count(&p->env.counters->connections_closed, 1);
+	if (!c)
+		return;
+	tell_disconnected(p, w, c, f, end_ns);
+	obs_peers_end(w->peers, c, f, obs_wall_ns());
+}
+
+static void fail(struct part *p, struct watched *w, const struct obs_conn_facts *f, uint64_t end_ns)
+{
+	struct obs_peer_hint hint = { role_of(p, f->pid, NULL), p->rpc_host };
+	struct obs_peer *peer;
+
+	if (f->direction == OBS_DIRECTION_IN)
+		return; /* a handshake that the other side never finished */
+	peer = obs_peers_failed(w->peers, f, &hint, obs_wall_ns());
+	obs_count(&p->env.counters->connects_failed, 1);
+	tell_failed(p, w, f, peer, hint.process, end_ns);
+}
+
+static struct watched *watched_in(struct part *p, uint32_t slot)
+{
+	return slot < OBS_TARGETS_MAX ? p->watched[slot] : NULL;
+}
+
+static void on_record(void *part, struct obs_node *node, const struct obs_record *rec)
+{
+	struct part *p = part;
+	struct obs_conn_facts f;
+	struct watched *w;
+
+	(void)node;
+	if (rec->hdr->type != OBS_REC_TCP)
+		return;
+	w = watched_in(p, rec->tcp->target);
+	if (!w)
+		return;
+	obs_conn_facts_of(rec->tcp, &f);
+	switch (rec->tcp->what) {
+	case OBS_TCP_OPEN:
+		see(p, w, &f);
+		break;
+	case OBS_TCP_CLOSE:
+		end(p, w, &f, rec->hdr->ts_ns);
+		break;
+	case OBS_TCP_FAIL:
+		fail(p, w, &f, rec->hdr->ts_ns);
+		break;
+	case OBS_TCP_LISTEN:
+		obs_peers_listens(w->peers, &f, role_of(p, f.pid, NULL));
+		break;
+	case OBS_TCP_UNLISTEN:
+		obs_peers_unlistens(w->peers, &f.id);
+		break;
+	default:
+		break;
+	}
+}
+
+/* --- looking at all of them --- */
+
+static void on_sample(void *ctx, uint32_t slot, const struct obs_conn_facts *f)
+{
+	struct part *p = ctx;
+	struct watched *w = watched_in(p, slot);
+	struct obs_conn_facts facts = *f;
+	struct obs_conn *c;
+
+	if (!w || w->gone)
+		return;
+	if (f->state == OBS_TCP_STATE_LISTEN) {
+		obs_peers_listens(w->peers, f, role_of(p, f->pid, NULL));
+		return;
+	}
+	if (f->state == OBS_TCP_STATE_SYN_SENT || f->state == OBS_TCP_STATE_SYN_RECV)
+		return;
+	if (!obs_connections_has_events(p->source)) {
+		c = obs_peers_find(w->peers, &f->id);
+		facts.preexisting = !w->looked;
+		if (!c && w->looked)
+			facts.born_ns = facts.established_ns = obs_boot_ns();
+	}
+	see(p, w, &facts);
+}
+
+struct unseen_walk {
+	struct part *p;
+	struct watched *w;
+};
+
+/* Nobody holds it. With events its end will be told, or is it one that is lost? */
+static void on_unseen(void *ctx, struct obs_conn *c)
+{
+	struct unseen_walk *u = ctx;
+	struct obs_conn_facts last = c->f;
+
+	if (obs_connections_has_events(u->p->source)) {
+		if (u->w->peers->pass - c->pass < UNSEEN_PASSES ||
+		    obs_connections_lives(u->p->source, &c->f.id))
+			return;
+		u->w->peers->totals.lost++;
+		obs_count(&u->p->env.counters->connection_ends_missed, 1);
+	}
+	end(u->p, u->w, &last, obs_boot_ns());
+}
+
+static void look(struct part *p)
+{
+	int r;
+
+	p->looked_ns = obs_boot_ns();
+	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
+		if (p->watched[i] && !p->watched[i]->gone)
+			obs_peers_start_pass(p->watched[i]->peers);
+	}
+	r = obs_connections_sample(p->source, on_sample, p);
+	for (uint32_t i = 0; i < OBS_TARGETS_MAX && r >= 0; i++) {
+		struct unseen_walk u = { p, p->watched[i] };
+
+		if (!u.w || u.w->gone)
+			continue;
+		obs_peers_end_pass(u.w->peers, on_unseen, &u);
+		u.w->looked = true;
+	}
+	obs_count(&p->env.counters->connection_passes, 1);
+}
+
+/* --- whom it looks for: p2pd's command line, and what the log says --- */
+
+static void note_maddr(struct watched *w, struct obs_slice text)
+{
+	struct obs_endpoint at = {};
+	char id[64] = "";
+	struct obs_slice peer_id;
+
+	if (obs_maddr_endpoint(text, at.ip, &at.port, &peer_id) < 0)
+		return;
+	snprintf(id, sizeof(id), "%.*s", (int)peer_id.len, peer_id.p ? peer_id.p : "");
+	obs_peers_note_bootnode(w->peers, &at, id);
+}
+
+static void note_maddrs(struct watched *w, struct obs_slice list)
+{
+	while (list.len) {
+		const char *comma = memchr(list.p, ',', list.len);
+		size_t n = comma ? (size_t)(comma - list.p) : list.len;
+
+		note_maddr(w, obs_slice(list.p, n));
+		n += comma != NULL;
+		list = obs_slice(list.p + n, list.len - n);
+	}
+}
+
+static void on_joined(void *part, struct obs_node *node, pid_t pid)
+{
+	static const struct obs_slice key = OBS_SLICE("-bootstrapPeers=");
+	cleanup_buf struct obs_buf args = {};
+	struct watched *w = watched_in(part, node->slot);
+	struct part *p = part;
+	const struct obs_process *process = obs_targets_process(p->env.targets, pid);
+	struct obs_slice rest;
+
+	if (!w || !process || process->role != OBS_ROLE_P2PD ||
+	    obs_proc_read(pid, "cmdline", &args) < 0)
+		return;
+	rest = obs_buf_slice(&args);
+	while (rest.len) {
+		size_t n = strnlen(rest.p, rest.len);
+
+		if (obs_slice_starts(obs_slice(rest.p, n), key))
+			note_maddrs(w, obs_slice(rest.p + key.len, n - key.len));
+		n += n < rest.len;
+		rest = obs_slice(rest.p + n, rest.len - n);
+	}
+}
+
+static void on_event(void *part, const struct obs_node *node, const struct obs_event *ev)
+{
+	struct watched *w = node ? watched_in(part, node->slot) : NULL;
+
+	if (!w || ev->type != OBS_EVENT_PEER || strcmp(ev->name, "bootnodes") != 0)
+		return;
+	for (unsigned i = 0; i < ev->n_fields; i++) {
+		const struct obs_field *f = &ev->fields[i];
+
+		if (f->kind != OBS_VALUE_LIST || !obs_slice_eq(f->key, OBS_SLICE("peers")))
+			continue;
+		for (size_t j = 0; j < f->list.n; j++)
+			note_maddr(w, f->list.v[j]);
+	}
+}
+
+/* --- snapshots --- */
+
+static int by_number(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+struct tally {
+	uint64_t connections, in, out, unknown, connected;
+	uint32_t rtts[RTTS_MAX];
+	size_t n_rtts;
+	char text[SNAPSHOT_PEERS][OBS_ENDPOINT_TEXT];
+	struct obs_slice list[SNAPSHOT_PEERS];
+	size_t n_list;
+};
+
+static bool is_swarm(const struct obs_peer *e)
+{
+	return e->role == OBS_PEER_BOOTNODE || e->role == OBS_PEER_DHT || e->role == OBS_PEER_RELAY;
+}
+
+static void tally_conns(const struct obs_peers *peers, struct tally *t)
+{
+	for (const struct obs_conn *c = peers->conns; c; c = c->hh.next) {
+		if (!is_swarm(c->peer))
+			continue;
+		t->connections++;
+		t->in += c->f.direction == OBS_DIRECTION_IN;
+		t->out += c->f.direction == OBS_DIRECTION_OUT;
+		t->unknown += c->f.direction == OBS_DIRECTION_UNKNOWN;
+		if (c->f.srtt_us && t->n_rtts < RTTS_MAX)
+			t->rtts[t->n_rtts++] = c->f.srtt_us;
+	}
+	qsort(t->rtts, t->n_rtts, sizeof(t->rtts[0]), by_number);
+}
+
+static uint64_t tally_peers(const struct obs_peers *peers, struct tally *t)
+{
+	uint64_t known = 0;
+
+	for (const struct obs_peer *e = peers->peers; e; e = e->hh.next) {
+		if (!is_swarm(e))
+			continue;
+		known++;
+		if (!e->open)
+			continue;
+		t->connected++;
+		if (t->n_list == SNAPSHOT_PEERS)
+			continue;
+		obs_endpoint_format(&e->at, t->text[t->n_list]);
+		t->list[t->n_list] = obs_slice_str(t->text[t->n_list]);
+		t->n_list++;
+	}
+	return known;
+}
+
+static void add_rtts(struct obs_event *ev, const struct tally *t)
+{
+	if (!t->n_rtts)
+		return;
+	obs_event_add_uint(ev, "rtt_p50_us", t->rtts[t->n_rtts / 2]);
+	obs_event_add_uint(ev, "rtt_p90_us", t->rtts[t->n_rtts * 9 / 10]);
+	obs_event_add_uint(ev, "rtt_max_us", t->rtts[t->n_rtts - 1]);
+}
+
+static void add_totals(struct obs_event *ev, const struct watched *w)
+{
+	const struct obs_conn_totals *t = &w->peers->totals;
+
+	obs_event_add_uint(ev, "opened_in", t->in);
+	obs_event_add_uint(ev, "opened_out", t->out);
+	obs_event_add_uint(ev, "closed", t->closed);
+	obs_event_add_uint(ev, "connects_failed", t->failed);
+	obs_event_add_uint(ev, "bytes_sent", t->bytes_sent);
+	obs_event_add_uint(ev, "bytes_received", t->bytes_received);
+	obs_event_add_uint(ev, "retransmits", t->retransmits);
+	obs_event_add_bool(ev, "reached_from_outside", w->peers->outside_ns != 0);
+	add_known(ev, "peers_evicted", t->peers_evicted);
+	add_known(ev, "events_limited", w->limited);
+}
+
+static void tell_snapshot(struct part *p, struct watched *w)
+{
+	cleanup_free struct tally *t = calloc(1, sizeof(*t));
+	struct obs_event ev = { .type = OBS_EVENT_DHT_SNAPSHOT, .name = "snapshot" };
+	uint64_t known;
+
+	if (!t)
+		return;
+	ev.origin.via = OBS_VIA_CONNECTION;
+	tally_conns(w->peers, t);
+	known = tally_peers(w->peers, t);
+	obs_event_add_uint(&ev, "peers_connected", t->connected);
+	obs_event_add_uint(&ev, "peers_known", known);
+	obs_event_add_uint(&ev, "connections", t->connections);
+	obs_event_add_uint(&ev, "in", t->in);
+	obs_event_add_uint(&ev, "out", t->out);
+	add_known(&ev, "unknown_direction", t->unknown);
+	add_rtts(&ev, t);
+	add_totals(&ev, w);
+	if (t->n_list)
+		obs_event_add_list(&ev, "peers", t->list, t->n_list);
+	emit(p, w, &ev, "");
+}
+
+static void snapshot_if_due(struct part *p, struct watched *w, uint64_t now)
+{
+	uint64_t interval = (uint64_t)(p->env.config->connections.snapshot_interval_s * 1e9);
+
+	if (!interval || now - w->snapshot_ns < interval)
+		return;
+	w->snapshot_ns = now;
+	if (w->peers->peers || w->peers->n_listeners)
+		tell_snapshot(p, w);
+}
+
+/* --- nodes --- */
+
+static void free_watched(struct part *p, uint32_t slot)
+{
+	struct watched *w = p->watched[slot];
+
+	if (!w)
+		return;
+	p->watched[slot] = NULL;
+	obs_peers_free(&w->peers);
+	free(w);
+}
+
+static void end_one(void *ctx, struct obs_conn *c)
+{
+	struct unseen_walk *u = ctx;
+	struct obs_conn_facts last = c->f;
+
+	end(u->p, u->w, &last, obs_boot_ns());
+}
+
+/* What is still open after a while is not going to be told any more. */
+static void bury(struct part *p, uint32_t slot)
+{
+	struct unseen_walk u = { p, p->watched[slot] };
+
+	obs_peers_start_pass(u.w->peers);
+	obs_peers_end_pass(u.w->peers, end_one, &u);
+	free_watched(p, slot);
+}
+
+static void on_ready(void *part, struct obs_node *node)
+{
+	struct obs_peers_options opt;
+	struct part *p = part;
+	struct watched *w;
+
+	opt = (struct obs_peers_options){
+		.peers_max = (uint32_t)p->env.config->limits.peers,
+		.conns_max = (uint32_t)p->env.config->limits.connections,
+	};
+	if (p->watched[node->slot])
+		bury(p, node->slot);
+	w = calloc(1, sizeof(*w));
+	if (!w || obs_peers_new(&opt, &w->peers) < 0) {
+		free(w);
+		return;
+	}
+	w->node = *node;
+	w->node.pending = (struct obs_buf){};
+	w->snapshot_ns = obs_boot_ns();
+	p->watched[node->slot] = w;
+	if (obs_boot_ns() - p->looked_ns > READY_NS)
+		look(p);
+	else
+		p->due_ns = 0;
+}
+
+static void on_gone(void *part, struct obs_node *node)
+{
+	struct watched *w = watched_in(part, node->slot);
+
+	if (!w)
+		return;
+	w->gone = true;
+	w->gone_ns = obs_boot_ns();
+}
+
+static void on_tick(void *part)
+{
+	struct part *p = part;
+	uint64_t now = obs_boot_ns();
+
+	if (now >= p->due_ns) {
+		p->due_ns = obs_connections_has_events(p->source)
+				    ? now + (uint64_t)(p->env.config->connections.interval_s * 1e9)
+				    : now;
+		look(p);
+	}
+	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
+		struct watched *w = p->watched[i];
+
+		if (w && w->gone && now - w->gone_ns > LINGER_NS)
+			bury(p, i);
+		else if (w && !w->gone)
+			snapshot_if_due(p, w, now);
+	}
+}
+
+static void on_refresh(void *part)
+{
+	struct part *p = part;
+	size_t n = 0;
+
+	if (obs_boot_ns() - p->looked_ns > FRESH_NS)
+		look(p);
+	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
+		struct watched *w = p->watched[i];
+		struct obs_node_peers *v = &p->views[n];
+
+		if (!w || w->gone)
+			continue;
+		*v = (struct obs_node_peers){ .slot = i,
+					      .peers = w->peers,
+					      .events_limited = w->limited };
+		snprintf(v->name, sizeof(v->name), "%.127s", w->node.title);
+		snprintf(v->container_id, sizeof(v->container_id), "%s", w->node.id12);
+		n++;
+	}
+	p->env.model->node_peers = p->views;
+	p->env.model->n_node_peers = n;
+}
+
+/* --- life --- */
+
+static void free_part(void **part)
+{
+	struct part *p = *part;
+
+	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++)
+		free_watched(p, i);
+	obs_connections_free(&p->source);
+	p->env.model->n_node_peers = 0;
+	free(p->views);
+	free(p);
+	*part = NULL;
+}
+
+/* "https://host/path" -> "host", of the configured chain. */
+static void find_rpc_host(struct part *p)
+{
+	const char *url = obs_config_text(p->env.config, "blockchain.rpc_url");
+	const char *host = strstr(url, "://");
+
+	if (!host)
+		return;
+	host += 3;
+	snprintf(p->rpc_host, sizeof(p->rpc_host), "%.*s", (int)strcspn(host, ":/"), host);
+}
+
+static int start(const struct obs_part_env *env, void **ret)
+{
+	struct obs_connections_options opt = {
+		.rung = env->config->probes.connections,
+		.conns_max = (uint32_t)env->config->limits.connections,
+		.kernel = env->kernel,
+		.targets = env->targets,
+	};
+	cleanup_free struct part *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->env = *env;
+	p->views = calloc(OBS_TARGETS_MAX, sizeof(*p->views));
+	r = p->views ? obs_connections_open(&opt, env->model, &p->source) : -ENOMEM;
+	if (r < 0 || !p->source) {
+		free(p->views);
+		return r;
+	}
+	find_rpc_host(p);
+	*ret = TAKE_PTR(p);
+	return 0;
+}
+
+const struct obs_part_ops obs_part_connections = {
+	.name = "connections",
+	.start = start,
+	.record = on_record,
+	.event = on_event,
+	.ready = on_ready,
+	.joined = on_joined,
+	.gone = on_gone,
+	.tick = on_tick,
+	.refresh = on_refresh,
+	.free = free_part,
+};
