@@ -166,7 +166,6 @@ static __always_inline void fill(struct obs_rec_write *rec, const struct obs_wri
 /* Up to @want bytes of one buffer into the scratch record. Return: bytes, or 0. */
 static __always_inline __u32 copy_flat(struct obs_scratch *s, const void *buf, __u64 want)
 {
-	/* The barriers keep clang from checking one copy of the number and using another. */
 	barrier_var(want);
 	if (want > OBS_PAYLOAD_MAX)
 		want = OBS_PAYLOAD_MAX;
@@ -220,8 +219,12 @@ static __always_inline __u32 copy_segments(struct obs_scratch *s, const struct o
 
 static __always_inline long output(struct obs_scratch *s, __u32 payload, struct obs_control *c)
 {
+	/* The barriers, here and in copy_flat(), keep clang from checking one copy of the number
+	 * and using another. */
+	barrier_var(payload);
 	if (payload > OBS_PAYLOAD_MAX)
 		payload = OBS_PAYLOAD_MAX;
+	barrier_var(payload);
 	return bpf_ringbuf_output(&events, s, sizeof(s->rec) + payload, obs_wakeup(c));
 }
 
@@ -379,16 +382,24 @@ static __always_inline void obs_capture(struct obs_write_args *w, struct obs_see
 		obs_capture_console(w, seen);
 }
 
-/* Somebody of node @target wrote @len bytes to @file, nobody knows where: files are looked at,
- * what went to a console is lost. */
-static __always_inline void obs_mark(struct task_struct *task, struct file *file, __u32 target,
-				     __u64 len)
+/* Somebody of a node wrote to @w's file, nobody knows where: files are looked at, what went to a
+ * console is lost. */
+__noinline int obs_mark_file(struct obs_write_args *w)
 {
-	struct obs_write_args w = { .task = task, .file = file, .len = len, .target = target };
 	struct obs_seen_file seen = {};
 
-	w.flags = OBS_W_NO_OFFSET;
-	w.fd = obs_console_fd(task, file);
-	obs_look_at(file, &seen);
-	obs_capture(&w, &seen);
+	if (!w)
+		return 0;
+	w->flags = OBS_W_NO_OFFSET;
+	w->fd = obs_console_fd(bpf_get_current_task_btf(), w->file);
+	obs_look_at(w->file, &seen);
+	obs_capture(w, &seen);
+	return 0;
+}
+
+static __always_inline void obs_mark(struct file *file, __u32 target, __u64 len)
+{
+	struct obs_write_args w = { .file = file, .len = len, .target = target };
+
+	obs_mark_file(&w);
 }

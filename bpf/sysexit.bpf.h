@@ -62,25 +62,21 @@ static __always_inline void find_offset(struct obs_write_args *w, const struct o
 	}
 }
 
-/* The calling task has returned from write-like call @nr with @ret > 0. */
-static __always_inline void obs_capture_syscall(struct pt_regs *regs, __u64 nr, long ret)
+/* The calling task, of a node, has returned from write-like call @nr with @ret > 0. A function of
+ * its own: what it keeps on the stack counts for its own callees only, and every other system
+ * call of the host does without. */
+static __noinline int obs_capture_syscall(struct pt_regs *regs, __u64 nr, long ret, __u32 target)
 {
-	struct obs_write_args w = { .len = ret };
+	struct obs_write_args w = { .len = ret, .target = target };
 	struct obs_seen_file seen = {};
-	struct obs_target_value *target;
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 
-	target = obs_target_of(tgid);
-	if (!target)
-		return;
 	w.task = bpf_get_current_task_btf();
 	if (TASK_IS_32BIT(w.task))
-		return;
-	w.target = target->target;
+		return 0;
 	w.fd = written_fd(regs, nr);
 	w.file = obs_file_of_fd(w.task, w.fd);
 	if (!w.file)
-		return;
+		return 0;
 
 	obs_look_at(w.file, &seen);
 	find_content(&w, regs, nr);
@@ -88,6 +84,7 @@ static __always_inline void obs_capture_syscall(struct pt_regs *regs, __u64 nr, 
 	if (obs_is_shared(w.task, &seen))
 		w.flags |= OBS_W_SHARED;
 	obs_capture(&w, &seen);
+	return 0;
 }
 
 /* ftruncate(2) and fallocate(2): cut, or given room that a mapping will fill. Nothing was
@@ -97,15 +94,23 @@ static __always_inline int obs_is_resize(__u64 nr)
 	return nr == NR_ftruncate || nr == NR_fallocate;
 }
 
-static __always_inline void obs_mark_resized(struct pt_regs *regs)
+static __noinline int obs_mark_resized(struct pt_regs *regs, __u32 target)
 {
-	struct obs_target_value *target = obs_target_of(bpf_get_current_pid_tgid() >> 32);
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct file *file;
 
-	if (!target || TASK_IS_32BIT(task))
-		return;
+	if (TASK_IS_32BIT(task))
+		return 0;
 	file = obs_file_of_fd(task, SYSCALL_ARG0(regs));
 	if (file)
-		obs_mark(task, file, target->target, 0);
+		obs_mark(file, target, 0);
+	return 0;
+}
+
+/* The node that the calling process belongs to, or 0. */
+static __always_inline __u32 obs_current_target(void)
+{
+	struct obs_target_value *target = obs_target_of(bpf_get_current_pid_tgid() >> 32);
+
+	return target ? target->target : 0;
 }

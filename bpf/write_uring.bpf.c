@@ -38,7 +38,7 @@ int obs_uring_complete(__u64 *ctx)
 	res = BPF_CORE_READ(req, cqe.res);
 	file = BPF_CORE_READ(req, file);
 	if (res > 0 && file)
-		obs_mark(bpf_get_current_task_btf(), file, target->target, res);
+		obs_mark(file, target->target, res);
 	return 0;
 }
 
@@ -56,7 +56,7 @@ static __always_inline int seen_at_submit(struct io_kiocb *req)
 		return 0;
 	file = obs_file_of_fd(task, BPF_CORE_READ(req, cqe.fd));
 	if (file)
-		obs_mark(task, file, target->target, 0);
+		obs_mark(file, target->target, 0);
 	return 0;
 }
 

@@ -1,0 +1,134 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# ways.sh - every way to write (tests/triggers), watched by the observer on each rung this kernel
+# has. For scripts/kernel-test.sh: busybox, no Python.
+#
+# Usage: ways.sh OBSERVER WAYS RUNG... : RUNG is fexit, sys_exit or inotify
+# Prints a line "ok …" or "not ok …" per rung and way.
+OBSERVER=$1
+WAYS=$2
+shift 2
+PORT=8080
+LIMIT_S=60
+bad=0
+
+say() { # ok|not ok, what
+    echo "$1 $rung: $2"
+    [ "$1" = ok ] || bad=1
+}
+
+metric() { # NAME
+    wget -q -O - "http://127.0.0.1:$PORT/metrics" 2>/dev/null | sed -n "s/^$1 //p"
+}
+
+# until LIMIT_S have passed or the command succeeds
+wait_for() {
+    end=$(($(date +%s) + LIMIT_S))
+    until "$@"; do
+        [ "$(date +%s)" -lt "$end" ] || return 1
+        sleep 0.2
+    done
+}
+
+is_up() { [ -n "$(metric gswarm_nodes)" ]; }
+has_node() { [ "$(metric gswarm_nodes)" = 1 ]; }
+
+start_observer() {
+    cat >"$dir/config.yaml" <<EOF
+node_id: guest
+state_dir: $dir/state
+forward: all
+initial_tail_lines: 0
+log_files: [$([ "$rung" = inotify ] && echo "\"$dir/logs/*.log\"")]
+targets:
+  builtin: false
+  include:
+    command: ["*run $dir/logs*"]
+server:
+  listen: "127.0.0.1:$PORT"
+probes:
+  file_write: $rung
+EOF
+    "$OBSERVER" run -c "$dir/config.yaml" >"$dir/log" 2>&1 &
+    observer=$!
+    wait_for is_up
+}
+
+tell() { # COMMAND
+    echo "$1" >&3
+    read -r answer <&4
+    case $answer in
+    done*) ;;
+    *) say "not ok" "$1: $answer" ;;
+    esac
+}
+
+store() {
+    "$OBSERVER" events --state-dir "$dir/state" --all >"$dir/events" 2>>"$dir/log"
+}
+
+check() { # ARG...
+    store && "$WAYS" check "$dir/logs" "$dir/events" "$@" >"$dir/checked"
+}
+
+report() {
+    while read -r line; do
+        case $line in
+        'ok '*) say ok "${line#ok }" ;;
+        'not ok '*) say "not ok" "${line#not ok }" ;;
+        *) echo "# $line" ;;
+        esac
+    done <"$dir/checked"
+}
+
+both_rewrites() {
+    store && [ "$(grep -c '"event":"rewrite"' "$dir/events")" -ge 1 ] &&
+        [ "$(metric gswarm_rewrites_total)" = 2 ]
+}
+
+check_rung() {
+    caught=-c
+    [ "$rung" != inotify ] || caught=
+    tell told
+    # shellcheck disable=SC2086 # empty = no argument
+    wait_for check $caught
+    tell rewrite-middle
+    [ "$rung" = inotify ] || tell rewrite-end
+    if [ "$rung" != inotify ]; then
+        wait_for both_rewrites && say ok "rewrites are told of" || say "not ok" "rewrites"
+    fi
+    tell found
+    # shellcheck disable=SC2086
+    wait_for check $caught
+    report
+}
+
+run_rung() {
+    rung=$1
+    dir=/tmp/$rung
+    mkdir -p "$dir/logs"
+    if ! start_observer; then
+        say "not ok" "the observer does not start"
+        cat "$dir/log"
+        return
+    fi
+    sed -n '/file writes/,/console writes/s/^/# /p' "$dir/log"
+    mkfifo "$dir/in" "$dir/out"
+    "$WAYS" run "$dir/logs" <"$dir/in" >"$dir/out" &
+    exec 3>"$dir/in" 4<"$dir/out"
+    if [ "$rung" = inotify ] || wait_for has_node; then
+        check_rung
+    else
+        say "not ok" "the node is not found"
+    fi
+    exec 3>&- 4<&-
+    kill "$observer"
+    wait "$observer" && say ok "the observer ends" || say "not ok" "the observer's exit status"
+    rm -rf "$dir"
+}
+
+for r; do
+    run_rung "$r"
+done
+[ "$bad" = 0 ]
