@@ -150,6 +150,45 @@ def container_files():
         observer.stop()
 
 
+def host_file(name, key, field=1):
+    """Reader of a number of /proc: the field of the line that starts with key."""
+
+    def read():
+        for line in Path("/proc", name).read_text().splitlines():
+            if line.split()[:1] == [key]:
+                return float(line.split()[field])
+        raise OSError(f"no {key} in /proc/{name}")
+
+    return read
+
+
+@case(needs=("root",))
+def host_files():
+    """the host's CPU, memory and disk space are those of /proc and statfs at that moment"""
+    idle = Recorder(host_file("stat", "cpu", 4))
+    user = Recorder(host_file("stat", "cpu", 1))
+    available = Recorder(host_file("meminfo", "MemAvailable:"))
+    api = Api()
+    observer = Observer(api, {"system": {"poll_interval": 1}}).start()
+    wait_for("snapshots", lambda: sum(e["event_type"] == "hardware_snapshot" for e in api.events()) >= 2, 20)
+    hz, at = os.sysconf("SC_CLK_TCK"), "gswarm_host_sampled_timestamp_seconds"
+    m = observer.metrics()
+    wait_for("a reading after it", lambda: idle.at(m[at]) and available.at(m[at]), 5)
+    check_near("idle", m['gswarm_host_cpu_seconds_total{mode="idle"}'], idle.at(m[at]) / hz, 2)
+    check_near("user", m['gswarm_host_cpu_seconds_total{mode="user"}'], user.at(m[at]) / hz, 2)
+    check_near("available", m["gswarm_host_memory_available_bytes"], available.at(m[at]) * 1024, 2)
+    event = [e for e in api.events() if e["event_type"] == "hardware_snapshot"][-1]
+    d = event["details"]
+    assert event["origin"]["via"] == "host" and d["event"] == "hardware", event
+    assert d["cpu"]["cores"] == d["cpu"]["core_count"] == os.cpu_count(), d["cpu"]
+    assert d["cpu"]["percent"] == d["cpu"]["usage_percent"] and len(d["cpu"]["load_avg"]) == 3, d["cpu"]
+    assert d["ram"]["total"] // (1 << 20) == d["ram"]["total_mb"], d["ram"]
+    disk = [v for v in d["disk"] if v["used_by"] == "gswarm-observer"]
+    st = os.statvfs("/")
+    check_near("size of /", disk[0]["total_bytes"], st.f_blocks * st.f_frsize, 2)
+    check_near("room on /", disk[0]["available_bytes"], st.f_bavail * st.f_frsize, 2)
+
+
 BURN = """
 import os, resource, sys, time
 def used():

@@ -31,6 +31,18 @@ int obs_procfs_read(const char *path, char *out, size_t size)
 	return (int)len;
 }
 
+bool obs_procfs_line(const char **at, char *out, size_t size)
+{
+	const char *p = *at, *nl;
+
+	if (!*p)
+		return false;
+	nl = strchrnul(p, '\n');
+	snprintf(out, size, "%.*s", (int)(nl - p), p);
+	*at = *nl ? nl + 1 : nl;
+	return true;
+}
+
 static int read_of(const char *root, int32_t pid, const char *name, char *out, size_t size)
 {
 	char path[256];

@@ -25,5 +25,13 @@ void obs_procfs_parse_io(const char *text, struct obs_used *ret);
  * when the kernel does not tell. */
 void obs_procfs_wait_channel(const char *root, int32_t pid, char *out, size_t size);
 
+/**
+ * obs_procfs_line() - the next line of a text into @out, cut to @size, without its newline.
+ * @at: moved behind it
+ *
+ * Return: false when there is none.
+ */
+bool obs_procfs_line(const char **at, char *out, size_t size);
+
 /** obs_procfs_read() - a small file into @out, NUL-terminated. Return: bytes or negative errno. */
 int obs_procfs_read(const char *path, char *out, size_t size);

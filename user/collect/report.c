@@ -2,9 +2,7 @@
 /* report.c - see report.h. What is unknown is left out. */
 #include "collect/report.h"
 
-#include <math.h>
-
-#include "pipeline/json.h"
+#include "collect/report_put.h"
 #include "util/cleanup.h"
 
 #define NS_PER_S 1e9
@@ -18,11 +16,6 @@ void obs_report_free(struct obs_report *r)
 
 /* --- one field --- */
 
-static double tenth(double x)
-{
-	return round(x * 10) / 10;
-}
-
 static void add_uint(struct obs_event *ev, const char *key, uint64_t v)
 {
 	if (v != OBS_UNKNOWN)
@@ -32,7 +25,7 @@ static void add_uint(struct obs_event *ev, const char *key, uint64_t v)
 static void add_real(struct obs_event *ev, const char *key, double v)
 {
 	if (!isnan(v))
-		obs_event_add_real(ev, key, tenth(v));
+		obs_event_add_real(ev, key, obs_report_tenth(v));
 }
 
 static void add_seconds(struct obs_event *ev, const char *key, uint64_t ns)
@@ -41,31 +34,7 @@ static void add_seconds(struct obs_event *ev, const char *key, uint64_t ns)
 		obs_event_add_real(ev, key, round((double)ns / 1e6) / 1e3);
 }
 
-static void put_uint(struct obs_json *j, const char *key, uint64_t v)
-{
-	if (v == OBS_UNKNOWN)
-		return;
-	obs_json_key_str(j, key);
-	obs_json_uint(j, v);
-}
-
-static void put_real(struct obs_json *j, const char *key, double v)
-{
-	if (isnan(v))
-		return;
-	obs_json_key_str(j, key);
-	obs_json_real(j, tenth(v));
-}
-
-static void put_text(struct obs_json *j, const char *key, const char *text)
-{
-	if (!*text)
-		return;
-	obs_json_key_str(j, key);
-	obs_json_str(j, obs_slice_str(text));
-}
-
-static struct obs_json begin_json(struct obs_report *r)
+struct obs_json obs_report_begin(struct obs_report *r)
 {
 	struct obs_buf *out = &r->json[r->used++];
 
@@ -73,7 +42,7 @@ static struct obs_json begin_json(struct obs_report *r)
 	return (struct obs_json){ .out = out };
 }
 
-static void end_json(const struct obs_json *j, struct obs_event *ev, const char *key)
+void obs_report_end(const struct obs_json *j, struct obs_event *ev, const char *key)
 {
 	if (!j->err && j->out->len > 2)
 		obs_event_add_json(ev, key, obs_buf_slice(j->out));
@@ -84,21 +53,21 @@ static void end_json(const struct obs_json *j, struct obs_event *ev, const char 
 static void put_role(struct obs_json *j, const struct obs_role_usage *u)
 {
 	obs_json_object_open(j);
-	put_uint(j, "processes", u->processes);
-	put_uint(j, "threads", u->threads);
-	put_real(j, "cpu_percent", u->cpu_percent);
-	put_uint(j, "rss_bytes", u->rss_bytes);
-	put_uint(j, "swap_bytes", u->swap_bytes);
-	put_real(j, "cpu_s", (double)u->used.cpu_ns / NS_PER_S);
-	put_uint(j, "io_read_bytes", u->used.read_bytes);
-	put_uint(j, "io_write_bytes", u->used.write_bytes);
+	obs_put_uint(j, "processes", u->processes);
+	obs_put_uint(j, "threads", u->threads);
+	obs_put_real(j, "cpu_percent", u->cpu_percent);
+	obs_put_uint(j, "rss_bytes", u->rss_bytes);
+	obs_put_uint(j, "swap_bytes", u->swap_bytes);
+	obs_put_real(j, "cpu_s", (double)u->used.cpu_ns / NS_PER_S);
+	obs_put_uint(j, "io_read_bytes", u->used.read_bytes);
+	obs_put_uint(j, "io_write_bytes", u->used.write_bytes);
 	obs_json_object_close(j);
 }
 
 static void add_roles(struct obs_report *r, const struct obs_node_usage *u,
 		      const char *const *roles, size_t n_roles, struct obs_event *ev)
 {
-	struct obs_json j = begin_json(r);
+	struct obs_json j = obs_report_begin(r);
 
 	obs_json_object_open(&j);
 	for (size_t i = 0; i < n_roles && i < OBS_USAGE_ROLES; i++) {
@@ -108,7 +77,7 @@ static void add_roles(struct obs_report *r, const struct obs_node_usage *u,
 		put_role(&j, &u->roles[i]);
 	}
 	obs_json_object_close(&j);
-	end_json(&j, ev, "roles");
+	obs_report_end(&j, ev, "roles");
 }
 
 static void put_process(struct obs_json *j, const struct obs_process_usage *p,
@@ -117,26 +86,26 @@ static void put_process(struct obs_json *j, const struct obs_process_usage *p,
 	const char state[2] = { p->state, '\0' };
 
 	obs_json_object_open(j);
-	put_uint(j, "pid", (uint64_t)p->pid);
-	put_uint(j, "ppid", (uint64_t)p->ppid);
-	put_text(j, "comm", p->comm);
-	put_text(j, "role", roles[p->role]);
-	put_text(j, "state", state);
-	put_real(j, "cpu_percent", p->cpu_percent);
-	put_uint(j, "rss_bytes", p->rss_bytes);
-	put_uint(j, "swap_bytes", p->swap_bytes);
-	put_uint(j, "threads", p->threads);
-	put_real(j, "read_bytes_per_s", p->read_bytes_per_s);
-	put_real(j, "write_bytes_per_s", p->write_bytes_per_s);
-	put_real(j, "age_s", p->age_s);
-	put_text(j, "wait_channel", p->wait_channel);
+	obs_put_uint(j, "pid", (uint64_t)p->pid);
+	obs_put_uint(j, "ppid", (uint64_t)p->ppid);
+	obs_put_text(j, "comm", p->comm);
+	obs_put_text(j, "role", roles[p->role]);
+	obs_put_text(j, "state", state);
+	obs_put_real(j, "cpu_percent", p->cpu_percent);
+	obs_put_uint(j, "rss_bytes", p->rss_bytes);
+	obs_put_uint(j, "swap_bytes", p->swap_bytes);
+	obs_put_uint(j, "threads", p->threads);
+	obs_put_real(j, "read_bytes_per_s", p->read_bytes_per_s);
+	obs_put_real(j, "write_bytes_per_s", p->write_bytes_per_s);
+	obs_put_real(j, "age_s", p->age_s);
+	obs_put_text(j, "wait_channel", p->wait_channel);
 	obs_json_object_close(j);
 }
 
 static void add_top(struct obs_report *r, const struct obs_node_usage *u, const char *const *roles,
 		    size_t n_roles, struct obs_event *ev)
 {
-	struct obs_json j = begin_json(r);
+	struct obs_json j = obs_report_begin(r);
 
 	obs_json_array_open(&j);
 	for (size_t i = 0; i < u->n_top; i++) {
@@ -144,7 +113,7 @@ static void add_top(struct obs_report *r, const struct obs_node_usage *u, const 
 			put_process(&j, &u->top[i], roles);
 	}
 	obs_json_array_close(&j);
-	end_json(&j, ev, "top");
+	obs_report_end(&j, ev, "top");
 }
 
 static const char *const pressure_names[OBS_PRESSURES] = {
@@ -156,16 +125,16 @@ static const char *const pressure_names[OBS_PRESSURES] = {
 static void put_pressure(struct obs_json *j, const struct obs_pressure *p)
 {
 	obs_json_object_open(j);
-	put_real(j, "some_avg10", p->some_avg10);
-	put_real(j, "full_avg10", p->full_avg10);
-	put_uint(j, "some_usec", p->some_usec);
-	put_uint(j, "full_usec", p->full_usec);
+	obs_put_real(j, "some_avg10", p->some_avg10);
+	obs_put_real(j, "full_avg10", p->full_avg10);
+	obs_put_uint(j, "some_usec", p->some_usec);
+	obs_put_uint(j, "full_usec", p->full_usec);
 	obs_json_object_close(j);
 }
 
-static void add_psi(struct obs_report *r, const struct obs_pressure *p, struct obs_event *ev)
+void obs_report_psi(struct obs_report *r, const struct obs_pressure *p, struct obs_event *ev)
 {
-	struct obs_json j = begin_json(r);
+	struct obs_json j = obs_report_begin(r);
 
 	obs_json_object_open(&j);
 	for (size_t i = 0; i < OBS_PRESSURES; i++) {
@@ -175,21 +144,14 @@ static void add_psi(struct obs_report *r, const struct obs_pressure *p, struct o
 		put_pressure(&j, &p[i]);
 	}
 	obs_json_object_close(&j);
-	end_json(&j, ev, "psi");
-}
-
-static double percent(uint64_t part, uint64_t whole)
-{
-	if (part == OBS_UNKNOWN || whole == OBS_UNKNOWN || whole == 0)
-		return NAN;
-	return 100 * (double)part / (double)whole;
+	obs_report_end(&j, ev, "psi");
 }
 
 static void add_cgroup(const struct obs_cgroup_usage *c, struct obs_event *ev)
 {
 	add_uint(ev, "memory_bytes", c->memory_bytes);
 	add_uint(ev, "memory_limit_bytes", c->memory_limit_bytes);
-	add_real(ev, "memory_percent", percent(c->memory_bytes, c->memory_limit_bytes));
+	add_real(ev, "memory_percent", obs_report_percent(c->memory_bytes, c->memory_limit_bytes));
 	add_uint(ev, "memory_peak_bytes", c->memory_peak_bytes);
 	add_uint(ev, "memory_anon_bytes", c->memory_anon_bytes);
 	add_uint(ev, "memory_file_bytes", c->memory_file_bytes);
@@ -266,7 +228,7 @@ void obs_report_node(struct obs_report *r, const struct obs_node_usage *u, const
 	add_uint(ev, "processes_ended", u->ended);
 	add_uint(ev, "processes_short_lived", u->short_lived);
 	if (u->has_cgroup)
-		add_psi(r, u->cgroup.pressure, ev);
+		obs_report_psi(r, u->cgroup.pressure, ev);
 	add_roles(r, u, roles, n_roles, ev);
 	add_top(r, u, roles, n_roles, ev);
 }

@@ -7,7 +7,7 @@
 #include "model/usage.h"
 #include "pipeline/event.h"
 
-#define OBS_REPORT_BUFFERS 6
+#define OBS_REPORT_BUFFERS 8
 
 /* Memory for one event's nested JSON: valid until the next report. */
 struct obs_report {
@@ -24,3 +24,6 @@ void obs_report_free(struct obs_report *r);
  */
 void obs_report_node(struct obs_report *r, const struct obs_node_usage *u, const char *const *roles,
 		     size_t n_roles, struct obs_event *ev);
+
+/** obs_report_host() - fill @ev with what the host uses: hardware_snapshot. */
+void obs_report_host(struct obs_report *r, const struct obs_host_usage *u, struct obs_event *ev);

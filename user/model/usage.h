@@ -19,7 +19,7 @@
 #define OBS_HOST_DISKS	   16
 #define OBS_GPUS_MAX	   16
 #define OBS_GPU_PROCS	   32
-#define OBS_GPU_NAME_BYTES 64
+#define OBS_GPU_NAME_BYTES 96
 
 /* What a process, or several together, have used up. */
 struct obs_used {
@@ -121,9 +121,10 @@ struct obs_disk_usage {
 
 struct obs_gpu_process {
 	uint32_t pid;
-	uint32_t slot;	       /* of its node; 0 = none of ours */
-	uint64_t memory_bytes; /* OBS_UNKNOWN: the driver does not tell */
 	uint32_t instance;     /* MIG GPU instance; UINT32_MAX = none */
+	uint64_t memory_bytes; /* OBS_UNKNOWN: the driver does not tell */
+	char node[128];	       /* title; "" = none of ours */
+	const char *role;      /* static; "" = none, never NULL */
 };
 
 struct obs_gpu_usage {
@@ -167,3 +168,6 @@ struct obs_host_usage {
 	char gpu_source[24];   /* "nvml", "nvidia-smi", "amd", "" */
 	char gpu_trouble[160]; /* why GPUs are not seen although there may be some; "" = none */
 };
+
+/** obs_throttle_str() - the name of an NVML throttle reason's bit, or NULL. */
+const char *obs_throttle_str(unsigned bit);

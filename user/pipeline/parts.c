@@ -14,10 +14,17 @@ extern const struct obs_part_ops obs_part_aggregate;
 extern const struct obs_part_ops obs_part_connections;
 extern const struct obs_part_ops obs_part_life;
 extern const struct obs_part_ops obs_part_usage;
+extern const struct obs_part_ops obs_part_host;
 
 static const struct obs_part_ops *const table[] = {
-	&obs_part_usage,     &obs_part_life, &obs_part_connections,
-	&obs_part_aggregate, NULL, /* the end */
+	/* clang-format off */
+	&obs_part_usage,
+	&obs_part_host,
+	&obs_part_life,
+	&obs_part_connections,
+	&obs_part_aggregate,
+	NULL, /* the end */
+	/* clang-format on */
 };
 
 struct obs_parts {

@@ -196,9 +196,160 @@ static void each_role(const struct obs_model *m, const struct row *row, struct o
 	}
 }
 
+/* ---- the host ---- */
+
+#define HOST(member) offsetof(struct obs_host_usage, member)
+
+static const struct row host_rows[] = {
+	/* clang-format off */
+	{ "gswarm_host_sampled_timestamp_seconds", "gauge", "Time of the last look at the host", NULL, NULL, NANO_S, HOST(sampled_ns) },
+	{ "gswarm_host_cpu_percent", "gauge", "CPU of the host that was busy in the last interval, in percent of all cores", NULL, NULL, REAL, HOST(cpu_percent) },
+	{ "gswarm_host_cpu_seconds_total", "counter", "CPU time of the host since boot, all cores", "mode", "user", NANO_S, HOST(cpu_ns[0]) },
+	{ "gswarm_host_cpu_seconds_total", "counter", "", "mode", "nice", NANO_S, HOST(cpu_ns[1]) },
+	{ "gswarm_host_cpu_seconds_total", "counter", "", "mode", "system", NANO_S, HOST(cpu_ns[2]) },
+	{ "gswarm_host_cpu_seconds_total", "counter", "", "mode", "idle", NANO_S, HOST(cpu_ns[3]) },
+	{ "gswarm_host_cpu_seconds_total", "counter", "", "mode", "iowait", NANO_S, HOST(cpu_ns[4]) },
+	{ "gswarm_host_cpu_seconds_total", "counter", "", "mode", "irq", NANO_S, HOST(cpu_ns[5]) },
+	{ "gswarm_host_cpu_seconds_total", "counter", "", "mode", "softirq", NANO_S, HOST(cpu_ns[6]) },
+	{ "gswarm_host_cpu_seconds_total", "counter", "", "mode", "steal", NANO_S, HOST(cpu_ns[7]) },
+	{ "gswarm_host_cores", "gauge", "Cores of the host", NULL, NULL, U32, HOST(cores) },
+	{ "gswarm_host_load1", "gauge", "Load average over a minute", NULL, NULL, REAL, HOST(load_avg[0]) },
+	{ "gswarm_host_load5", "gauge", "Load average over five minutes", NULL, NULL, REAL, HOST(load_avg[1]) },
+	{ "gswarm_host_load15", "gauge", "Load average over fifteen minutes", NULL, NULL, REAL, HOST(load_avg[2]) },
+	{ "gswarm_host_cpu_temperature_celsius", "gauge", "The hottest of the CPU's sensors", NULL, NULL, REAL, HOST(temp_c) },
+	{ "gswarm_host_memory_total_bytes", "gauge", "Memory of the host", NULL, NULL, U64, HOST(ram_total_bytes) },
+	{ "gswarm_host_memory_available_bytes", "gauge", "Memory that programs can still get without swapping", NULL, NULL, U64, HOST(ram_available_bytes) },
+	{ "gswarm_host_memory_free_bytes", "gauge", "Memory that nothing uses", NULL, NULL, U64, HOST(ram_free_bytes) },
+	{ "gswarm_host_swap_total_bytes", "gauge", "Swap of the host", NULL, NULL, U64, HOST(swap_total_bytes) },
+	{ "gswarm_host_swap_free_bytes", "gauge", "Swap that is not used", NULL, NULL, U64, HOST(swap_free_bytes) },
+	{ "gswarm_host_network_bytes_total", "counter", "Bytes through the host's outer interfaces", "direction", "receive", U64, HOST(net_rx_bytes) },
+	{ "gswarm_host_network_bytes_total", "counter", "", "direction", "transmit", U64, HOST(net_tx_bytes) },
+	{ "gswarm_host_network_errors_total", "counter", "Packets with errors", "direction", "receive", U64, HOST(net_rx_errors) },
+	{ "gswarm_host_network_errors_total", "counter", "", "direction", "transmit", U64, HOST(net_tx_errors) },
+	{ "gswarm_host_network_dropped_total", "counter", "Packets dropped", "direction", "receive", U64, HOST(net_rx_dropped) },
+	{ "gswarm_host_network_dropped_total", "counter", "", "direction", "transmit", U64, HOST(net_tx_dropped) },
+	{ "gswarm_host_storage_bytes_total", "counter", "Bytes from and to the host's disks", "direction", "read", U64, HOST(disk_read_bytes) },
+	{ "gswarm_host_storage_bytes_total", "counter", "", "direction", "write", U64, HOST(disk_write_bytes) },
+	{ "gswarm_host_storage_busy_percent", "gauge", "Time in which the busiest disk had something to do", NULL, NULL, REAL, HOST(disk_busy_percent) },
+	{ "gswarm_host_pressure_some_seconds_total", "counter", "Time in which some task waited for it", "resource", "cpu", MICRO_S, HOST(pressure[OBS_PRESSURE_CPU].some_usec) },
+	{ "gswarm_host_pressure_some_seconds_total", "counter", "", "resource", "memory", MICRO_S, HOST(pressure[OBS_PRESSURE_MEMORY].some_usec) },
+	{ "gswarm_host_pressure_some_seconds_total", "counter", "", "resource", "io", MICRO_S, HOST(pressure[OBS_PRESSURE_IO].some_usec) },
+	{ "gswarm_host_pressure_full_seconds_total", "counter", "Time in which all tasks waited for it", "resource", "memory", MICRO_S, HOST(pressure[OBS_PRESSURE_MEMORY].full_usec) },
+	{ "gswarm_host_pressure_full_seconds_total", "counter", "", "resource", "io", MICRO_S, HOST(pressure[OBS_PRESSURE_IO].full_usec) },
+	/* clang-format on */
+};
+
+static void each_host(const struct obs_model *m, const struct row *row, struct obs_buf *out)
+{
+	if (m->host.sampled_ns)
+		put(out, row, &m->host, NULL, 0);
+}
+
+/* ---- volumes ---- */
+
+#define DISK(member) offsetof(struct obs_disk_usage, member)
+
+static const struct row disk_rows[] = {
+	/* clang-format off */
+	{ "gswarm_volume_size_bytes", "gauge", "Size of a file system that somebody writes to", NULL, NULL, U64, DISK(total_bytes) },
+	{ "gswarm_volume_used_bytes", "gauge", "What is used of it", NULL, NULL, U64, DISK(used_bytes) },
+	{ "gswarm_volume_available_bytes", "gauge", "What ordinary users can still write", NULL, NULL, U64, DISK(available_bytes) },
+	{ "gswarm_volume_files", "gauge", "How many files it can hold", NULL, NULL, U64, DISK(files) },
+	{ "gswarm_volume_files_free", "gauge", "How many more", NULL, NULL, U64, DISK(files_free) },
+	/* clang-format on */
+};
+
+static void each_disk(const struct obs_model *m, const struct row *row, struct obs_buf *out)
+{
+	for (size_t i = 0; i < m->host.n_disks; i++) {
+		const struct obs_disk_usage *d = &m->host.disks[i];
+		const struct obs_metric_label l[] = { { "path", d->path },
+						      { "used_by", d->used_by },
+						      { "type", d->type } };
+
+		put(out, row, d, l, ARRAY_LEN(l));
+	}
+}
+
+/* ---- GPUs ---- */
+
+#define GPU(member) offsetof(struct obs_gpu_usage, member)
+
+static const struct row gpu_rows[] = {
+	/* clang-format off */
+	{ "gswarm_gpu_lost", "gauge", "1 when the GPU was there and does not answer any more", NULL, NULL, FLAG, GPU(lost) },
+	{ "gswarm_gpu_utilization_percent", "gauge", "Time in which the GPU had something to do", NULL, NULL, REAL, GPU(util_percent) },
+	{ "gswarm_gpu_memory_utilization_percent", "gauge", "Time in which its memory was read or written", NULL, NULL, REAL, GPU(memory_util_percent) },
+	{ "gswarm_gpu_temperature_celsius", "gauge", "Temperature of the GPU", NULL, NULL, REAL, GPU(temp_c) },
+	{ "gswarm_gpu_power_watts", "gauge", "Power that it draws", NULL, NULL, REAL, GPU(power_w) },
+	{ "gswarm_gpu_power_limit_watts", "gauge", "Power that it may draw", NULL, NULL, REAL, GPU(power_limit_w) },
+	{ "gswarm_gpu_fan_percent", "gauge", "Speed of its fan", NULL, NULL, REAL, GPU(fan_percent) },
+	{ "gswarm_gpu_sm_clock_mhz", "gauge", "Clock of its processors", NULL, NULL, REAL, GPU(sm_mhz) },
+	{ "gswarm_gpu_sm_clock_max_mhz", "gauge", "The highest that they can have", NULL, NULL, REAL, GPU(max_sm_mhz) },
+	{ "gswarm_gpu_memory_clock_mhz", "gauge", "Clock of its memory", NULL, NULL, REAL, GPU(memory_mhz) },
+	{ "gswarm_gpu_memory_used_bytes", "gauge", "Memory of the GPU in use", NULL, NULL, U64, GPU(memory_used_bytes) },
+	{ "gswarm_gpu_memory_total_bytes", "gauge", "Memory of the GPU", NULL, NULL, U64, GPU(memory_total_bytes) },
+	{ "gswarm_gpu_throttle_reasons", "gauge", "Why its clocks are held back, as NVML's bits", NULL, NULL, U64, GPU(throttle_reasons) },
+	{ "gswarm_gpu_ecc_errors_total", "counter", "Memory errors since the driver was loaded", "kind", "corrected", U64, GPU(ecc_corrected) },
+	{ "gswarm_gpu_ecc_errors_total", "counter", "", "kind", "uncorrected", U64, GPU(ecc_uncorrected) },
+	{ "gswarm_gpu_xid_errors_total", "counter", "Xid errors since the observer started", NULL, NULL, U64, GPU(xid_errors) },
+	{ "gswarm_gpu_last_xid", "gauge", "Number of the last of them, 0 for none", NULL, NULL, U64, GPU(last_xid) },
+	/* clang-format on */
+};
+
+static size_t gpu_labels(const struct obs_gpu_usage *g, char *index, size_t size,
+			 struct obs_metric_label *l)
+{
+	snprintf(index, size, "%u", g->index);
+	l[0] = (struct obs_metric_label){ "gpu", index };
+	l[1] = (struct obs_metric_label){ "name", g->name };
+	l[2] = (struct obs_metric_label){ "uuid", g->uuid };
+	return 3;
+}
+
+static void each_gpu(const struct obs_model *m, const struct row *row, struct obs_buf *out)
+{
+	for (size_t i = 0; i < m->host.n_gpus; i++) {
+		const struct obs_gpu_usage *g = &m->host.gpus[i];
+		struct obs_metric_label l[LABELS_MAX];
+		char index[16];
+
+		put(out, row, g, l, gpu_labels(g, index, sizeof(index), l));
+	}
+}
+
+static const struct row gpu_process_rows[] = {
+	/* clang-format off */
+	{ "gswarm_gpu_process_memory_bytes", "gauge", "GPU memory that a process holds", NULL, NULL, U64, offsetof(struct obs_gpu_process, memory_bytes) },
+	/* clang-format on */
+};
+
+static void each_gpu_process(const struct obs_model *m, const struct row *row, struct obs_buf *out)
+{
+	for (size_t i = 0; i < m->host.n_gpus; i++) {
+		const struct obs_gpu_usage *g = &m->host.gpus[i];
+
+		for (size_t k = 0; k < g->n_procs; k++) {
+			char index[16], pid[16];
+			const struct obs_metric_label l[] = { { "gpu", index },
+							      { "pid", pid },
+							      { "node", g->procs[k].node },
+							      { "role", g->procs[k].role } };
+
+			snprintf(index, sizeof(index), "%u", g->index);
+			snprintf(pid, sizeof(pid), "%u", g->procs[k].pid);
+			put(out, row, &g->procs[k], l, ARRAY_LEN(l));
+		}
+	}
+}
+
 void obs_metrics_usage_format(const struct obs_model *m, struct obs_buf *out)
 {
 	format_rows(m, node_rows, ARRAY_LEN(node_rows), each_node, out);
 	format_rows(m, cgroup_rows, ARRAY_LEN(cgroup_rows), each_node, out);
 	format_rows(m, role_rows, ARRAY_LEN(role_rows), each_role, out);
+	format_rows(m, host_rows, ARRAY_LEN(host_rows), each_host, out);
+	format_rows(m, disk_rows, ARRAY_LEN(disk_rows), each_disk, out);
+	format_rows(m, gpu_rows, ARRAY_LEN(gpu_rows), each_gpu, out);
+	format_rows(m, gpu_process_rows, ARRAY_LEN(gpu_process_rows), each_gpu_process, out);
 }
