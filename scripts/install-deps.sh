@@ -18,7 +18,8 @@ declare -A packages=(
         libmicrohttpd-dev libpcre2-dev libzstd-dev libxxhash-dev libcap-dev uthash-dev
         pkg-config git"
     [test]="libcmocka-dev docker.io:dockerd busybox-static iproute2 iptables python3
-        curl jq procps prometheus:promtool python3-pip:pip3"
+        curl jq procps prometheus:promtool python3-pip:pip3 logrotate tmux screen
+        btrfs-progs bsdutils:script"
     [lint]="clang-format clang-tidy shellcheck"
     [bench]="bpftrace strace"
     [fuzz]="libclang-rt-14-dev"

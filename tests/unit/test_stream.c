@@ -207,11 +207,11 @@ static void a_file_cut_and_grown_again_is_noticed(void **state)
 	assert_int_equal(ftruncate(f->fd, 0), 0);
 	f->size = 0;
 	append(f, "new line one\n");
-	give(f, append(f, "new line two\n"));
+	append(f, "new line two\n");
 	assert_false(obs_stream_sweep(f->stream)); /* it might be a write in place */
 	assert_true(obs_stream_sweep(f->stream));
 	obs_stream_catch_up(f->stream, true);
-	assert_non_null(strstr(obs_buf_cstr(&f->out), "new line one@0b;new line two@13"));
+	expect(f, "old@0;new line one@0b;new line two@13b;");
 	assert_int_equal(obs_stream_epoch(f->stream), 1);
 }
 
@@ -227,7 +227,106 @@ static void a_rewrite_is_counted_and_not_repeated(void **state)
 	c.len = c.payload.len = 4;
 	give(f, c);
 	expect(f, "one@0;two@4;");
+	obs_stream_sweep(f->stream);
 	assert_int_equal(get(&f->counters.rewrites), 1);
+	assert_int_equal(get(&f->counters.truncations), 0);
+}
+
+/* In the middle, over what was read last: the same file all the same. */
+static void a_rewrite_of_the_tail_is_no_new_file(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_chunk c;
+
+	give(f, append(f, "one\ntwo\n"));
+	c = append(f, "");
+	c.payload = OBS_SLICE("TWO");
+	c.offset = 4;
+	c.len = 3;
+	assert_int_equal(pwrite(f->fd, "TWO", 3, 4), 3);
+	give(f, c);
+	obs_stream_sweep(f->stream);
+	obs_stream_catch_up(f->stream, true);
+	give(f, append(f, "three\n"));
+	expect(f, "one@0;two@4;three@8;");
+	assert_int_equal(get(&f->counters.rewrites), 1);
+	assert_int_equal(get(&f->counters.truncations), 0);
+}
+
+/* `>` and the same text again, all of it before anybody looked. */
+static void the_same_text_again_is_new(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_chunk a, b;
+
+	give(f, append(f, "one\ntwo\n"));
+	f->size = 0;
+	a = append(f, "one\n");
+	b = append(f, "two\n");
+	give(f, a);
+	give(f, b);
+	give(f, append(f, "three\n"));
+	expect(f, "one@0;two@4;one@0b;two@4;three@8;");
+	assert_int_equal(get(&f->counters.truncations), 1);
+	assert_int_equal(get(&f->counters.rewrites), 0);
+	assert_int_equal(obs_stream_epoch(f->stream), 1);
+}
+
+/* copytruncate under a writer that keeps its offset. */
+static void a_writer_behind_zeroes_goes_on(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_buf struct obs_buf old = {};
+	struct obs_chunk c;
+
+	for (int i = 0; i < 2000; i++)
+		obs_buf_printf(&old, "old %d\n", i);
+	obs_buf_printf(&old, "half a ");
+	give(f, append(f, obs_buf_cstr(&old)));
+	obs_stream_sweep(f->stream);
+	obs_buf_reset(&f->out);
+	assert_int_equal(ftruncate(f->fd, 0), 0);
+	c = append(f, "line\nnew\n");
+	give(f, c);
+	obs_stream_sweep(f->stream);
+	obs_stream_catch_up(f->stream, true);
+	give(f, append(f, "newer\n"));
+	assert_non_null(strstr(obs_buf_cstr(&f->out), "half a line@"));
+	assert_non_null(strstr(obs_buf_cstr(&f->out), "new@"));
+	assert_non_null(strstr(obs_buf_cstr(&f->out), "newer@"));
+	assert_int_equal(get(&f->counters.lines_parsed), 2003);
+	assert_int_equal(get(&f->counters.truncations), 1);
+	assert_int_equal(get(&f->counters.bytes_lost_truncated), 0);
+}
+
+/* A payload that was captured before the file was emptied is not lost by it. */
+static void what_was_captured_before_a_cut_is_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_chunk a = append(f, "one\n"), b = append(f, "two\n"), c;
+
+	assert_int_equal(ftruncate(f->fd, 0), 0);
+	f->size = 0;
+	c = append(f, "after it, longer than before\n");
+	give(f, a);
+	give(f, b);
+	give(f, c);
+	expect(f, "one@0;two@4;after it, longer than before@0;");
+	assert_int_equal(get(&f->counters.truncations), 1);
+}
+
+/* The writer is gone: its last words had no end. */
+static void last_words_are_taken(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_cursor cursor;
+
+	give(f, append(f, "one\nlast wor"));
+	append(f, "ds");
+	obs_stream_end(f->stream);
+	expect(f, "one@0;last words@4b;");
+	assert_true(obs_stream_cursor(f->stream, &cursor));
+	assert_int_equal(cursor.offset, 14);
 }
 
 /* In the bytes by which a replaced file is told, and told of by its record or not yet. */
@@ -404,6 +503,11 @@ int main(void)
 		T(a_rewrite_is_counted_and_not_repeated),
 		T(a_rewrite_of_the_last_line_is_no_new_file),
 		T(room_at_the_end_is_read_when_it_is_filled),
+		T(a_rewrite_of_the_tail_is_no_new_file),
+		T(the_same_text_again_is_new),
+		T(a_writer_behind_zeroes_goes_on),
+		T(what_was_captured_before_a_cut_is_kept),
+		T(last_words_are_taken),
 		T(captured_bytes_of_a_file_that_is_gone_are_kept),
 		T(bytes_that_nothing_holds_are_counted),
 		T(a_cursor_goes_on_where_it_stood),

@@ -11,8 +11,10 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <uthash.h>
+#include <xxhash.h>
 
 #include "observe/proc.h"
 #include "observe/tz.h"
@@ -24,6 +26,7 @@
 
 #define PATH_BYTES	 4096
 #define UNLINKED_KEEP_NS 60000000000ULL
+#define ROTATED_KEEP_NS	 600000000000ULL
 #define BACKLOG_BYTES	 (1024 * 1024) /* further behind than this: an old log */
 #define LIVE_NS		 1000000000ULL /* so long after the last new line, old logs hold back */
 #define CURSORS_FRESH_NS 3600000000000ULL
@@ -42,7 +45,7 @@ struct entry {
 	struct obs_stream *stream; /* owned */
 	struct obs_node *node;	   /* NULL: a configured file of nobody's */
 	int wd;			   /* inotify watch, -1 = none */
-	uint64_t unlinked_ns;	   /* CLOCK_BOOTTIME since when it has no name; 0 = it has */
+	uint64_t place;		   /* hash of the name that it had when we opened it */
 	uint64_t turn;		   /* old logs take turns: smallest first */
 	bool orphan;		   /* its node is gone, node is our own copy */
 	bool behind;		   /* catch_up is due */
@@ -222,6 +225,17 @@ static int open_inside(pid_t pid, const char *path)
 	return fd < 0 ? -errno : (int)fd;
 }
 
+/* What the kernel calls it now; renaming, also of a directory above, changes that. */
+static uint64_t place_of(int fd)
+{
+	char link[64], path[PATH_BYTES];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path));
+	return n > 0 ? XXH3_64bits(path, (size_t)n) : 0;
+}
+
 static bool is_younger(int fd, uint64_t than_wall_ns)
 {
 	struct statx stx;
@@ -267,6 +281,7 @@ static struct entry *follow_fd(struct obs_follow *f, struct obs_node *node, pid_
 	else if (fd >= 0 && f->watch)
 		en->wd = obs_watch_add(f->watch, fd);
 	en->touched = true;
+	en->place = place_of(fd);
 	return en;
 }
 
@@ -433,6 +448,7 @@ void obs_follow_file_write(struct obs_follow *f, struct obs_node *node,
 	en->touched = true;
 	if (en->behind && !(chunk->flags & OBS_CHUNK_NO_OFFSET)) {
 		/* It is being read already: reading on gets there. */
+		obs_stream_expect(en->stream, chunk);
 		set_behind(f, en, true, true);
 		return;
 	}
@@ -556,21 +572,21 @@ static void find_configured(struct obs_follow *f)
 	}
 }
 
-/* A file without a name that nobody has written to for a minute will not come back. */
+/* A file that was rotated away, or lost its name, and that nobody writes to any more. */
 static bool is_abandoned(struct entry *en, uint64_t now_ns)
 {
+	uint64_t quiet_ns = now_ns - obs_stream_active_ns(en->stream);
 	int fd = obs_stream_fd(en->stream);
+	bool moved;
 	struct stat st;
 
 	if (obs_stream_kind(en->stream) != OBS_STREAM_FILE || fd < 0 || fstat(fd, &st) < 0)
 		return false;
-	if (st.st_nlink > 0 || en->touched) {
-		en->unlinked_ns = 0;
+	moved = st.st_nlink == 0 || place_of(fd) != en->place;
+	obs_stream_leave_behind(en->stream, moved);
+	if (!moved || en->behind || obs_stream_active_ns(en->stream) > now_ns)
 		return false;
-	}
-	if (en->unlinked_ns == 0)
-		en->unlinked_ns = now_ns;
-	return now_ns - en->unlinked_ns > UNLINKED_KEEP_NS;
+	return quiet_ns > (st.st_nlink == 0 ? UNLINKED_KEEP_NS : ROTATED_KEEP_NS);
 }
 
 void obs_follow_sweep(struct obs_follow *f)
@@ -579,6 +595,7 @@ void obs_follow_sweep(struct obs_follow *f)
 	bool all = now_ns - f->fresh_ns > CURSORS_FRESH_NS;
 	struct obs_rewrite rewrite;
 	struct entry *en, *next;
+	bool abandoned;
 
 	find_configured(f);
 	if (all)
@@ -590,16 +607,15 @@ void obs_follow_sweep(struct obs_follow *f)
 			en->touched = true;
 			set_behind(f, en, true, false);
 		}
+		abandoned = is_abandoned(en, now_ns);
 		if (obs_stream_silent(en->stream, now_ns))
 			en->touched = true;
 		if (obs_stream_take_rewrites(en->stream, &rewrite)) {
 			en->touched = true;
 			f->opt.rewritten(f->opt.stream.ctx, en->stream, &rewrite);
 		}
-		if (!*f->opt.stream.paused && is_abandoned(en, now_ns)) {
-			obs_stream_end(en->stream);
-			drop_entry(f, en);
-		}
+		if (abandoned && !*f->opt.stream.paused)
+			end_entry(f, en);
 	}
 }
 

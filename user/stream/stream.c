@@ -35,14 +35,19 @@ struct obs_stream {
 	uint64_t sweep_size; /* size at the sweep before */
 	uint64_t active_ns;  /* CLOCK_BOOTTIME of the last bytes */
 	uint64_t told;	     /* offset of the cursor last handed out */
-	uint64_t told_hash;  /* of the told_tail bytes before it */
 	uint64_t told_ns;    /* CLOCK_REALTIME when it was handed out */
-	uint32_t told_tail;
 	uint32_t told_epoch;
 	bool told_any;
-	bool odd;		    /* at the last sweep its bytes were not those that were read */
-	bool found;		    /* the next bytes read were found by looking */
+	bool odd;		/* at the last sweep its bytes were not those that were read */
+	bool found;		/* the next bytes read were found by looking */
+	bool left_behind;	/* its name leads elsewhere: nobody will end its last line */
+	uint64_t former;	/* offset when it was last emptied; 0 = never */
+	uint64_t sure;		/* offset when the file was last seen to be the one that was read */
+	uint64_t rewritten;	/* end of what was written anew from offset 0 on; 0 = nothing */
+	struct obs_rewrite run; /* the writes that did */
 	struct obs_rewrite rewrite; /* not handed out yet */
+	uint32_t tail_len;	    /* bytes in tail */
+	char tail[OBS_TAIL_BYTES];  /* what was fed last, up to offset */
 	struct obs_lines *lines;    /* owned */
 	struct obs_parser *parser;  /* owned */
 	struct obs_zone *zone;	    /* owned; NULL = UTC */
@@ -81,6 +86,34 @@ static void on_event(void *ctx, struct obs_event *ev, const struct obs_line *fir
 
 /* --- feeding --- */
 
+static void keep_tail(struct obs_stream *s, struct obs_slice bytes)
+{
+	size_t keep;
+
+	if (bytes.len >= OBS_TAIL_BYTES) {
+		memcpy(s->tail, bytes.p + bytes.len - OBS_TAIL_BYTES, OBS_TAIL_BYTES);
+		s->tail_len = OBS_TAIL_BYTES;
+		return;
+	}
+	keep = OBS_TAIL_BYTES - bytes.len;
+	if (s->tail_len > keep)
+		memmove(s->tail, s->tail + s->tail_len - keep, keep);
+	else
+		keep = s->tail_len;
+	memcpy(s->tail + keep, bytes.p, bytes.len);
+	s->tail_len = (uint32_t)(keep + bytes.len);
+}
+
+/* Take it from the file: what stands before the cursor now. */
+static void load_tail(struct obs_stream *s)
+{
+	size_t want = s->offset < OBS_TAIL_BYTES ? s->offset : OBS_TAIL_BYTES;
+	ssize_t n = s->fd < 0 ? -1 : pread(s->fd, s->tail, want, (off_t)(s->offset - want));
+
+	s->tail_len = n == (ssize_t)want ? (uint32_t)want : 0;
+	s->sure = s->offset;
+}
+
 static void feed(struct obs_stream *s, struct obs_slice bytes, const struct obs_chunk *chunk)
 {
 	struct obs_line meta = { .text = bytes, .offset = s->offset, .backfilled = !chunk };
@@ -95,6 +128,88 @@ static void feed(struct obs_stream *s, struct obs_slice bytes, const struct obs_
 	s->active_ns = chunk ? chunk->boot_ns : s->read_ns;
 	obs_lines_push(s->lines, &meta);
 	s->offset += bytes.len;
+	if (s->kind == OBS_STREAM_FILE)
+		keep_tail(s, bytes);
+}
+
+/* --- is it still the file that was read? --- */
+
+/* Do the bytes before the cursor still stand there? Those in [@from, @to) may have changed. */
+static bool tail_differs(const struct obs_stream *s, uint64_t from, uint64_t to)
+{
+	uint64_t at = s->offset - s->tail_len;
+	char now[OBS_TAIL_BYTES];
+
+	if (pread(s->fd, now, s->tail_len, (off_t)at) != (ssize_t)s->tail_len)
+		return true;
+	for (uint32_t i = 0; i < s->tail_len; i++) {
+		if (now[i] != s->tail[i] && !(at + i >= from && at + i < to))
+			return true;
+	}
+	return false;
+}
+
+/* Cut below the cursor, or cut and grown past it again? */
+static bool is_replaced(struct obs_stream *s)
+{
+	struct stat st;
+
+	if (s->fd < 0 || fstat(s->fd, &st) < 0)
+		return false;
+	if ((uint64_t)st.st_size < s->offset || (s->tail_len > 0 && tail_differs(s, 0, 0)))
+		return true;
+	s->sure = s->offset;
+	return false;
+}
+
+/* Bytes up to @end can be had from nowhere: what stood before them ends here. */
+static void give_up(struct obs_stream *s, uint64_t end, _Atomic uint64_t *reason)
+{
+	obs_count(reason, end - s->offset);
+	obs_lines_flush(s->lines);
+	s->offset = end;
+	load_tail(s);
+}
+
+/* Where the zeroes end that a file begins with; 0 when it does not. */
+static uint64_t zeroes_end(int fd)
+{
+	off_t at = lseek(fd, 0, SEEK_DATA);
+	ssize_t n;
+
+	if (at <= 0)
+		return 0;
+	n = pread(fd, read_buffer, READ_BYTES, at);
+	for (ssize_t i = 0; i < n; i++) {
+		if (read_buffer[i])
+			return (uint64_t)(at + i);
+	}
+	return n > 0 ? (uint64_t)(at + n) : 0;
+}
+
+/* Emptied under a writer that goes on at its old offset (copytruncate without O_APPEND): zeroes
+ * stand where the old lines were, and the new ones follow where the cursor expects them. */
+static bool goes_on_behind_zeroes(struct obs_stream *s)
+{
+	uint64_t end = s->offset > 0 && s->fd >= 0 ? zeroes_end(s->fd) : 0;
+
+	if (end == 0 || end < s->sure)
+		return false;
+	if (end > s->offset)
+		give_up(s, end, &s->opt->counters->bytes_lost_truncated);
+	load_tail(s);
+	return true;
+}
+
+/* The same, when the file had been seen empty before the next line came. */
+static void skip_zeroes(struct obs_stream *s)
+{
+	uint64_t end = s->offset == 0 && s->former > 0 && s->fd >= 0 ? zeroes_end(s->fd) : 0;
+
+	if (end == 0 || end < s->former)
+		return;
+	s->offset = end;
+	load_tail(s);
 }
 
 /* NULs at the end of a file are room that its writer made (ftruncate, fallocate) and has not
@@ -115,6 +230,7 @@ static size_t without_room(const struct obs_stream *s, size_t n)
 static void read_up_to(struct obs_stream *s, uint64_t end, const struct obs_chunk *chunk)
 {
 	s->read_ns = obs_boot_ns();
+	skip_zeroes(s);
 	while (s->fd >= 0 && s->offset < end && !is_paused(s)) {
 		uint64_t want = end - s->offset;
 		ssize_t n = pread(s->fd, read_buffer, want < READ_BYTES ? want : READ_BYTES,
@@ -126,27 +242,6 @@ static void read_up_to(struct obs_stream *s, uint64_t end, const struct obs_chun
 			return;
 		feed(s, obs_slice(read_buffer, (size_t)n), chunk);
 	}
-}
-
-/* Bytes up to @end can be had from nowhere: what stood before them ends here. */
-static void give_up(struct obs_stream *s, uint64_t end, _Atomic uint64_t *reason)
-{
-	obs_count(reason, end - s->offset);
-	obs_lines_flush(s->lines);
-	s->offset = end;
-}
-
-/* The file was cut below the cursor: begin anew; ids tell the two apart by the epoch. */
-static void start_over(struct obs_stream *s)
-{
-	obs_count(&s->opt->counters->truncations, 1);
-	if (s->due > s->offset)
-		obs_count(&s->opt->counters->bytes_lost_truncated, s->due - s->offset);
-	obs_lines_flush(s->lines);
-	obs_parser_flush(s->parser);
-	s->epoch++;
-	s->offset = s->due = s->sweep_size = 0;
-	s->told_tail = 0;
 }
 
 /* Hash of up to OBS_TAIL_BYTES before @end. Return: bytes covered, 0 when unreadable. */
@@ -164,56 +259,101 @@ static uint32_t tail_of(int fd, uint64_t end, uint32_t want, uint64_t *ret_hash)
 	return want;
 }
 
-/* Cut below the cursor, or cut and grown past it again: then the bytes before the last
- * committed cursor are no longer those that were read. */
-static bool is_replaced(const struct obs_stream *s)
+/* The file was cut below the cursor: begin anew; ids tell the two apart by the epoch. What was
+ * taken before is kept: a line that had no end yet has one now. */
+static void start_over(struct obs_stream *s)
 {
-	uint64_t hash = 0;
-	struct stat st;
+	uint64_t known = s->due > s->sweep_size ? s->due : s->sweep_size;
 
-	if (s->fd < 0 || fstat(s->fd, &st) < 0)
-		return false;
-	if ((uint64_t)st.st_size < s->offset)
-		return true;
-	if (s->told_tail == 0)
-		return false;
-	return tail_of(s->fd, s->told, s->told_tail, &hash) != s->told_tail || hash != s->told_hash;
+	obs_count(&s->opt->counters->truncations, 1);
+	s->epoch++;
+	s->run = (struct obs_rewrite){};
+	s->rewritten = 0;
+	s->odd = false;
+	s->due = s->sweep_size = 0;
+	if (goes_on_behind_zeroes(s))
+		return;
+	if (known > s->offset)
+		obs_count(&s->opt->counters->bytes_lost_truncated, known - s->offset);
+	obs_lines_flush(s->lines);
+	obs_parser_flush(s->parser);
+	s->former = s->sure;
+	s->offset = s->sure = 0;
+	s->tail_len = 0;
 }
 
 /* --- captured writes --- */
 
-static void note_rewrite(struct obs_stream *s, const struct obs_chunk *chunk)
+static void note_rewrite(struct obs_rewrite *r, const struct obs_rewrite *more)
 {
-	struct obs_rewrite *r = &s->rewrite;
+	uint64_t writes = r->writes + more->writes;
+	uint64_t low = r->writes && r->offset < more->offset ? r->offset : more->offset;
+	uint64_t high = r->end > more->end ? r->end : more->end;
 
-	obs_count(&s->opt->counters->rewrites, 1);
-	if (r->writes == 0 || chunk->offset < r->offset)
-		r->offset = chunk->offset;
-	if (chunk->offset + chunk->len > r->end)
-		r->end = chunk->offset + chunk->len;
-	r->writes++;
-	r->wall_ns = chunk->wall_ns;
-	r->pid = chunk->pid;
-	memcpy(r->comm, chunk->comm, sizeof(r->comm));
+	*r = *more;
+	r->writes = writes;
+	r->offset = low;
+	r->end = high;
+}
+
+static struct obs_rewrite as_rewrite(const struct obs_chunk *chunk)
+{
+	struct obs_rewrite r = { .writes = 1,
+				 .offset = chunk->offset,
+				 .end = chunk->offset + chunk->len,
+				 .wall_ns = chunk->wall_ns,
+				 .pid = chunk->pid };
+
+	memcpy(r.comm, chunk->comm, sizeof(r.comm));
+	return r;
+}
+
+static void count_rewrite(struct obs_stream *s, const struct obs_rewrite *r)
+{
+	obs_count(&s->opt->counters->rewrites, r->writes);
+	note_rewrite(&s->rewrite, r);
+}
+
+/* What was written anew did not reach as far as was read. */
+static void end_run(struct obs_stream *s)
+{
+	if (s->run.writes > 0)
+		count_rewrite(s, &s->run);
+	s->run = (struct obs_rewrite){};
+	s->rewritten = 0;
+}
+
+/* Written anew from offset 0 on, without a gap, as far as was read: `>` and the same again. */
+static bool is_all_rewritten(struct obs_stream *s, const struct obs_chunk *chunk)
+{
+	struct obs_rewrite r = as_rewrite(chunk);
+
+	if (chunk->offset == 0 || chunk->offset > s->rewritten)
+		end_run(s);
+	if (chunk->offset > s->rewritten)
+		return false;
+	if (r.end > s->rewritten)
+		s->rewritten = r.end;
+	note_rewrite(&s->run, &r);
+	return s->rewritten >= s->offset;
 }
 
 /* A file that was emptied is written from its start, or behind its old end: a write in between
- * is one in place. Its bytes are those that the tail's hash has to be about from now on. */
-static bool is_in_place(const struct obs_stream *s, const struct obs_chunk *chunk)
+ * is one in place. */
+static bool begins_anew(struct obs_stream *s, const struct obs_chunk *chunk)
 {
+	uint64_t end = chunk->offset + chunk->len;
 	struct stat st;
 
-	return chunk->offset > 0 && chunk->offset + chunk->len <= s->offset && s->fd >= 0 &&
-	       fstat(s->fd, &st) == 0 && (uint64_t)st.st_size >= s->offset;
-}
-
-static void hash_tail_again(struct obs_stream *s, const struct obs_chunk *chunk)
-{
-	if (s->told_tail == 0 || chunk->offset >= s->told ||
-	    chunk->offset + chunk->len <= s->told - s->told_tail)
-		return;
-	s->told_tail = tail_of(s->fd, s->told, s->told_tail, &s->told_hash);
-	s->told_any = false; /* hand it out again */
+	if (fstat(s->fd, &st) == 0 && (uint64_t)st.st_size < s->offset)
+		return true;
+	if (chunk->offset > s->rewritten || chunk->boot_ns <= s->read_ns)
+		end_run(s);
+	else if (is_all_rewritten(s, chunk))
+		return true;
+	if (chunk->offset > 0 && end <= s->offset)
+		return false;
+	return tail_differs(s, chunk->offset, end);
 }
 
 /* A write that starts before the cursor. Return: true when there is nothing left to do. */
@@ -223,34 +363,46 @@ static bool before_cursor(struct obs_stream *s, const struct obs_chunk *chunk)
 
 	if (covered && chunk->boot_ns <= s->read_ns)
 		return true; /* its bytes were there when we last looked */
-	if (is_in_place(s, chunk)) {
-		hash_tail_again(s, chunk);
-	} else if (is_replaced(s)) {
+	if (s->fd >= 0 && begins_anew(s, chunk)) {
 		start_over(s);
 		return false;
 	}
 	/* A record may come after a later one whose hole it was: then we have read it. */
-	if (chunk->boot_ns > s->read_ns && !(chunk->flags & OBS_CHUNK_SHARED))
-		note_rewrite(s, chunk);
+	if (s->run.writes == 0 && chunk->boot_ns > s->read_ns &&
+	    !(chunk->flags & OBS_CHUNK_SHARED)) {
+		struct obs_rewrite r = as_rewrite(chunk);
+
+		count_rewrite(s, &r);
+	}
+	load_tail(s);
+	s->told_any = false; /* the tail's hash is another now: hand it out again */
 	return covered;
+}
+
+/* The file cannot give what stood at the cursor when this was written. */
+static bool is_gone(struct obs_stream *s)
+{
+	return s->fd < 0 || is_replaced(s);
 }
 
 static void fill_hole(struct obs_stream *s, uint64_t end)
 {
 	obs_count(&s->opt->counters->holes, 1);
-	read_up_to(s, end, NULL);
+	if (!is_gone(s))
+		read_up_to(s, end, NULL);
 	if (s->offset < end && !is_paused(s))
 		give_up(s, end,
-			is_replaced(s) || s->fd < 0 ? &s->opt->counters->bytes_lost_truncated
-						    : &s->opt->counters->bytes_lost_unreadable);
+			is_gone(s) ? &s->opt->counters->bytes_lost_truncated
+				   : &s->opt->counters->bytes_lost_unreadable);
 }
 
 /* The cursor stands inside the written range: take the rest of it. */
 static void take_range(struct obs_stream *s, const struct obs_chunk *chunk)
 {
-	uint64_t end = chunk->offset + chunk->len, skip = s->offset - chunk->offset;
+	uint64_t end = chunk->offset + chunk->len, skip;
+	bool gone = is_gone(s);
 
-	if (s->fd >= 0)
+	if (!gone)
 		read_up_to(s, end, chunk);
 	if (s->offset >= end || is_paused(s))
 		return;
@@ -259,7 +411,21 @@ static void take_range(struct obs_stream *s, const struct obs_chunk *chunk)
 	if (skip < chunk->payload.len)
 		feed(s, obs_slice(chunk->payload.p + skip, chunk->payload.len - skip), chunk);
 	if (s->offset < end)
-		give_up(s, end, &s->opt->counters->bytes_lost_unreadable);
+		give_up(s, end,
+			gone ? &s->opt->counters->bytes_lost_truncated
+			     : &s->opt->counters->bytes_lost_unreadable);
+}
+
+/* The file was emptied: was this written before that, or does it stand in what came since? */
+static bool stands_in_file(const struct obs_stream *s, const struct obs_chunk *chunk)
+{
+	size_t want = chunk->payload.len < READ_BYTES ? chunk->payload.len : READ_BYTES;
+	struct stat st;
+
+	if (want == 0)
+		return fstat(s->fd, &st) == 0 && (uint64_t)st.st_size >= chunk->offset + chunk->len;
+	return pread(s->fd, read_buffer, want, (off_t)chunk->offset) == (ssize_t)want &&
+	       memcmp(read_buffer, chunk->payload.p, want) == 0;
 }
 
 static uint64_t slice_bytes(const struct obs_stream *s)
@@ -285,6 +451,8 @@ static void write_file(struct obs_stream *s, const struct obs_chunk *chunk)
 			take_range(s, chunk);
 		return;
 	}
+	if (s->fd >= 0 && is_replaced(s) && stands_in_file(s, chunk))
+		start_over(s);
 	if (chunk->offset > s->offset)
 		fill_hole(s, chunk->offset);
 	if (s->offset >= chunk->offset)
@@ -340,13 +508,15 @@ bool obs_stream_sweep(struct obs_stream *s)
 
 	if (s->kind == OBS_STREAM_CONSOLE || s->fd < 0 || fstat(s->fd, &st) < 0)
 		return false;
+	end_run(s);
 	s->sweep_size = (uint64_t)st.st_size;
 	if (is_replaced(s)) {
-		bool again = s->odd;
+		bool again = s->odd || s->sweep_size < s->offset;
 
 		/* The record of a write in place may still be on its way. */
 		s->odd = true;
-		return again || s->sweep_size < s->offset;
+		s->sweep_size = before; /* what the old one is known to have reached */
+		return again;
 	}
 	s->odd = false;
 	if (before <= s->offset)
@@ -392,8 +562,9 @@ bool obs_stream_silent(struct obs_stream *s, uint64_t now_boot_ns)
 		obs_parser_flush(s->parser);
 		waits = true;
 	}
-	/* A prompt ends without a newline; in a file the rest of the line may still come. */
-	if (s->kind == OBS_STREAM_CONSOLE && quiet >= PROMPT_QUIET_NS &&
+	/* A prompt ends without a newline; in a file the rest of the line may still come, unless it
+	 * was rotated away. */
+	if ((s->kind == OBS_STREAM_CONSOLE || s->left_behind) && quiet >= PROMPT_QUIET_NS &&
 	    obs_lines_pending(s->lines, &unused)) {
 		obs_lines_flush(s->lines);
 		obs_parser_flush(s->parser);
@@ -406,9 +577,27 @@ void obs_stream_end(struct obs_stream *s)
 {
 	while (obs_stream_catch_up(s, true) && !is_paused(s))
 		;
-	if (s->kind == OBS_STREAM_CONSOLE)
+	if (!obs_stream_is_behind(s))
 		obs_lines_flush(s->lines);
 	obs_parser_flush(s->parser);
+}
+
+void obs_stream_leave_behind(struct obs_stream *s, bool yes)
+{
+	s->left_behind = yes;
+}
+
+uint64_t obs_stream_active_ns(const struct obs_stream *s)
+{
+	return s->active_ns;
+}
+
+void obs_stream_expect(struct obs_stream *s, const struct obs_chunk *chunk)
+{
+	uint64_t end = chunk->offset + chunk->len;
+
+	if (!(chunk->flags & OBS_CHUNK_NO_OFFSET) && s->due < end)
+		s->due = end;
 }
 
 /* --- cursors --- */
@@ -444,8 +633,6 @@ bool obs_stream_cursor(struct obs_stream *s, struct obs_cursor *ret)
 	};
 	s->told_ns = ret->seen_ns;
 	ret->tail_len = tail_of(s->fd, done, OBS_TAIL_BYTES, &ret->tail_hash);
-	s->told_tail = ret->tail_len;
-	s->told_hash = ret->tail_hash;
 	snprintf(ret->path, sizeof(ret->path), "%s", s->path);
 	return true;
 }
@@ -484,8 +671,8 @@ static uint64_t tail_start(int fd, uint64_t size, int64_t lines)
 	return 0;
 }
 
-static void place(struct obs_stream *s, const struct obs_cursor *cursor,
-		  const struct obs_stream_start *start)
+static void find_place(struct obs_stream *s, const struct obs_cursor *cursor,
+		       const struct obs_stream_start *start)
 {
 	struct stat st;
 
@@ -509,6 +696,13 @@ static void place(struct obs_stream *s, const struct obs_cursor *cursor,
 		s->epoch++;
 		s->offset = 0;
 	}
+}
+
+static void place(struct obs_stream *s, const struct obs_cursor *cursor,
+		  const struct obs_stream_start *start)
+{
+	find_place(s, cursor, start);
+	load_tail(s);
 }
 
 /* --- life --- */

@@ -135,6 +135,16 @@ bool obs_stream_silent(struct obs_stream *s, uint64_t now_boot_ns);
 /** obs_stream_end() - the writer is gone: read the rest, emit the partial line too. */
 void obs_stream_end(struct obs_stream *s);
 
+/** obs_stream_leave_behind() - does the file's name lead elsewhere now? Then its last line, when
+ * nothing comes for a while, is taken as it is. */
+void obs_stream_leave_behind(struct obs_stream *s, bool yes);
+
+/** obs_stream_active_ns() - CLOCK_BOOTTIME of the last bytes. */
+uint64_t obs_stream_active_ns(const struct obs_stream *s);
+
+/** obs_stream_expect() - a captured write that is not given to it: the file reaches that far. */
+void obs_stream_expect(struct obs_stream *s, const struct obs_chunk *chunk);
+
 /**
  * obs_stream_cursor() - what to commit with the events emitted so far.
  *

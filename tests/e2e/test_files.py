@@ -1,0 +1,552 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Everything that happens to a log file: rotated, emptied, deleted, replaced, filled, linked.
+
+Each case runs once for each rung, and what is expected is exact: every line, once, with its text
+and the offset at which it stood. Where a rung cannot know something, the case says so and asserts
+what is counted instead.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from cases import case
+from harness import (Api, Env, Observer, Skip, check_ledger, docker, unique, wait_for)
+from writer import Writer
+
+RUNGS = {"bpf": [], "inotify": ["--no-bpf"]}
+
+
+class Scene:
+    """An observer, a writer whose directory it watches, and what should come of it."""
+
+    def __init__(self, rung, api=None, start=True, **config):
+        self.rung = rung
+        self.api = api
+        self.expected = []  # (path, offset, text), in the order of each path
+        config = {"targets": {"include": {"command": [f"*{Env.tmp}/gso-test-node-*"]}}, **config}
+        self.observer = Observer(api, config, RUNGS[rung])
+        if start:
+            self.observer.start()
+        self.writer = Writer(Env.tmp)
+        Env.cleanup.callback(self.writer.end)
+        self.home = self.writer.home
+        self.log = f"{self.home}/app.log"
+        if start:
+            wait_for("the node", lambda: self.observer.metrics().get("gswarm_nodes") == 1, 10)
+
+    def do(self, code):
+        return self.writer.do(code)
+
+    def open(self, path=None, mode="a", name="f"):
+        """The writer opens a file, unbuffered."""
+        self.do(f"{name} = open({path or self.log!r}, '{mode}b', buffering=0)")
+
+    def write(self, text, name="f"):
+        data = text if isinstance(text, bytes) else text.encode()
+        self.do(f"{name}.write({data!r})")
+
+    def lines(self, tag, n, at=0, path=None, name="f"):
+        """The writer writes n lines, which are expected from offset at on. Returns their end."""
+        texts = [f"{tag} {i}" for i in range(n)]
+        self.do(f"for t in {texts!r}: {name}.write(t.encode() + b'\\n')")
+        for text in texts:
+            at = self.expect(at, text, path)
+        return at
+
+    def expect(self, at, text, path=None):
+        """A line is expected; returns the offset behind it and its newline."""
+        self.expected.append((path or self.log, at, text))
+        return at + len(text.encode()) + 1
+
+    def stored(self):
+        have = []
+        for e in self.observer.stored():
+            o = e.get("origin", {})
+            if o.get("via") in ("file", "backfill"):
+                have.append((o["path"], o["offset"], e["details"].get("message", "")))
+        return have
+
+    def settled(self):
+        """All that is expected has come; returns what has."""
+        with contextlib.suppress(AssertionError):
+            wait_for("the lines", lambda: len(self.stored()) >= len(self.expected), 15, 0.1)
+        time.sleep(1.3)  # what comes twice, or too much, comes with the next sweep
+        return self.stored()
+
+    def check(self, ordered=True):
+        """What is stored is what is expected; ordered: also in each path's order (two files that
+        had one name after the other are two streams)."""
+        have = self.settled()
+        for path in {p for p, _, _ in self.expected + have}:
+            a = [(at, text) for p, at, text in self.expected if p == path]
+            b = [(at, text) for p, at, text in have if p == path]
+            if a != b and (ordered or sorted(a) != sorted(b)):
+                missing = [x for x in a if x not in b]
+                extra = list(b)
+                for x in a:
+                    if x in extra:
+                        extra.remove(x)
+                raise AssertionError(
+                    f"{path}: {len(a)} lines expected, {len(b)} stored\n  missing: "
+                    f"{missing[:6]}\n  too many: {extra[:6]}"
+                    + ("" if missing or extra else f"\n  order: {b[:12]}"))
+        ids = [e["event_id"] for e in self.observer.stored()]
+        assert len(ids) == len(set(ids)), "an event_id stands for two lines"
+        wait_for("a ledger that adds up", lambda: check_ledger(
+            self.observer.metrics(), delivered=False) is None, 5)
+
+    def count(self, name):
+        return self.observer.metrics()[f"gswarm_{name}"]
+
+    def lost(self):
+        return sum(v for k, v in self.observer.metrics().items()
+                   if k.startswith("gswarm_lost_bytes_total"))
+
+
+def each_rung(limit_s=60, needs=(), rungs=tuple(RUNGS)):
+    """One case per rung: its name is the function's and the rung's."""
+
+    def add(fn):
+        for rung in rungs:
+            def run(rung=rung):
+                fn(rung)
+
+            run.__name__ = f"{fn.__name__}_{rung}"
+            run.__module__ = fn.__module__
+            run.__doc__ = f"{fn.__doc__.strip().splitlines()[0]} ({rung})"
+            case(limit_s, ("root", *(["bpf"] if rung == "bpf" else []), *needs))(run)
+        return fn
+
+    return add
+
+
+# --- rotation --------------------------------------------------------------------
+
+
+@each_rung()
+def renamed(rung):
+    """rename rotation while the observer stands still: the rest of the old file, its last line
+    that never got an end, and the new file"""
+    s = Scene(rung)
+    s.open()
+    at = s.lines("first", 50)
+    wait_for("the first lines", lambda: len(s.stored()) == 50, 10, 0.1)
+    s.observer.process.send_signal(signal.SIGSTOP)
+    at = s.lines("unread", 50, at)
+    s.write("a line without an e")
+    s.expect(at, "a line without an e")
+    os.rename(s.log, s.log + ".1")
+    s.open(name="g")
+    s.lines("new", 50, name="g")
+    s.observer.process.send_signal(signal.SIGCONT)
+    s.do("f.close()")
+    s.check(ordered=False)
+    assert s.lost() == 0
+
+
+@each_rung()
+def renamed_often(rung):
+    """a size-limited handler: twenty rotations in a row, a chain of names, all in one second"""
+    s = Scene(rung)
+    s.do("import logging, logging.handlers\n"
+         f"h = logging.handlers.RotatingFileHandler({s.log!r}, maxBytes=2000, backupCount=30)\n"
+         "l = logging.getLogger(); l.addHandler(h); l.setLevel(10)")
+    s.do("for i in range(2000): l.info('rotated line %d', i)")
+    texts = {f"rotated line {i}" for i in range(2000)}
+    kept = b"".join(p.read_bytes() for p in Path(s.home).iterdir()).decode().splitlines()
+    if rung == "bpf":
+        with contextlib.suppress(AssertionError):
+            wait_for("all", lambda: len(s.stored()) >= 2000, 15, 0.1)
+        want = texts
+    else:  # it may come too late for what the handler has deleted
+        with contextlib.suppress(AssertionError):
+            wait_for("all", lambda: len(s.stored()) >= len(kept), 15, 0.1)
+        want = set(kept)
+    time.sleep(1.3)
+    have = [text for _, _, text in s.stored()]
+    assert len(have) == len(set(have)), "a line came twice"
+    assert want <= set(have), f"{len(want - set(have))} missing: {sorted(want - set(have))[:5]}"
+
+
+@each_rung()
+def copytruncate_grown(rung):
+    """copytruncate, and grown past the old offset again before anyone looks"""
+    s = Scene(rung)
+    s.open()
+    s.lines("old", 20)
+    wait_for("the old lines", lambda: len(s.stored()) == 20, 10, 0.1)
+    s.observer.process.send_signal(signal.SIGSTOP)
+    shutil.copy(s.log, s.log + ".1")
+    os.truncate(s.log, 0)
+    s.lines("grown", 40)
+    s.observer.process.send_signal(signal.SIGCONT)
+    s.check()
+    assert s.count("truncations_total") == 1
+    assert s.lost() == 0
+
+
+@each_rung()
+def copytruncate_keeps_offset(rung):
+    """copytruncate under a writer that goes on at its old offset: zeroes, then its lines"""
+    s = Scene(rung)
+    s.open(mode="w")
+    at = s.lines("old", 2000)
+    wait_for("the old lines", lambda: len(s.stored()) == 2000, 10, 0.1)
+    time.sleep(1.2)
+    os.truncate(s.log, 0)
+    at = s.lines("new", 10, at)
+    time.sleep(1.2)
+    s.lines("newer", 10, at)
+    s.check()
+    assert s.count("truncations_total") == 1
+    assert s.lost() == 0
+
+
+@each_rung()
+def truncated_unread(rung):
+    """emptied while the observer stands still: what was captured is kept, what nobody took is
+    counted in bytes"""
+    s = Scene(rung)
+    s.open()
+    at = s.lines("read", 20)
+    wait_for("the first lines", lambda: len(s.stored()) == 20, 10, 0.1)
+    s.observer.process.send_signal(signal.SIGSTOP)
+    before = len(s.expected)
+    end = s.lines("unread", 20, at)
+    if rung == "inotify":
+        del s.expected[before:]  # nobody saw them
+    os.truncate(s.log, 0)
+    s.lines("after", 5)
+    s.observer.process.send_signal(signal.SIGCONT)
+    s.check()
+    assert s.count("truncations_total") == 1
+    # inotify cannot know that there was more than it had read
+    assert s.lost() == 0, f"{s.lost()} lost, {end - at} were unread"
+
+
+@each_rung()
+def same_again(rung):
+    """emptied by `>` at each start and written again, to the same length, the same text"""
+    s = Scene(rung)
+    text = b"".join(b"start line %d\n" % i for i in range(30))
+
+    def start():
+        s.do(f"y = open({s.log!r}, 'wb', buffering=0)\nfor t in {text.splitlines(True)!r}: "
+             "y.write(t)\ny.close()")
+
+    def expected(times):
+        for _ in range(times):
+            at = 0
+            for line in text.decode().splitlines():
+                at = s.expect(at, line)
+
+    start()
+    expected(1)
+    wait_for("the first start", lambda: len(s.stored()) == 30, 10, 0.1)
+    time.sleep(1.2)
+    s.observer.process.send_signal(signal.SIGSTOP)
+    start()
+    s.observer.process.send_signal(signal.SIGCONT)
+    if rung == "bpf":
+        expected(1)
+    s.check()
+    # inotify is told that it was written, and sees the same bytes: it cannot know
+    assert s.count("truncations_total") + s.count("rewrites_total") >= 1
+
+
+# --- the file itself -------------------------------------------------------------
+
+
+@each_rung()
+def inode_reused(rung):
+    """a new file gets a deleted one's inode, while the observer is away"""
+    s = Scene(rung)
+    s.open()
+    s.lines("of the first", 20)
+    wait_for("its lines", lambda: len(s.stored()) == 20, 10, 0.1)
+    s.observer.kill()
+    inode = os.stat(s.log).st_ino
+    s.do("f.close()")
+    os.unlink(s.log)
+    reused = False
+    for i in range(200):
+        s.open(name="g")
+        if reused := os.stat(s.log).st_ino == inode:
+            break
+        s.do("g.close()")
+        os.rename(s.log, f"{s.home}/other{i}")
+    if not reused:
+        raise Skip("this file system does not use inode numbers again")
+    s.lines("of the other, which is longer", 20, name="g")
+    s.observer.start()
+    s.check()
+
+
+@each_rung()
+def same_first_line(rung):
+    """two files with the same first line, and the same second and third"""
+    s = Scene(rung)
+    paths = [f"{s.home}/{name}.log" for name in "ab"]
+    for name, path in zip("fg", paths):
+        s.open(path, name=name)
+    ends = [s.lines("the same", 3, path=path, name=name) for name, path in zip("fg", paths)]
+    for name, path, at in zip("fg", paths, ends):
+        s.lines(f"then {name}", 3, at, path=path, name=name)
+    s.check()
+
+
+@each_rung()
+def deleted_and_written(rung):
+    """deleted while the writer goes on: what it writes arrives all the same"""
+    s = Scene(rung)
+    s.open()
+    at = s.lines("named", 20)
+    wait_for("its lines", lambda: len(s.stored()) == 20, 10, 0.1)
+    os.unlink(s.log)
+    at = s.lines("nameless", 20, at)
+    wait_for("more lines", lambda: len(s.stored()) == 40, 10, 0.1)
+    s.lines("still nameless", 20, at)
+    s.check()
+
+
+@each_rung()
+def three_bytes(rung):
+    """a file of three bytes, and one of three bytes without an end"""
+    s = Scene(rung)
+    s.open()
+    s.write("ab\n")
+    s.expect(0, "ab")
+    s.open(f"{s.home}/open.log", name="g")
+    s.write("xyz", name="g")
+    s.check()
+    s.writer.end()  # the last words of a writer that is gone
+    s.expect(0, "xyz", f"{s.home}/open.log")
+    s.check()
+
+
+@each_rung()
+def huge_line(rung):
+    """one line of 8 MB: cut at the limit and marked, and the next line is a line"""
+    s = Scene(rung, limits={"line_bytes": 65536})
+    s.open()
+    s.do("f.write(b'x' * 8_000_000 + b'\\n')")
+    s.expect(0, "x" * 65536)
+    s.lines("after", 3, 8_000_001)
+    s.check()
+    assert s.count("lines_cut_total") == 1
+    cut = [e for e in s.observer.stored() if e["details"].get("truncated")]
+    assert len(cut) == 1 and cut[0]["origin"]["offset"] == 0
+
+
+@each_rung()
+def strange_bytes(rung):
+    """NUL bytes, invalid UTF-8, CRLF, lone CR: each line with its offset"""
+    s = Scene(rung)
+    s.open()
+    data, at = b"", 0
+    for raw, end, text in (
+            (b"nul\0 here", b"\n", "nul\0 here"),
+            (b"bad \xff\xfe\xc3(", b"\n", "bad \ufffd\ufffd\ufffd("),
+            (b"windows", b"\r\n", "windows"),
+            (b"unix", b"\n", "unix"),
+            (b"split", b"\r\n", "split")):
+        s.expected.append((s.log, at, text))
+        at += len(raw) + len(end)
+        data += raw + end
+    for i in range(0, len(data), 7):
+        s.write(data[i:i + 7])
+    s.check()
+
+
+@each_rung()
+def progress_bars(rung):
+    """a progress bar of lone CRs: its states are lines, all of them are accounted for"""
+    s = Scene(rung)
+    s.open()
+    s.write("before\n")
+    for i in range(0, 101, 10):
+        s.write(f"\r{i:3}%|{'#' * (i // 10):10}|")
+    s.write("\nafter\n")
+    s.expected.append((s.log, 0, "before"))
+    with contextlib.suppress(AssertionError):
+        wait_for("the end", lambda: any(t == "after" for _, _, t in s.stored()), 15, 0.1)
+    texts = [t for _, _, t in s.stored()]
+    assert texts[0] == "before" and texts[-1] == "after", texts
+    assert any("100%" in t for t in texts), texts
+    wait_for("a ledger that adds up",
+             lambda: check_ledger(s.observer.metrics(), delivered=False) is None, 5)
+
+
+# --- where it is -----------------------------------------------------------------
+
+
+@each_rung()
+def symlink_switched(rung):
+    """log_files names a link: it is switched to another file, back, and to one to come"""
+    d = Path(Env.tmp) / "links"
+    d.mkdir()
+    link = str(d / "current.log")
+    for name in "ab":
+        (d / name).touch()
+    os.symlink("a", link)
+    s = Scene(rung, log_files=[link])
+    s.open(str(d / "a"))
+    s.open(str(d / "b"), name="g")
+    ends = [s.lines("a", 5, path=link)]
+    wait_for("a's lines", lambda: len(s.stored()) == 5, 10, 0.1)
+
+    def switch(to):
+        os.symlink(to, link + ".new")
+        os.rename(link + ".new", link)
+
+    switch("b")
+    s.lines("b", 5, path=link, name="g")
+    wait_for("b's lines", lambda: len(s.stored()) == 10, 10, 0.1)
+    switch("a")
+    s.lines("a again", 5, ends[0], path=link)
+    switch("c")
+    wait_for("a's lines", lambda: len(s.stored()) == 15, 10, 0.1)
+    s.open(str(d / "c"), name="h")
+    s.lines("c", 5, path=link, name="h")
+    have = sorted(s.settled(), key=lambda x: (x[2], x[1]))
+    want = sorted(s.expected, key=lambda x: (x[2], x[1]))
+    # a file that the node itself opened is told by its own name
+    names = {link, *(str(d / name) for name in "abc")}
+    assert [x[1:] for x in have] == [x[1:] for x in want], have
+    assert {x[0] for x in have} <= names, have
+
+
+@each_rung()
+def not_there_yet(rung):
+    """neither the directory nor the file is there when the observer starts; a glob finds both"""
+    d = Path(Env.tmp) / "later"
+    s = Scene(rung, log_files=[str(d / "*" / "*.out")])
+    time.sleep(1.2)
+    (d / "x").mkdir(parents=True)
+    time.sleep(1.2)
+    path = str(d / "x" / "the.out")
+    s.open(path)
+    s.lines("from the start", 20, path=path)
+    s.check()
+
+
+@each_rung()
+def tails(rung):
+    """the last lines of what was there first: 100 by default, as many as asked, none, all"""
+    paths = {}
+    for key in ("default", "7", "0", "-1"):
+        paths[key] = Path(Env.tmp) / f"tail{key}.log"
+        paths[key].write_bytes(b"".join(b"old %d\n" % i for i in range(300)))
+    for key, want in (("default", 100), ("7", 7), ("0", 300), ("-1", 300)):
+        config = {"log_files": [str(paths[key])]}
+        if key != "default":
+            config["initial_tail_lines"] = int(key)
+        o = Observer(None, config, RUNGS[rung])
+        if key == "default":
+            text = o.config_path.read_text()
+            o.config_path.write_text("".join(
+                line for line in text.splitlines(True) if "initial_tail_lines" not in line))
+        o.start()
+        with contextlib.suppress(AssertionError):
+            wait_for("the lines", lambda o=o, want=want: len(o.stored()) >= want, 5, 0.1)
+        texts = [e["details"]["message"] for e in o.stored()]
+        assert texts == [f"old {i}" for i in range(300 - want, 300)], (key, len(texts), texts[:2])
+        o.kill()
+
+
+@each_rung()
+def two_writers(rung):
+    """two writers to one file, interleaved in the middle of lines: the file is the truth"""
+    s = Scene(rung)
+    other = Writer(Env.tmp, home=s.home)
+    Env.cleanup.callback(other.end)
+    s.open()
+    other.do(f"f = open({s.log!r}, 'ab', buffering=0)")
+    for i in range(50):
+        s.write(f"A{i} begins ")
+        other.do(f"f.write(b'B{i} between ')")
+        s.write(f"A{i} ends\n")
+        other.do(f"f.write(b'B{i} ends\\n')")
+    at = 0
+    for line in Path(s.log).read_text().splitlines():
+        at = s.expect(at, line)
+    s.check()
+
+
+@each_rung()
+def disk_full(rung):
+    """the disk under the log fills up in the middle of a line and is freed: no byte is missed"""
+    disk = Path(Env.tmp) / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", disk], check=True)
+    Env.cleanup.callback(lambda: subprocess.run(["umount", "-l", disk]))
+    s = Scene(rung)
+    s.log = str(disk / "app.log")
+    s.open()
+    refused = s.do("n = 0\nresult = 0\ntry:\n"
+                   "    while True:\n"
+                   "        t = b'line %d ' % n + b'x' * 333 + b'\\n'\n"
+                   "        if f.write(t) != len(t): result += 1\n"
+                   "        n += 1\n"
+                   "except OSError: result += 1")
+    assert refused
+    filled = s.do("result = n")
+    assert filled > 100
+    (disk / "app.log.0").touch()
+    subprocess.run(["mount", "-o", "remount,size=1m", disk], check=True)
+    s.write("\n")
+    s.do("for i in range(20): f.write(b'freed %d\\n' % i)")
+    at = 0
+    for line in Path(s.log).read_text().split("\n")[:-1]:
+        if line:
+            s.expected.append((s.log, at, line))
+        at += len(line) + 1
+    s.check()
+
+
+@each_rung()
+def two_paths(rung):
+    """a log reached by two paths, one of them a bind mount: its lines come once"""
+    s = Scene(rung, log_files=[f"{Env.tmp}/bound/*.log"])
+    bound = Path(Env.tmp) / "bound"
+    bound.mkdir()
+    subprocess.run(["mount", "--bind", s.home, bound], check=True)
+    Env.cleanup.callback(lambda: subprocess.run(["umount", "-l", bound]))
+    time.sleep(1.2)
+    s.open()
+    at = s.lines("first", 20)
+    time.sleep(1.2)
+    s.open(str(bound / "app.log"), name="g")
+    s.lines("by the other", 20, at, name="g")
+    have = sorted(x[1:] for x in s.settled())
+    assert have == sorted(x[1:] for x in s.expected), have
+
+
+@each_rung(needs=("mkfs.btrfs",))
+def btrfs_subvolume(rung):
+    """a log on a btrfs subvolume, where stat's device is not the kernel's"""
+    image, disk = Path(Env.tmp) / "btrfs.img", Path(Env.tmp) / "btrfs"
+    disk.mkdir()
+    with open(image, "wb") as f:
+        f.truncate(128 * 1024 * 1024)
+    subprocess.run(["mkfs.btrfs", "-q", image], check=True)
+    if subprocess.run(["mount", "-o", "loop", image, disk]).returncode != 0:
+        raise Skip("btrfs, or a loop device, cannot be had here")
+    Env.cleanup.callback(lambda: subprocess.run(["umount", "-l", disk]))
+    subprocess.run(["btrfs", "-q", "subvolume", "create", disk / "sub"], check=True,
+                   stdout=subprocess.DEVNULL)
+    s = Scene(rung)
+    s.log = str(disk / "sub" / "app.log")
+    s.open()
+    at = s.lines("first", 20)
+    wait_for("the first lines", lambda: len(s.stored()) == 20, 10, 0.1)
+    s.observer.kill()
+    at = s.lines("meanwhile", 20, at)
+    s.observer.start()
+    s.lines("then", 20, at)
+    s.check()
