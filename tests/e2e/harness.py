@@ -245,11 +245,6 @@ class Api:
         return [e for r in list(self.requests) if r.status < 300 or not accepted
                 for e in r.events()]
 
-    def wait(self, n, limit_s=60.0):
-        """Wait until n events have been accepted. Fewer is left to the caller's comparison."""
-        with contextlib.suppress(AssertionError):
-            wait_for(f"{n} events", lambda: self.count >= n, limit_s)
-
     def seen(self, node, path=LAUNCHER_LOG):
         """The offsets of a file that have been accepted. Looks at each request once."""
         while self.indexed < len(self.requests):

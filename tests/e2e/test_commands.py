@@ -8,7 +8,7 @@ import time
 
 from cases import case
 from harness import (Api, ContainerNode, Env, Observer, ProcessNode, check_file, check_shape,
-                     g3, observer_cmd, of_node, script_lines, unique, wait_for)
+                     g3, observer_cmd, of_file, of_node, script_lines, unique, wait_for)
 
 
 class Trace:
@@ -35,7 +35,7 @@ def trace_container():
     trace = Trace("--container", name, "--docker-socket", Env.docker_socket)
     other = ContainerNode(script_lines("no", 20))
     node = ContainerNode(script_lines("yes", 20), name=name)
-    wait_for("its lines", lambda: len(of_node(trace.events(), node)) >= 20, 10)
+    wait_for("its lines", lambda: len(of_file(trace.events(), node)) >= 20, 10)
     time.sleep(0.5)
     check_file(trace.events(), node)
     check_shape(trace.events())

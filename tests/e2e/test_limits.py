@@ -49,13 +49,13 @@ def descriptors():
     """more files than descriptors: counted and said once, the others are followed, it goes on"""
     files = Path(Env.tmp) / "many"
     files.mkdir()
-    for i in range(120):
+    for i in range(400):
         (files / f"{i:03}.log").write_bytes(LINE)
     observer = Observer(None, watching(log_files=[str(files / "*.log")]),
-                        prefix=["prlimit", "--nofile=128:128", "--"]).start()
+                        prefix=["prlimit", "--nofile=384:384", "--"]).start()
     wait_for("the count", lambda: observer.metrics()["gswarm_descriptors_refused_total"] > 0, 5)
     lines = wait_for("some lines", lambda: observer.metrics()["gswarm_lines_parsed_total"], 5)
-    assert 20 <= lines < 120, lines
+    assert 20 <= lines < 400, lines
     time.sleep(2.5)  # it looks again each second
     told = [x for x in observer.log().splitlines() if "RLIMIT_NOFILE" in x]
     assert len(told) == 1, observer.log()
