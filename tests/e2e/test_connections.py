@@ -391,3 +391,35 @@ def others_are_left_alone():
     wait_event(api, "connected", direction="out")
     assert len(connections(observer)) == 1, connections(observer)
     assert all(e["origin"]["pid"] == node.pid for e in events_of(api, "connected"))
+
+
+@case(needs=NEEDS)
+def peers_command():
+    """`peers` shows whom a node is connected with, in a table and as JSON; known peers outlast a restart"""
+    a, b = Net(), Net()
+    link(a, b)
+    node, other = Connector(a), Connector(b)
+    other.do("listen", **{"as": "s"}, bind=["10.77.0.2", 4001])
+    observer = watch(node)
+    node.do("listen", **{"as": "s"}, bind=["10.77.0.1", 4002])
+    c = node.do("connect", **{"as": "c"}, to=["10.77.0.2", 4001])
+    node.do("send", on="c", bytes=5000)
+    key = (text(c["local"]), text(c["remote"]))
+    wait_connection(observer, key, lambda c: c["bytes_sent"] == 5000)
+    out = observer_cmd("peers", "-c", observer.config_path)
+    assert out.returncode == 0, out.stderr
+    row = next(line for line in out.stdout.splitlines() if "10.77.0.2:4001" in line)
+    assert re.match(r" +10\.77\.0\.2:4001 +unknown +1 +0 +1 +0 .*5\.0 kB", row), out.stdout
+    assert re.search(r"10\.77\.0\.1:4002 +other, never reached from outside", out.stdout), out.stdout
+    out = observer_cmd("peers", "--json", "--url", f"http://127.0.0.1:{observer.port}")
+    assert json.loads(out.stdout)["nodes"][0]["connections"][0]["remote"] == key[1], out.stdout
+
+    node.do("close", on="c")
+    wait_for("the end", lambda: not connections(observer))
+    observer.stop()
+    out = observer_cmd("peers", "-c", observer.config_path)
+    assert out.returncode == 1 and "does the observer run?" in out.stderr, (out.returncode, out.stderr)
+    observer.start()
+    known = wait_for("the peer of before", lambda: {p["address"]: p for p in peers(observer)[0]["peers"]})
+    p = known["10.77.0.2:4001"]
+    assert (p["open"], p["out"], p["bytes_sent"]) == (0, 1, 5000), p

@@ -8,6 +8,7 @@
 
 #include "model/peer_roles.h"
 #include "model/peers.h"
+#include "model/peers_state.h"
 
 static const struct obs_peer_hint p2pd = { .process = "p2pd", .rpc_host = "" };
 static const struct obs_peer_hint other = { .process = "other", .rpc_host = "rpc.example" };
@@ -391,6 +392,38 @@ static void later_knowledge_reaches_known_peers(void **state)
 	obs_peers_free(&p);
 }
 
+/* What is written can be read again, and what was tampered with is left out. */
+static void peers_survive_a_restart(void **state)
+{
+	struct obs_peers *p = new_peers(64, 64), *q = new_peers(64, 64);
+	cleanup_buf struct obs_buf text = {};
+	const struct obs_peer *e;
+
+	(void)state;
+	for (uint16_t i = 0; i < 5; i++) {
+		struct obs_conn_facts f =
+			conn(10 + i, at("10.0.0.1", 4000), at("2001:db8::7", (uint16_t)(9000 + i)),
+			     OBS_DIRECTION_OUT);
+
+		f.bytes_sent = 100 + i;
+		see(p, &f, &p2pd);
+	}
+	snprintf(p->peers->name, sizeof(p->peers->name), "a b"); /* no name of a host */
+	assert_int_equal(obs_peers_state_format(p, 4, &text), 0);
+	obs_buf_push_str(&text, "zz\t1\n\n20010db8\t1\tdht_peer\n");
+	assert_int_equal(obs_peers_state_parse(q, obs_buf_slice(&text)), 4);
+	assert_int_equal(obs_peers_state_parse(q, obs_buf_slice(&text)), 0); /* known now */
+	e = q->peers;
+	assert_int_equal(e->at.port, 9001); /* the least recently used of five was not kept */
+	assert_int_equal(e->bytes_sent, 101);
+	assert_int_equal(e->out, 1);
+	assert_int_equal(e->open, 0);
+	assert_int_equal(e->role, OBS_PEER_DHT);
+	check_text("name", obs_slice_str(e->name), "");
+	obs_peers_free(&p);
+	obs_peers_free(&q);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -406,6 +439,7 @@ int main(void)
 		cmocka_unit_test(failures_have_reasons),
 		cmocka_unit_test(who_closed_it),
 		cmocka_unit_test(later_knowledge_reaches_known_peers),
+		cmocka_unit_test(peers_survive_a_restart),
 	};
 
 	return cmocka_run_group_tests_name("peers", tests, NULL, NULL);

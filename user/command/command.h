@@ -33,6 +33,7 @@ struct obs_command {
 	X(trace)        \
 	X(doctor)       \
 	X(events)       \
+	X(peers)        \
 	X(replay)       \
 	X(check_config)
 

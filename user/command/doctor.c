@@ -12,6 +12,7 @@
 
 #include "command/follow_loop.h"
 #include "command/show.h"
+#include "observe/connections.h"
 #include "observe/kernel.h"
 #include "pipeline/engine.h"
 #include "pipeline/part_usage.h"
@@ -56,6 +57,20 @@ static bool any_ok(const struct obs_model *m)
 	return false;
 }
 
+static void describe_connections(const struct obs_config *c, struct obs_kernel *kernel,
+				 struct obs_model *model)
+{
+	struct obs_connections_options opt = {
+		.rung = c->probes.connections,
+		.conns_max = (uint32_t)c->limits.connections,
+		.kernel = kernel,
+	};
+	struct obs_connections *connections = NULL;
+
+	obs_connections_open(&opt, model, &connections);
+	obs_connections_free(&connections);
+}
+
 static int examine(const struct obs_config *c)
 {
 	struct obs_kernel_options opt = {
@@ -72,6 +87,7 @@ static int examine(const struct obs_config *c)
 		return OBS_EXIT_FAIL;
 	obs_engine_describe_names(c, &model);
 	obs_usage_describe(kernel, &model);
+	describe_connections(c, kernel, &model);
 	uname(&host);
 	printf("kernel %s on %s, running as %s\n\n", host.release, host.machine,
 	       geteuid() == 0 ? "root" : "an ordinary user");

@@ -11,9 +11,11 @@
 #include <string.h>
 
 #include "model/peers.h"
+#include "model/peers_state.h"
 #include "observe/connections.h"
 #include "observe/proc.h"
 #include "parse/maddr.h"
+#include "pipeline/engine.h"
 #include "pipeline/part.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -23,6 +25,8 @@
 #define FRESH_NS       OBS_NS_PER_S	  /* a look this old will do for showing the model */
 #define UNSEEN_PASSES  2
 #define SNAPSHOT_PEERS 64
+#define KEEP_NS	       (60 * OBS_NS_PER_S)
+#define KEPT_PEERS     1024
 #define RTTS_MAX       4096
 
 struct watched {
@@ -34,6 +38,7 @@ struct watched {
 	uint64_t second;	 /* in which events are being counted */
 	uint64_t events, limited;
 	uint64_t snapshot_ns;
+	uint64_t kept_ns, found_ns;
 };
 
 struct part {
@@ -527,6 +532,46 @@ static void snapshot_if_due(struct part *p, struct watched *w, uint64_t now)
 		tell_snapshot(p, w);
 }
 
+/* --- over a restart --- */
+
+/* What a node will be called by the next observer: containers by their name, plain trees by
+ * what started them. */
+static void state_name(const struct watched *w, char *out, size_t size)
+{
+	const struct obs_node *node = &w->node;
+	const char *comm = strchr(node->title, '(');
+
+	if (*node->name || *node->id12)
+		snprintf(out, size, "peers/%s", *node->name ? node->name : node->id12);
+	else
+		snprintf(out, size, "peers/plain %s", comm ? comm : "");
+}
+
+static void keep(struct part *p, struct watched *w)
+{
+	cleanup_buf struct obs_buf text = {};
+	char name[160];
+
+	w->kept_ns = obs_boot_ns();
+	if (!p->env.outlet->put_state || !w->peers->peers ||
+	    obs_peers_state_format(w->peers, KEPT_PEERS, &text) < 0)
+		return;
+	state_name(w, name, sizeof(name));
+	p->env.outlet->put_state(p->env.outlet->ctx, name, obs_buf_slice(&text));
+}
+
+static void recall(struct part *p, struct watched *w)
+{
+	cleanup_buf struct obs_buf text = {};
+	char name[160];
+
+	w->kept_ns = obs_boot_ns();
+	state_name(w, name, sizeof(name));
+	if (p->env.outlet->get_state &&
+	    p->env.outlet->get_state(p->env.outlet->ctx, name, &text) == 0)
+		obs_peers_state_parse(w->peers, obs_buf_slice(&text));
+}
+
 /* --- nodes --- */
 
 static void free_watched(struct part *p, uint32_t slot)
@@ -555,6 +600,8 @@ static void bury(struct part *p, uint32_t slot)
 
 	obs_peers_start_pass(u.w->peers);
 	obs_peers_end_pass(u.w->peers, end_one, &u);
+	if (obs_boot_ns() - u.w->found_ns > KEEP_NS)
+		keep(p, u.w); /* not of everything that ran for a moment */
 	free_watched(p, slot);
 }
 
@@ -577,7 +624,8 @@ static void on_ready(void *part, struct obs_node *node)
 	}
 	w->node = *node;
 	w->node.pending = (struct obs_buf){};
-	w->snapshot_ns = obs_boot_ns();
+	w->snapshot_ns = w->found_ns = obs_boot_ns();
+	recall(p, w);
 	p->watched[node->slot] = w;
 	if (obs_boot_ns() - p->looked_ns > READY_NS)
 		look(p);
@@ -613,6 +661,8 @@ static void on_tick(void *part)
 			bury(p, i);
 		else if (w && !w->gone)
 			snapshot_if_due(p, w, now);
+		if (p->watched[i] && now - w->kept_ns > KEEP_NS)
+			keep(p, w);
 	}
 }
 
@@ -638,6 +688,16 @@ static void on_refresh(void *part)
 	}
 	p->env.model->node_peers = p->views;
 	p->env.model->n_node_peers = n;
+}
+
+static void on_stop(void *part)
+{
+	struct part *p = part;
+
+	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
+		if (p->watched[i])
+			keep(p, p->watched[i]);
+	}
 }
 
 /* --- life --- */
@@ -702,5 +762,6 @@ const struct obs_part_ops obs_part_connections = {
 	.gone = on_gone,
 	.tick = on_tick,
 	.refresh = on_refresh,
+	.stop = on_stop,
 	.free = free_part,
 };

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* peers_state.c - see peers_state.h. */
+#include "model/peers_state.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LINE_MAX_BYTES 512
+
+/* Of a name nothing is kept that could be taken for a field's or line's end. */
+static const char *or_dash(const char *text)
+{
+	return *text && !strpbrk(text, "\t\n ") ? text : "-";
+}
+
+static void format_peer(const struct obs_peer *e, struct obs_buf *out)
+{
+	for (size_t i = 0; i < sizeof(e->at.ip); i++)
+		obs_buf_printf(out, "%02x", e->at.ip[i]);
+	obs_buf_printf(out,
+		       "\t%u\t%s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%d\t%" PRIu64
+		       "\t%" PRIu64 "\t%" PRIu64 "\t%u\t%u\t%" PRIu64 "\t%" PRIu64 "\t%s\t%s\n",
+		       e->at.port, obs_peer_role_str(e->role), e->in, e->out, e->unknown, e->failed,
+		       e->last_err, e->bytes_sent, e->bytes_received, e->retransmits, e->rtt_us,
+		       e->min_rtt_us, e->first_ns, e->last_ns, or_dash(e->name),
+		       or_dash(e->peer_id));
+}
+
+int obs_peers_state_format(const struct obs_peers *p, size_t max, struct obs_buf *out)
+{
+	size_t n = HASH_COUNT(p->peers), skip = n > max ? n - max : 0;
+
+	for (const struct obs_peer *e = p->peers; e; e = e->hh.next) {
+		if (skip)
+			skip--;
+		else
+			format_peer(e, out);
+	}
+	return out->failed ? -ENOMEM : 0;
+}
+
+static bool parse_ip(const char *hex, uint8_t ip[16])
+{
+	for (size_t i = 0; i < 16; i++) {
+		unsigned byte;
+
+		if (sscanf(hex + 2 * i, "%2x", &byte) != 1)
+			return false;
+		ip[i] = (uint8_t)byte;
+	}
+	return true;
+}
+
+static enum obs_peer_role role_from(const char *text)
+{
+	for (unsigned i = 0; i < OBS_PEER_ROLE_MAX; i++) {
+		if (strcmp(obs_peer_role_str(i), text) == 0)
+			return i;
+	}
+	return OBS_PEER_UNKNOWN;
+}
+
+static void from_dash(char *text)
+{
+	if (strcmp(text, "-") == 0)
+		text[0] = '\0';
+}
+
+static bool parse_peer(const char *line, struct obs_peer *e)
+{
+	char hex[33], role[32];
+	unsigned port;
+
+	if (sscanf(line,
+		   "%32[0-9a-f]\t%u\t%31s\t%" SCNu64 "\t%" SCNu64 "\t%" SCNu64 "\t%" SCNu64
+		   "\t%d\t%" SCNu64 "\t%" SCNu64 "\t%" SCNu64 "\t%u\t%u\t%" SCNu64 "\t%" SCNu64
+		   "\t%79s\t%63s",
+		   hex, &port, role, &e->in, &e->out, &e->unknown, &e->failed, &e->last_err,
+		   &e->bytes_sent, &e->bytes_received, &e->retransmits, &e->rtt_us, &e->min_rtt_us,
+		   &e->first_ns, &e->last_ns, e->name, e->peer_id) != 17 ||
+	    strlen(hex) != 32 || !parse_ip(hex, e->at.ip) || port > UINT16_MAX)
+		return false;
+	e->at.port = (uint16_t)port;
+	e->role = role_from(role);
+	from_dash(e->name);
+	from_dash(e->peer_id);
+	return true;
+}
+
+size_t obs_peers_state_parse(struct obs_peers *p, struct obs_slice text)
+{
+	char line[LINE_MAX_BYTES];
+	size_t n = 0;
+
+	while (text.len) {
+		const char *end = memchr(text.p, '\n', text.len);
+		size_t len = end ? (size_t)(end - text.p) : text.len;
+		struct obs_peer e = {};
+
+		if (len < sizeof(line)) {
+			memcpy(line, text.p, len);
+			line[len] = '\0';
+			n += parse_peer(line, &e) && obs_peers_restore(p, &e) == 0;
+		}
+		len += end != NULL;
+		text = obs_slice(text.p + len, text.len - len);
+	}
+	return n;
+}
