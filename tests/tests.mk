@@ -15,7 +15,9 @@ $(NODE): $(NODE_OBJS)
 	$(Q)$(CC) -static -o $@ $^
 
 WAYS      := $(OUT)/tests/triggers/ways
-WAYS_OBJS := $(patsubst tests/%.c,$(OUT)/tests/%.o,$(wildcard tests/triggers/*.c))
+WAYS_SRCS := $(filter-out tests/triggers/connect_storm.c,$(wildcard tests/triggers/*.c))
+WAYS_OBJS := $(WAYS_SRCS:%.c=$(OUT)/%.o)
+STORM     := $(OUT)/tests/triggers/connect_storm
 
 $(OUT)/tests/triggers/%.o: tests/triggers/%.c
 	$(call say,CC,$@)
@@ -26,8 +28,12 @@ $(WAYS): $(WAYS_OBJS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) -static -pthread -o $@ $^
 
+$(STORM): $(OUT)/tests/triggers/connect_storm.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) -static -o $@ $^
+
 .PHONY: node
-node: $(NODE) $(WAYS) ## build the node look-alike (tests/node) and the awkward writers (tests/triggers)
+node: $(NODE) $(WAYS) $(STORM) ## build the node look-alike (tests/node), awkward writers and connectors (tests/triggers)
 
 .PHONY: demo
 demo: all node ## start a node look-alike in a container and show its events live

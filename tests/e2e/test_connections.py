@@ -423,3 +423,65 @@ def peers_command():
     known = wait_for("the peer of before", lambda: {p["address"]: p for p in peers(observer)[0]["peers"]})
     p = known["10.77.0.2:4001"]
     assert (p["open"], p["out"], p["bytes_sent"]) == (0, 1, 5000), p
+
+
+class Storm:
+    """connect_storm in a namespace, found by a directory of its own on its command line."""
+
+    def __init__(self, net, mode, n):
+        self.home = tempfile.mkdtemp(prefix="gso-test-conn-", dir=Env.tmp)
+        program = Path(Env.node).resolve().parent.parent / "triggers" / "connect_storm"
+        self.popen = subprocess.Popen(["ip", "netns", "exec", net.name, str(program), mode, str(n), self.home],
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        Env.cleanup.callback(self.end)
+
+    def end(self):
+        if self.popen.poll() is None:
+            self.popen.kill()
+        self.popen.wait()
+
+
+def many(rung, n):
+    net = Net()
+    storm = Storm(net, "hold", n)
+    assert storm.popen.stdout.readline() == "ready\n"
+    observer = watch(storm, rung=rung)
+    found = wait_for(f"{n} connections", lambda: (c := connections(observer)) and len(c) == 2 * n and c, 30)
+    truth = net.ss()
+    assert set(found) == {k for k, row in truth.items() if row["state"] == "ESTAB"}
+    p = peers(observer)[0]
+    assert len(p["peers"]) <= 4096 and p["totals"]["not_kept"] == 0, p["totals"]
+    storm.popen.stdin.close()
+    storm.popen.wait(20)
+    wait_for("their ends", lambda: observer.metrics()['gswarm_connections_total{what="closed"}'] == 2 * n, 30)
+
+
+@case(needs=NEEDS)
+def many_bpf():
+    """a thousand connections that are there at start, all of them those that ss shows, and their ends"""
+    many("bpf", 1000)
+
+
+@case(needs=NEEDS)
+def many_diag():
+    """the same by sock_diag"""
+    many("diag", 1000)
+
+
+@case(needs=NEEDS)
+def full_speed():
+    """connections as fast as the machine makes them: every one is counted, none is thought open"""
+    net = Net()
+    observer = watch(connections={"events_per_second": 10})
+    n = 10000
+    storm = Storm(net, "storm", n)
+    storm.popen.wait(60)
+
+    def counted():
+        m = observer.metrics()
+        return m['gswarm_connections_total{what="opened"}'] == m['gswarm_connections_total{what="closed"}'] == 2 * n
+
+    wait_for(f"{2 * n} connections", counted, 20)
+    metrics = observer.metrics()
+    assert metrics["gswarm_connection_ends_missed_total"] == 0, metrics
+    assert not connections(observer)
