@@ -21,7 +21,7 @@ declare -A packages=(
         curl jq procps prometheus:promtool python3-pip:pip3 logrotate tmux screen
         btrfs-progs bsdutils:script"
     [lint]="clang-format clang-tidy shellcheck"
-    [bench]="bpftrace strace"
+    [bench]="bpftrace strace syslog-ng-core:syslog-ng"
     [fuzz]="libclang-rt-14-dev"
     [coverage]="gcovr"
     [swarm]="python3-torch python3-venv"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# all.sh - unit tests, then end-to-end tests; the last line sums them up. For `make test`.
+# all.sh - unit tests, fuzz targets, then end-to-end tests; the last line sums them up. For `make test`.
 # Arguments: the unit test programs, as `make check` builds and runs them.
 set -uo pipefail
 
@@ -62,7 +62,25 @@ e2e() {
     rm -f "$summary"
 }
 
+# Every fuzz target for some seconds: `make fuzz SECONDS=600` is for longer.
+fuzz() {
+    local out
+    if ! echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
+        "${CLANG:-clang}" -fsanitize=fuzzer,address -x c - -o /dev/null 2>/dev/null; then
+        echo "skip fuzz: clang cannot link libFuzzer here"
+        skipped=$((skipped + 1))
+        return
+    fi
+    out=$(mktemp)
+    "$MAKE" -j"$(nproc)" --no-print-directory fuzz SECONDS="${FUZZ_SECONDS:-10}" FUZZ_JOBS=2 |
+        tee "$out"
+    [ "${PIPESTATUS[0]}" = 0 ] || failed=$((failed + 1))
+    passed=$((passed + $(grep -c '^  FUZZ .*: Done ' "$out")))
+    rm -f "$out"
+}
+
 unit "$@"
+fuzz
 e2e
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

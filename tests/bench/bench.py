@@ -7,6 +7,7 @@ measurement once, in turn, so that a slow moment of the machine hits all of them
 What this machine cannot measure is skipped, with the reason. Python's own library only.
 """
 import argparse
+import contextlib
 import glob
 import http.server
 import json
@@ -47,6 +48,19 @@ targets:
     command: ["*{tag}*"]
 """
 
+TRACEBACK = b"""\
+[2025-09-25 17:43:01,390][genrl.logging_utils.global_defs][ERROR] - Exception occurred during game run.
+Traceback (most recent call last):
+  File "/home/gensyn/.venv/lib/python3.12/site-packages/genrl/game/game_manager.py", line 191, in run_game
+    self.run_game_round()  # Loops through stages until end of round signal is received
+    ^^^^^^^^^^^^^^^^^^^^^
+  File "/home/gensyn/.venv/lib/python3.12/site-packages/genrl/game/game_manager.py", line 160, in run_game_round
+    self.trainer.train(self.state, self.data_manager, self.rewards)
+  File "/home/gensyn/rl_swarm/rgym_exp/src/trainer.py", line 88, in train
+    raise ValueError("expected sequence of length 2 at dim 1 (got 1)")
+ValueError: expected sequence of length 2 at dim 1 (got 1)
+"""
+
 STAMP = re.compile(rb"at=(\d+)\.")
 
 # key, what it is, how to print it, goal now, final goal: the largest value, or ("min", smallest).
@@ -79,7 +93,12 @@ ROWS = [
     ("latency_p99", "    p99", "ms1", None, 20),
     ("throughput", "write -> store -> API, at full speed", "lines/s", None, ("min", 450_000)),
     ("line_cpu", "    CPU of the observer per line", "us", None, 2.0),
-    ("replay", "replay, lines to JSON", "lines/s", None, ("min", 2_000_000)),
+    ("replay", "replay, the mix of lines to JSON, one core", "lines/s", None, ("min", 2_000_000)),
+    ("replay_python", "    ten lines of Python with compiled regexes", "lines/s", None, None),
+    ("replay_syslog_ng", "    syslog-ng, regexp-parser, JSON to a file", "lines/s", None, None),
+    ("replay_traces", "replay, nothing but tracebacks, one core", "lines/s", None,
+     ("min", 500_000)),
+    ("replay_rss", "    peak RSS of both", "MiB", None, 16),
 ]
 
 SPREAD_TARGET = [key for key, *_ in ROWS if key.startswith("spread_target")]
@@ -282,6 +301,23 @@ def free_port():
         return s.getsockname()[1]
 
 
+def peak_rss_mib(pid):
+    """VmHWM; ru_maxrss would tell what we were when we forked."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+        for line in f:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return 0  # it has ended
+
+
+def count_lines(path):
+    try:
+        with open(path, "rb") as f:
+            return sum(chunk.count(b"\n") for chunk in iter(lambda: f.read(1 << 20), b""))
+    except FileNotFoundError:
+        return 0
+
+
 class Bench:
     def __init__(self, args):
         self.args = args
@@ -476,27 +512,78 @@ class Bench:
             self.note("idle_cpu", (obs.cpu_ns() - cpu) / 1e7 / (time.monotonic() - at))
             self.note("idle_rss", obs.rss_mib())
 
-    def replay(self):
+    def write_log(self, name, text, lines):
+        """TEXT again and again until the file has LINES; returns its path and how many it has."""
+        path = os.path.join(self.dir, name)
+        times = max(1, lines // text.count(b"\n"))
+        with open(path, "wb") as f:
+            for _ in range(times):
+                f.write(text)
+        return path, times * text.count(b"\n")
+
+    def corpus(self, lines):
         source = os.path.join(os.path.dirname(__file__), "../data/loglines.tsv")
         if not os.path.exists(source):
             raise Skip("no tests/data/loglines.tsv")
-        said = subprocess.run([self.args.bin, "--help"], capture_output=True, text=True)
-        if " replay " not in said.stdout:
-            raise Skip("this build has no 'replay' command")
         with open(source, "rb") as f:
-            lines = [row.rstrip(b"\n").split(b"\t", 2)[-1] for row in f][1:]
-        times = max(1, 20_000 // len(lines))
-        chunk = b"".join(line + b"\n" for line in lines) * times
-        chunks = max(1, self.args.replay_lines // (len(lines) * times))
-        start = time.monotonic()
-        with subprocess.Popen([self.args.bin, "replay", "-"], stdin=subprocess.PIPE,
-                              stdout=subprocess.DEVNULL) as proc:
-            for _ in range(chunks):
-                proc.stdin.write(chunk)
-            proc.stdin.close()
+            rows = [row.rstrip(b"\n").split(b"\t", 2)[-1] + b"\n" for row in f][1:]
+        return self.write_log("mix.log", b"".join(rows), lines)
+
+    def cpu_rate(self, key, lines, command):
+        """Lines per second of one core: the CPU time counts, whatever else runs here."""
+        proc, pid, rss = subprocess.Popen(command, stdout=subprocess.DEVNULL), 0, 0
+        while not pid:
+            rss = peak_rss_mib(proc.pid) or rss
+            time.sleep(0.02)
+            pid, status, used = os.wait4(proc.pid, os.WNOHANG)
+        proc.returncode = os.waitstatus_to_exitcode(status)
         if proc.returncode != 0:
-            raise Skip(f"replay ended with {proc.returncode}")
-        self.note("replay", chunks * len(lines) * times / (time.monotonic() - start))
+            raise Skip(f"{command[0]} ended with {proc.returncode}")
+        self.note(key, lines / (used.ru_utime + used.ru_stime))
+        return rss
+
+    def replay(self):
+        path, n = self.corpus(self.args.replay_lines)
+        rss = self.cpu_rate("replay", n, [self.args.bin, "replay", path])
+        os.unlink(path)
+        path, n = self.write_log("traces.log", TRACEBACK, self.args.replay_lines)
+        rss = max(rss, self.cpu_rate("replay_traces", n, [self.args.bin, "replay", path]))
+        os.unlink(path)
+        self.note("replay_rss", rss)
+
+    def replay_python(self):
+        script = os.path.join(os.path.dirname(__file__), "replay_baseline.py")
+        path, n = self.corpus(self.args.replay_lines // 10)
+        self.cpu_rate("replay_python", n, [sys.executable, script, path])
+        os.unlink(path)
+
+    def replay_syslog_ng(self):
+        program = shutil.which("syslog-ng", path=os.environ["PATH"] + ":/usr/sbin")
+        if not program:
+            raise Skip("no syslog-ng here")
+        path, n = self.corpus(self.args.replay_lines // 10)
+        at = {name: os.path.join(self.dir, "ng-" + name) for name in ("conf", "out", "state")}
+        with open(os.path.join(os.path.dirname(__file__), "replay_syslog_ng.conf"),
+                  encoding="utf-8") as f:
+            text = f.read().replace("@INPUT@", path).replace("@OUTPUT@", at["out"])
+        with open(at["conf"], "w", encoding="utf-8") as f:
+            f.write(text)
+        proc = subprocess.Popen(
+            [program, "-F", "--no-caps", "-f", at["conf"], "-R", at["state"],
+             "-p", at["state"] + ".pid", "-c", at["state"] + ".ctl"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end, lines = time.monotonic() + 60, 0
+        while lines < n and time.monotonic() < end and proc.poll() is None:
+            time.sleep(0.1)
+            lines = count_lines(at["out"])
+        proc.terminate()
+        _, _, used = os.wait4(proc.pid, 0)
+        proc.returncode = 0
+        for f in (path, *glob.glob(os.path.join(self.dir, "ng-*"))):
+            os.unlink(f)
+        if lines < n:
+            raise Skip(f"syslog-ng wrote {lines:,} of {n:,} lines")
+        self.note("replay_syslog_ng", n / (used.ru_utime + used.ru_stime))
 
     def run(self):
         for i in range(self.args.rounds):
@@ -512,7 +599,9 @@ class Bench:
             self.attempt(["backfill"], self.backfill)
             self.attempt(["latency_p50", "latency_p99"], self.latency)
             self.attempt(["throughput", "line_cpu"], self.throughput)
-            self.attempt(["replay"], self.replay)
+            self.attempt(["replay", "replay_traces", "replay_rss"], self.replay)
+            self.attempt(["replay_python"], self.replay_python)
+            self.attempt(["replay_syslog_ng"], self.replay_syslog_ng)
         progress("idle")
         self.attempt(["idle_cpu", "idle_rss"], self.idle)
         progress("")

@@ -30,14 +30,13 @@ $(FUZZ_OUT)/seeds: tests/data/loglines.tsv
 	$(Q)cut -f3 $< | sed 1d >$@/all
 	$(Q)touch $@
 
+FUZZ_JOBS ?= 1
+
+.PRECIOUS: $(FUZZ_OUT)/%.o
+
 .PHONY: fuzz
-fuzz: $(FUZZ_BINS) $(FUZZ_OUT)/seeds ## run every fuzz target for SECONDS (default 10) each
-	$(Q)for t in $(FUZZ_BINS); do \
-		mkdir -p $$t.corpus && \
-		$$t -max_total_time=$(SECONDS) -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
-			-artifact_prefix=$$t. $$t.corpus $(FUZZ_OUT)/seeds >$$t.log 2>&1 || \
-			{ tail -40 $$t.log; echo "  FUZZ    $$t failed"; exit 1; }; \
-		echo "  FUZZ    $$(basename $$t): $$(grep -c . $$t.log) lines of log, $$(tail -1 $$t.log)"; \
-	done
+fuzz: $(FUZZ_BINS) $(FUZZ_OUT)/seeds ## run every fuzz target for SECONDS (default 10) each, FUZZ_JOBS at a time
+	$(Q)printf '%s\n' $(FUZZ_BINS) | \
+	xargs -P $(FUZZ_JOBS) -n 1 tests/fuzz/run.sh $(SECONDS) $(FUZZ_OUT)/seeds
 
 -include $(wildcard $(FUZZ_OUT)/user/*/*.d $(FUZZ_OUT)/tests/fuzz/*.d)

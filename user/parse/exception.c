@@ -33,6 +33,11 @@ static bool sounds_like_exception(struct obs_slice name)
 	return ends_with(name, OBS_SLICE("Timeout")) && memchr(name.p, '.', name.len);
 }
 
+/* Letters, digits, _ and the dot. */
+static const bool in_name[256] = {
+	['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['_'] = true, ['.'] = true
+};
+
 /* Length of a dotted name at the front. */
 static size_t dotted_len(struct obs_slice s)
 {
@@ -40,7 +45,7 @@ static size_t dotted_len(struct obs_slice s)
 
 	if (!s.len || (!is_alpha(*s.p) && *s.p != '_'))
 		return 0;
-	while (n < s.len && n < NAME_MAX_BYTES && (is_name(s.p[n]) || s.p[n] == '.'))
+	while (n < s.len && n < NAME_MAX_BYTES && in_name[(unsigned char)s.p[n]])
 		n++;
 	return n && s.p[n - 1] != '.' ? n : 0;
 }
@@ -116,8 +121,11 @@ enum obs_trace_line obs_trace_line(struct obs_slice line)
 {
 	struct obs_slice s = trim_left(line);
 
-	if (obs_slice_starts(s, OBS_SLICE("+ Exception Group Traceback (most recent")))
+	if (s.len && *s.p == '+' &&
+	    obs_slice_starts(s, OBS_SLICE("+ Exception Group Traceback (most recent")))
 		return OBS_TRACE_START;
+	if (s.p == line.p && s.len && *s.p != 'T' && *s.p != 'S' && *s.p != 'D')
+		return OBS_TRACE_OTHER; /* none of the texts below */
 	if (s.p != line.p)
 		return obs_slice_starts(s, OBS_SLICE("at ")) ? OBS_TRACE_AT : OBS_TRACE_INDENT;
 	if (obs_slice_starts(s, OBS_SLICE("Traceback (most recent call last)")))

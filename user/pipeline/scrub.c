@@ -26,6 +26,7 @@
 #include "util/cleanup.h"
 
 #define BLOCK		16 /* bytes looked at together */
+#define CHUNK		64 /* … before rules are asked */
 #define ANCHORS_MAX	16
 #define LIST_MAX	64
 #define USER_RULES_MAX	64
@@ -352,9 +353,26 @@ static bool is_harmless(const char *p, size_t len, bool token)
 	return *p == '$' || *p == '[' || *p == '<' || *p == '{' || (token && i == len);
 }
 
+/* A switch, which becomes one look at a bit mask: this is asked of very many bytes. */
 static bool is_value(char c)
 {
-	return c && !strchr(" \t\n\"',;&)}]", c);
+	switch (c) {
+	case '\0':
+	case ' ':
+	case '\t':
+	case '\n':
+	case '"':
+	case '\'':
+	case ',':
+	case ';':
+	case '&':
+	case ')':
+	case '}':
+	case ']':
+		return false;
+	default:
+		return true;
+	}
 }
 
 static bool take_secret_value(struct view *v, size_t from, bool token)
@@ -748,11 +766,10 @@ void obs_scrub_free(struct obs_scrub **sp)
 }
 
 #ifdef __x86_64__
-__attribute__((target("ssse3"))) static unsigned vector_mask(const struct obs_scrub *s,
-							     const char *p)
+#define SSSE3 __attribute__((target("ssse3")))
+
+SSSE3 static inline uint64_t block_mask(__m128i low, __m128i high, const char *p)
 {
-	const __m128i low = _mm_loadu_si128((const __m128i *)s->by_low);
-	const __m128i high = _mm_loadu_si128((const __m128i *)s->by_high);
 	const __m128i half = _mm_set1_epi8(15);
 	__m128i v = _mm_loadu_si128((const __m128i *)p);
 	__m128i l = _mm_shuffle_epi8(low, _mm_and_si128(v, half));
@@ -761,19 +778,35 @@ __attribute__((target("ssse3"))) static unsigned vector_mask(const struct obs_sc
 
 	return ~(unsigned)_mm_movemask_epi8(none) & 0xffff;
 }
+
+/* @p has at least BLOCK bytes before @p + @len: the last block reaches back into those. */
+SSSE3 static uint64_t vector_mask(const struct obs_scrub *s, const char *p, size_t len)
+{
+	const __m128i low = _mm_loadu_si128((const __m128i *)s->by_low);
+	const __m128i high = _mm_loadu_si128((const __m128i *)s->by_high);
+	uint64_t mask = 0;
+	size_t i = 0;
+
+	for (; i + BLOCK <= len; i += BLOCK)
+		mask |= block_mask(low, high, p + i) << i;
+	if (i < len)
+		mask |= block_mask(low, high, p + len - BLOCK) >> (BLOCK - (len - i)) << i;
+	return mask;
+}
 #endif
 
-/* Which of the (at most 16) bytes at @p are anchors. */
-static unsigned anchor_mask(const struct obs_scrub *s, const char *p, size_t len)
+/* Which of the (at most CHUNK) bytes from @base on are anchors. */
+static uint64_t anchor_mask(const struct obs_scrub *s, const struct view *v, size_t base)
 {
-	unsigned mask = 0;
+	size_t len = v->len - base < CHUNK ? v->len - base : CHUNK;
+	uint64_t mask = 0;
 
 #ifdef __x86_64__
-	if (len >= BLOCK && s->vectors)
-		return vector_mask(s, p);
+	if (v->len >= BLOCK && s->vectors)
+		return vector_mask(s, v->p + base, len);
 #endif
-	for (size_t i = 0; i < len && i < BLOCK; i++)
-		mask |= (unsigned)(s->row[(unsigned char)p[i]] != 0) << i;
+	for (size_t i = 0; i < len; i++)
+		mask |= (uint64_t)(s->row[(unsigned char)v->p[base + i]] != 0) << i;
 	return mask;
 }
 
@@ -846,15 +879,13 @@ static struct obs_slice scrub_builtin(struct obs_scrub *s, struct obs_slice text
 		return obs_slice_str(obs_scrub_rules[KEY_BODY_RULE].replacement);
 	}
 
-	for (size_t base = 0; base < v.len; base += BLOCK) {
-		size_t left = v.len - base, back = left < BLOCK && base ? BLOCK - left : 0;
-		/* the last block reaches back into the one before */
-		unsigned mask = anchor_mask(s, v.p + base - back, left + back) >> back;
+	for (size_t base = 0; base < v.len; base += CHUNK) {
+		uint64_t mask = anchor_mask(s, &v, base);
 
 		for (; mask; mask &= mask - 1) {
 			uint32_t rules;
 
-			v.at = base + (size_t)__builtin_ctz(mask);
+			v.at = base + (size_t)__builtin_ctzll(mask);
 			rules = rules_at(s, &v);
 			if (rules && v.at >= v.free)
 				look_at(s, &v, rules);
