@@ -35,6 +35,17 @@ $(STORM): $(OUT)/tests/triggers/connect_storm.o
 .PHONY: node
 node: $(NODE) $(WAYS) $(STORM) ## build the node look-alike (tests/node), awkward writers and connectors (tests/triggers)
 
+# What stands in for NVIDIA's library where there is no GPU of theirs.
+NVML_STANDIN := $(OUT)/tests/unit/nvml_standin.so
+
+$(NVML_STANDIN): tests/unit/nvml_standin.c
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 $(WARN) -O2 -g -D_GNU_SOURCE -shared -fPIC -o $@ $<
+
+$(OUT)/tests/unit/test_gpu: | $(NVML_STANDIN)
+node: $(NVML_STANDIN)
+
 .PHONY: demo
 demo: all node ## start a node look-alike in a container and show its events live
 	$(Q)OBSERVER=$(abspath $(BIN)) NODE=$(abspath $(NODE)) scripts/demo.sh

@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 
 from cases import case
-from harness import (Api, ContainerNode, Env, Observer, ProcessNode, check_ledger, docker, unique,
-                     wait_for)
+from harness import (Api, Env, Observer, ProcessNode, Skip, check_file, check_ledger, docker,
+                     observer_cmd, script_lines, unique, wait_for)
 
 EVERY_SECOND = {"usage": {"interval": 1}}
 BOTH_RUNGS = (("iter/task", ()), ("/proc", ("--no-bpf",)))
@@ -290,6 +290,68 @@ def fork_storm():
     ticks = sum(map(int, fields[11:15]))
     check_near("cpu_s", snapshots(api)[-1]["details"]["cpu_s"], ticks / os.sysconf("SC_CLK_TCK"), 5, 0.1)
     check_ledger(observer.metrics())
+
+
+def standin():
+    """What plays NVIDIA's library; this machine has no GPU of theirs."""
+    path = Path(Env.node).parent.parent / "unit" / "nvml_standin.so"
+    if not path.exists():
+        raise Skip(f"{path.name} is not built")
+    return str(path)
+
+
+def gpu_probe(observer):
+    return next(p for p in observer.health()["probes"] if p["need"] == "GPUs")
+
+
+@case(needs=("root", "bpf"))
+def gpu_of_a_node():
+    """which process of which node holds how much GPU memory (stand-in of NVIDIA's library)"""
+    node = ProcessNode()
+    trainer = node.process("trainer")
+    os.environ["NVML_STANDIN"] = f"gpus=2,pid={trainer}"
+    api = Api()
+    observer = Observer(api, {"system": {"poll_interval": 1}, "usage": {"nvml": standin()},
+                              "targets": {"include": {"command": [node.glob()]}}}).start()
+    wait_for("the trainer's memory", lambda: [k for k in observer.metrics() if k.startswith(
+        "gswarm_gpu_process_memory_bytes{") and f'pid="{trainer}"' in k and 'role="trainer"' in k], 20)
+    m = observer.metrics()
+    assert m['gswarm_gpu_utilization_percent{gpu="1",name="Stand-in GPU",uuid="GPU-2"}'] == 51, m
+    assert gpu_probe(observer)["rung"] == "NVML", gpu_probe(observer)
+    wait_for("its event", lambda: any(
+        p.get("role") == "trainer" and p["memory_bytes"] == 12 << 30 and p["node"]
+        for e in api.events() if e["event_type"] == "hardware_snapshot"
+        for g in e["details"]["gpu"] for p in g["processes"]), 20)
+
+
+@case(needs=("root", "bpf"))
+def gpu_driver_hangs():
+    """a GPU driver that never answers: told, and nothing else waits for it, not even the end"""
+    os.environ["NVML_STANDIN"] = "hang"
+    api = Api()
+    node = ProcessNode("gate\n" + script_lines("x", 50))
+    observer = Observer(api, {"system": {"poll_interval": 1}, **{"usage": {
+        "interval": 1, "nvml": standin(), "gpu_timeout": 0.5}},
+        "targets": {"include": {"command": [node.glob()]}}}).start()
+    wait_for("word of it", lambda: "has not answered" in gpu_probe(observer).get("unseen", ""), 20)
+    assert not gpu_probe(observer)["ok"]
+    assert any("GPU" in r for r in observer.health()["reasons"]), observer.health()["reasons"]
+    node.gate()
+    api.wait_file(node, 50)
+    check_file(api.events(), node)
+    wait_for("looks at the node", lambda: len(snapshots(api)) >= 2, 10)
+    code, seconds = observer.stop()
+    assert code == 0 and seconds < 5, (code, seconds)
+
+
+@case(needs=())
+def no_gpu():
+    """a machine without a GPU: doctor says so once, and it is no fault"""
+    if Path("/proc/driver/nvidia").exists() or list(Path("/sys/class/drm").glob("card*")):
+        raise Skip("this machine has a GPU")
+    out = observer_cmd("doctor", "--no-bpf")
+    lines = [line for line in out.stdout.splitlines() if "GPU" in line]
+    assert len(lines) == 1 and lines[0].split() == ["GPUs", "best", "no", "GPU"], out.stdout
 
 
 def metric(observer, name):

@@ -15,6 +15,7 @@
 #include "observe/connections.h"
 #include "observe/kernel.h"
 #include "pipeline/engine.h"
+#include "pipeline/part_host.h"
 #include "pipeline/part_usage.h"
 #include "util/log.h"
 
@@ -88,6 +89,7 @@ static int examine(const struct obs_config *c)
 	obs_engine_describe_names(c, &model);
 	obs_usage_describe(kernel, &model);
 	describe_connections(c, kernel, &model);
+	obs_gpu_describe(c, &model);
 	uname(&host);
 	printf("kernel %s on %s, running as %s\n\n", host.release, host.machine,
 	       geteuid() == 0 ? "root" : "an ordinary user");

@@ -91,6 +91,9 @@ struct obs_config {
 		double host_interval_s; /* between two looks at the host; 0 = never */
 		bool cpu, ram, gpu;	/* of the host */
 		double gpu_timeout_s;	/* after which a driver that does not answer is given up */
+		char *nvml;		/* "libnvidia-ml.so.1" */
+		char *nvidia_smi;	/* "nvidia-smi" */
+		char *nvidia_dir;	/* "/proc/driver/nvidia" */
 		char *amd_root;		/* "/sys/class/drm" */
 	} usage;
 

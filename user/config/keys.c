@@ -120,6 +120,9 @@ const struct obs_key obs_keys[] = {
 
 	{ "usage.interval", OBS_KEY_SECONDS, F(usage.interval_s), 0, DAY, "10s", "Time between two looks at what nodes and their processes use (CPU, memory, storage, limits). 0: never. At least a second." },
 	{ "usage.gpu_timeout", OBS_KEY_SECONDS, F(usage.gpu_timeout_s), 0.1, 3600, "10s", "How long a GPU's driver may take before it counts as not answering. Nothing else waits for it." },
+	{ "usage.nvml", OBS_KEY_STRING, F(usage.nvml), 1, LONGEST_TEXT, "libnvidia-ml.so.1", "NVIDIA's management library, loaded where it is there.", .example = "/usr/lib/wsl/lib/libnvidia-ml.so.1" },
+	{ "usage.nvidia_smi", OBS_KEY_STRING, F(usage.nvidia_smi), 1, LONGEST_TEXT, "nvidia-smi", "NVIDIA's program, asked where the library cannot be loaded.", .example = "/usr/lib/wsl/lib/nvidia-smi" },
+	{ "usage.nvidia_dir", OBS_KEY_STRING, F(usage.nvidia_dir), 1, LONGEST_TEXT, "/proc/driver/nvidia", "Is there when NVIDIA's driver is loaded." },
 	{ "usage.amd_root", OBS_KEY_STRING, F(usage.amd_root), 1, LONGEST_TEXT, "/sys/class/drm", "Where AMD GPUs are looked for." },
 
 	{ "connections.interval", OBS_KEY_SECONDS, F(connections.interval_s), 1, DAY, "10s", "How often the counters of open connections are read." },

@@ -166,6 +166,7 @@ struct obs_host_usage {
 	size_t n_gpus;
 	struct obs_gpu_usage gpus[OBS_GPUS_MAX];
 	char gpu_source[24];   /* "nvml", "nvidia-smi", "amd", "" */
+	char gpu_refused[160]; /* why a better source is not used; "" = it is */
 	char gpu_trouble[160]; /* why GPUs are not seen although there may be some; "" = none */
 };
 
