@@ -449,6 +449,25 @@ static void play_forks(struct player *p, const struct node_op *op)
 	p->now_ns = clock_ns();
 }
 
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static void play_spin(struct player *p, const struct node_op *op)
+{
+	uint64_t until_ns = cpu_ns() + op->n * 1000000;
+
+	if (p->fds[PLACE_FILE] < 0)
+		return;
+	while (cpu_ns() < until_ns)
+		;
+	p->now_ns = clock_ns();
+}
+
 /* Both ends are ours: nobody will ever read. */
 static void play_hang_pipe(const struct player *p)
 {
@@ -520,6 +539,9 @@ static void play(struct player *p, size_t from, size_t to, unsigned long turn)
 			break;
 		case OP_FORKS:
 			play_forks(p, op);
+			break;
+		case OP_SPIN:
+			play_spin(p, op);
 			break;
 		case OP_HANG_PIPE:
 			play_hang_pipe(p);

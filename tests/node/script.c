@@ -36,6 +36,7 @@ static const struct {
 	{ "crash", OP_CRASH },
 	{ "eat", OP_EAT },
 	{ "forks", OP_FORKS },
+	{ "spin", OP_SPIN },
 	{ "hang_pipe", OP_HANG_PIPE },
 	{ "hang_port", OP_HANG_PORT },
 };

@@ -13,6 +13,7 @@
  *   exit CODE | crash SIGNAL    the trainer ends so
  *   eat MIB                     the trainer takes memory and writes to all of it
  *   forks N [RATE]              the trainer starts N children that end at once, RATE a second
+ *   spin MS                     the trainer computes, for so much CPU time
  *   hang_pipe                   the trainer writes into a pipe that nobody reads
  *   hang_port PORT              the trainer waits for an answer from 127.0.0.1:PORT
  *
@@ -56,6 +57,7 @@ enum node_op_kind {
 	OP_CRASH,
 	OP_EAT,
 	OP_FORKS,
+	OP_SPIN,
 	OP_HANG_PIPE,
 	OP_HANG_PORT,
 };

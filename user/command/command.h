@@ -35,6 +35,8 @@ struct obs_command {
 	X(events)       \
 	X(peers)        \
 	X(replay)       \
+	X(nodes)        \
+	X(states)       \
 	X(check_config)
 
 #define X(name) extern const struct obs_command obs_command_##name;

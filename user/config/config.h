@@ -98,6 +98,12 @@ struct obs_config {
 	} usage;
 
 	struct {
+		double hung_after_s;
+		uint64_t hung_factor; /* times the longest round */
+		double submit_interval_s;
+	} state;
+
+	struct {
 		char *level; /* "off", "standard", "strict" */
 	} scrub;
 

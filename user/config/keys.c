@@ -129,6 +129,10 @@ const struct obs_key obs_keys[] = {
 	{ "connections.snapshot_interval", OBS_KEY_SECONDS, F(connections.snapshot_interval_s), 0, DAY, "60s", "How often a dht_snapshot tells with whom a node is connected. 0: never." },
 	{ "connections.events_per_second", OBS_KEY_COUNT, F(connections.events_per_second), 0, 1000000, "100", "Events about single connections, per node; further ones are counted only." },
 
+	{ "state.hung_after", OBS_KEY_SECONDS, F(state.hung_after_s), 1, 7 * DAY, "600s", "A trainer that neither writes nor computes for this long, and longer than its own rounds make plausible, counts as hung." },
+	{ "state.hung_factor", OBS_KEY_COUNT, F(state.hung_factor), 1, 100, "3", "How many times its longest round (99th percentile) a trainer may be silent." },
+	{ "state.submit_interval", OBS_KEY_SECONDS, F(state.submit_interval_s), 60, 30 * DAY, "3h", "How often a node submits; half as much more may pass before it counts as not earning." },
+
 	{ "scrub.level", OBS_KEY_CHOICE, F(scrub.level), 0, 0, "standard", "What is taken out of events before anything keeps them. standard: secrets, e-mail addresses, ids of people; strict: user names in paths and this host's addresses too.", .choices = "off|standard|strict" },
 
 	{ "scrub.rules", OBS_KEY_TREE, KEPT, 0, 0, "", "More to take out: a list of {name, regex}; each match becomes [NAME]. PCRE2, with a limit on the work." },

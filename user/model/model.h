@@ -47,6 +47,36 @@ struct obs_node_status {
 	const struct obs_node_usage *usage; /* owned by the part that measures; NULL = not yet */
 };
 
+/* One observation that a state was concluded from. */
+struct obs_evidence_view {
+	uint64_t wall_ns;
+	char text[240];
+};
+
+/* Where a node stands: those that live, and those that have ended lately. */
+struct obs_life_view {
+	uint32_t slot; /* as in obs_node_status; 0 = it has ended */
+	char name[160];
+	char container_id[13];
+	const char *state, *sub_state; /* static; sub_state "" = none */
+	const char *meaning;	       /* of both, in words; static */
+	char reason[240];
+	uint64_t since_ns; /* CLOCK_REALTIME; 0 = as long as it is watched */
+	uint64_t watched_ns;
+	const char *earning; /* "yes", "no", "cannot_tell"; static */
+	char earning_words[320];
+	bool round_known;
+	uint64_t round, rounds_joined;
+	uint64_t submits_ok, submits_failed, last_submit_ns, last_submit_failed_ns;
+	int last_submit_status; /* of HTTP; 0 = unknown */
+	char last_submit_words[160];
+	char last_reward[32], total_rewards[32], total_wins[32]; /* "" = unknown */
+	const char *last_error;					 /* code; NULL = none; static */
+	uint64_t last_error_ns;
+	size_t n_evidence;
+	struct obs_evidence_view evidence[4]; /* newest first */
+};
+
 struct obs_sink_view {
 	char name[32];
 	char where[160];    /* URL without secrets, or "stdout" */
@@ -100,6 +130,8 @@ struct obs_model {
 	const struct obs_window_view *windows; /* n_windows entries, owned by the aggregation */
 	size_t n_node_peers;
 	struct obs_node_peers *node_peers; /* n_node_peers entries, owned by the engine's part */
+	size_t n_lives;
+	const struct obs_life_view *lives; /* owned by the part that judges */
 	size_t n_sinks;
 	struct obs_sink_view sinks[OBS_SINKS_MAX];
 	uint64_t store_first_seq, store_last_seq, store_bytes, store_max_bytes;

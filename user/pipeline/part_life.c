@@ -34,6 +34,7 @@ struct proc {
 	enum obs_role told; /* the start that was told; NONE = none yet */
 	bool noted;	    /* death is filled in */
 	struct obs_rec_death death;
+	uint64_t cpu_ns, max_rss_bytes; /* at its end; 0 = unknown */
 	struct obs_last_lines tail;
 	const char *error; /* code of its last error event; static */
 	uint64_t error_ns; /* CLOCK_REALTIME */
@@ -46,6 +47,7 @@ struct ended {
 	struct obs_last_lines tail;
 	enum obs_role role;
 	uint64_t wall_ns, uptime_ns;
+	uint64_t cpu_ns, max_rss_bytes;
 	uint64_t due_ns; /* CLOCK_MONOTONIC */
 	uint32_t slot;
 	struct ended *next;
@@ -283,9 +285,13 @@ static void tell_end(struct life *l, struct life_node *n, struct ended *e)
 	add_signal(&ev, &e->d);
 	add_memory(&ev, &e->d);
 	if (e->uptime_ns)
-		obs_event_add_real(&ev, "uptime_s", (double)(e->uptime_ns / 1000) / 1e6);
+		obs_event_add_real(&ev, "uptime_s", (double)e->uptime_ns / OBS_NS_PER_S);
 	if (e->role == OBS_ROLE_TRAINER)
 		obs_event_add_bool(&ev, "node_lives_on", e->d.lives_on);
+	if (e->max_rss_bytes) {
+		obs_event_add_real(&ev, "cpu_s", (double)e->cpu_ns / OBS_NS_PER_S);
+		obs_event_add_uint(&ev, "max_rss_bytes", e->max_rss_bytes);
+	}
 	add_advice(&ev, &e->d);
 	if (n_lines)
 		obs_event_add_list(&ev, "last_lines", lines, n_lines);
@@ -391,6 +397,8 @@ static void describe(const struct obs_process *o, struct proc *p, struct ended *
 		take_note(&e->d, &p->death);
 	if (p->error && e->wall_ns < p->error_ns + LIFE_LAST_ERROR_NS)
 		e->d.error = p->error;
+	e->cpu_ns = p->cpu_ns;
+	e->max_rss_bytes = p->max_rss_bytes;
 	e->tail = p->tail;
 	p->tail = (struct obs_last_lines){};
 }
@@ -439,6 +447,17 @@ static void on_death(struct life *l, const struct obs_record *rec)
 	p->death.cgroup[OBS_CGROUP_NAME_LEN - 1] = '\0';
 }
 
+/* Comes before the exit record; of processes without a role nobody will ask. */
+static void on_exit_usage(struct life *l, const struct obs_record *rec)
+{
+	struct proc *p = find(l, (pid_t)rec->exit_usage->tgid);
+
+	if (!p)
+		return;
+	p->cpu_ns = rec->exit_usage->spent.run_ns;
+	p->max_rss_bytes = rec->exit_usage->max_rss_pages * PAGE_BYTES;
+}
+
 static void on_exit_record(struct life *l, struct life_node *n, const struct obs_record *rec)
 {
 	const struct obs_process *o = obs_targets_process(l->env.targets, (pid_t)rec->exit->tgid);
@@ -475,6 +494,9 @@ static void life_record(void *part, struct obs_node *node, const struct obs_reco
 		break;
 	case OBS_REC_DEATH:
 		on_death(l, rec);
+		break;
+	case OBS_REC_EXIT_USAGE:
+		on_exit_usage(l, rec);
 		break;
 	case OBS_REC_EXIT:
 		on_exit_record(l, n, rec);

@@ -13,6 +13,7 @@
 extern const struct obs_part_ops obs_part_aggregate;
 extern const struct obs_part_ops obs_part_connections;
 extern const struct obs_part_ops obs_part_life;
+extern const struct obs_part_ops obs_part_state;
 extern const struct obs_part_ops obs_part_usage;
 extern const struct obs_part_ops obs_part_host;
 
@@ -21,6 +22,7 @@ static const struct obs_part_ops *const table[] = {
 	&obs_part_usage,
 	&obs_part_host,
 	&obs_part_life,
+	&obs_part_state,
 	&obs_part_connections,
 	&obs_part_aggregate,
 	NULL, /* the end */

@@ -177,6 +177,26 @@ static void add_nodes(cJSON *root, const struct obs_model *m, uint64_t now_ns)
 	}
 }
 
+static void add_lives(cJSON *root, const struct obs_model *m)
+{
+	cJSON *list = cJSON_AddArrayToObject(root, "states");
+
+	for (size_t i = 0; i < m->n_lives; i++) {
+		const struct obs_life_view *v = &m->lives[i];
+		cJSON *o = new_entry(list);
+
+		add_text(o, "name", v->name);
+		add_text(o, "container_id", v->container_id);
+		cJSON_AddBoolToObject(o, "present", v->slot != 0);
+		add_text(o, "state", v->state);
+		add_text(o, "sub_state", v->sub_state);
+		add_text(o, "reason", v->reason);
+		add_time(o, "since", v->since_ns);
+		add_text(o, "earning", v->earning);
+		add_text(o, "earning_reason", v->earning_words);
+	}
+}
+
 static void add_sinks(cJSON *root, const struct obs_model *m, uint64_t now_ns)
 {
 	cJSON *list = cJSON_AddArrayToObject(root, "sinks");
@@ -289,6 +309,7 @@ unsigned obs_health_format(const struct obs_model *m, uint64_t now_ns, struct ob
 	add_summary(root, m, now_ns);
 	add_probes(root, m);
 	add_nodes(root, m, now_ns);
+	add_lives(root, m);
 	add_sinks(root, m, now_ns);
 	add_store(root, m);
 	add_losses(root, m);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "serve/metric.h"
+#include "serve/nodes.h"
 #include "serve/text.h"
 #include "util/cleanup.h"
 
@@ -512,6 +513,7 @@ unsigned obs_metrics_format(const struct obs_model *m, uint64_t now_ns, struct o
 		format_metric(&s, &metrics[i]);
 	obs_metrics_usage_format(m, out);
 	obs_metrics_peers_format(m, out);
+	obs_metrics_nodes_format(m, now_ns, out);
 	format_counters(&s);
 	return out->failed ? 500 : 200;
 }

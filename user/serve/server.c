@@ -14,6 +14,7 @@
 #include <microhttpd.h>
 
 #include "serve/listener.h"
+#include "serve/nodes.h"
 #include "util/cleanup.h"
 
 #define CONNECTIONS_MAX	   32
@@ -47,6 +48,8 @@ static const struct page pages[] = {
 	  "the same as numbers, for Prometheus" },
 	{ "/api/v1/peers", "application/json", obs_peers_format,
 	  "nodes' connections, peers and listening sockets" },
+	{ "/api/v1/nodes", "application/json", obs_nodes_format,
+	  "what state each node is in, and whether it earns" },
 };
 
 static unsigned format_index(const struct obs_model *m, uint64_t now_ns, struct obs_buf *out)
