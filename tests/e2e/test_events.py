@@ -2,15 +2,18 @@
 """What becomes of lines behind the parser: collapsed, counted, scrubbed, told in whose time."""
 
 import contextlib
+import gzip
 import json
 import os
+import pty
+import random
 import signal
 import subprocess
 import time
 from pathlib import Path
 
 from cases import case
-from harness import (Api, Env, Observer, ProcessNode, check_ledger, g3, observer_cmd, of_file,
+from harness import (DATA, Api, ContainerNode, Env, Observer, ProcessNode, check_ledger, g3, observer_cmd, of_file,
                      script_lines, wait_for)
 
 SUBMIT = g3("Failed to submit to chain.", "ERROR")
@@ -221,3 +224,166 @@ def secrets():
     for name, secret in SECRETS.items():
         for place, text in places.items():
             assert secret not in text, f"{name} is in {place}"
+
+
+@case()
+def consoles_apart():
+    """two processes write halves of lines to one console: each line is one process's"""
+    api = Api()
+    Observer(api).start()
+    node = ContainerNode("gate\nout 0 one \\c\nsh 100 other \\c\nout 200 half\nsh 300 half\n"
+                       "err 0 Traceback (most recent call last):\nsh 0 between\n"
+                       "err 100 ValueError: x\nsh 200 after\n")
+    node.gate()
+
+    def console():
+        return [e for e in api.events() if e["origin"]["via"] == "console"]
+
+    wait_for("the traceback", lambda: any(e["details"].get("code") for e in console()))
+    wait_for("the last line", lambda: any(e["details"]["message"] == "after" for e in console()))
+    messages = {e["details"]["message"]: e for e in console()}
+    assert {"one half", "other half", "between", "after", "ValueError: x"} <= messages.keys(), messages
+    assert messages["one half"]["origin"]["pid"] == node.process("trainer"), messages
+    assert messages["other half"]["origin"]["pid"] == node.pid, messages
+    assert messages["ValueError: x"]["details"]["traceback"].count("\n") == 1, messages
+
+
+def replayed(*args, stdin_text=""):
+    out = subprocess.run([Env.observer, "replay", *map(str, args)], input=stdin_text,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=20)
+    assert out.returncode == 0, out
+    return [json.loads(x) for x in out.stdout.splitlines()]
+
+
+@case(limit_s=30, needs=())
+def replay_forms():
+    """replay: gzip, several files, Docker's own log, a format by name, a time zone"""
+    tmp = Path(Env.tmp)
+    text = g3("Joining round: 7") + "\n" + g3("Starting round: 7/9.") + "\n"
+    plain, packed, docker = tmp / "a.log", tmp / "b.log.gz", tmp / "c-json.log"
+    plain.write_text(text)
+    packed.write_bytes(gzip.compress(text[:30].encode()) + gzip.compress(text[30:].encode()))
+    docker.write_text("".join(json.dumps({"log": x + "\n", "stream": "stdout",
+                                          "time": "2025-01-02T03:04:05.678901234Z"},
+                                         separators=(",", ":"), ensure_ascii=False) + "\n"
+                              for x in ("Joining round: 8", "🐝 Joining round: 9")))
+    events = replayed(plain, packed, docker)
+    assert [e["details"].get("round") for e in events] == [7, 7, 7, 7, 8, 9], events
+    assert [e["origin"]["path"] for e in events] == \
+        [str(p) for p in (plain, plain, packed, packed, docker, docker)], events
+    assert events[4]["timestamp"] == "2025-01-02T03:04:05.678901Z", events[4]
+    moved = replayed("--timezone", "+02:00", plain)
+    assert moved[0]["timestamp"] == "2025-09-25T15:35:18.616000Z", moved
+    yarn = replayed("--format", "yarn", "-n", "me", "-", stdin_text="TypeError: x\n    at f (/a.js:1:2)\n")
+    assert [(e["node_id"], e["details"]["code"]) for e in yarn] == [("me", "SERVER_ERROR")], yarn
+    out = observer_cmd("replay", "--format", "nonsense", plain)
+    assert out.returncode == 2 and "nonsense" in out.stderr, out
+
+
+@case(limit_s=30, needs=())
+def replay_summary():
+    """replay --summary: span, rounds, errors with advice, silence, submissions, restarts"""
+    def at(hour, minute, message, level="INFO"):
+        return f"[2025-10-26 {hour:02}:{minute:02}:00,000][genrl][{level}] - {message}\n"
+
+    path = Path(Env.tmp) / "swarm_launcher.log"
+    peer = "QmYii94drSM2nDZ8BAbyzG2EHzC41ko5X1Xt1NcWvv3Xb6"
+    path.write_text(
+        at(1, 0, f"🐝 Hello [dormant toothy bat] [{peer}]!") + at(1, 1, "Joining round: 5") +
+        at(1, 3, "Joining round: 6") +
+        at(1, 4, 'http://localhost:3000 "POST /api/submit-reward HTTP/1.1" 200 None', "DEBUG") +
+        at(1, 5, "Exception occurred during game run.", "ERROR") +
+        "Traceback (most recent call last):\n  File \"/x.py\", line 1, in f\nKeyError: 'a'\n" +
+        at(2, 0, f"🐝 Hello [dormant toothy bat] [{peer}]!") + at(2, 1, "Joining round: 9"))
+    out = observer_cmd("replay", "--summary", path)
+    assert out.returncode == 0 and "\033" not in out.stdout, out
+    for text in ("2025-10-26 01:00:00 to 2025-10-26 02:01:00 UTC (1h 01min)",
+                 f"dormant toothy bat, peer id {peer}", "starts seen: 2", "3 joined, from 5 to 9",
+                 "2min 00s at least", "1 went through", "GAME_EXCEPTION  1×",
+                 "last: Exception occurred during game run.", "Restart the node",
+                 "55min 00s from 2025-10-26 01:05:00"):
+        assert text in out.stdout, f"no {text!r} in\n{out.stdout}"
+
+
+def stopped_replay(path):
+    """What a replay writes to the terminal that is held up for a second in the middle."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([Env.observer, "replay", str(path)], stdout=subprocess.DEVNULL,
+                          stderr=theirs) as proc:
+        while proc.poll() is None and str(path) not in open_files(proc.pid):
+            time.sleep(0.001)
+        os.kill(proc.pid, signal.SIGSTOP)
+        time.sleep(1.2)
+        os.kill(proc.pid, signal.SIGCONT)
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # EIO: nobody has the other end
+            while part := os.read(ours, 4096):
+                seen += part
+    os.close(ours)
+    assert proc.returncode == 0, proc.returncode
+    return seen
+
+
+def open_files(pid):
+    found = []
+    with contextlib.suppress(OSError):
+        for fd in Path(f"/proc/{pid}/fd").iterdir():
+            found.append(os.readlink(fd))
+    return found
+
+
+@case(limit_s=60, needs=())
+def replay_progress():
+    """replay shows its progress on a terminal, for files that take over a second, and wipes it"""
+    path = Path(Env.tmp) / "big.log"
+    path.write_text((g3("Joining round: 1") + "\n") * 400_000)
+    for _ in range(5):  # it may be done before it is held up
+        seen = stopped_replay(path)
+        if seen:
+            break
+    assert b"% [" in seen and seen.endswith(b"\r\033[K"), seen[-200:]
+    quiet = observer_cmd("replay", path)  # no terminal
+    assert quiet.stderr == "", quiet.stderr
+
+
+def mangled(seed, n):
+    """Bytes like a log's, and not: corpus lines with bytes changed, cut, glued, and noise between."""
+    rng = random.Random(seed)
+    rows = [r.split(b"\t", 2)[-1] for r in (DATA / "loglines.tsv").read_bytes().splitlines()[1:]]
+    out = bytearray()
+    while len(out) < n:
+        line = bytearray(rng.choice(rows))
+        for _ in range(rng.choice((0, 0, 1, 5, 50))):
+            line[rng.randrange(len(line))] = rng.randrange(256)
+        if rng.random() < 0.05:
+            line = bytearray(rng.randbytes(rng.randrange(3000)))
+        out += line[:rng.randrange(len(line) + 1)] if rng.random() < 0.1 else line
+        out += rng.choice((b"\n", b"\n", b"\n", b"\r\n", b"\r", b"", b"\0", b"\n\n"))
+    return bytes(out + b"\n")
+
+
+@case(limit_s=60, needs=())
+def any_bytes():
+    """whatever bytes a log holds: replay's and the store's lines are JSON, offsets rise, all is counted"""
+    logs = [Path(Env.tmp) / name for name in ("swarm_launcher.log", "yarn.log", "other.log")]
+    for i, log in enumerate(logs):
+        log.write_bytes(mangled(i, 400_000))
+        raw = subprocess.run([Env.observer, "replay", str(log)], stdout=subprocess.PIPE, timeout=20,
+                             check=True).stdout
+        offsets = [json.loads(x.decode("utf-8"))["origin"]["offset"] for x in raw.split(b"\n")[:-1]]
+        assert offsets and all(a < b for a, b in zip(offsets, offsets[1:])), log
+    observer = Observer(None, {"log_files": [str(x) for x in logs]},
+                        args=[] if os.geteuid() == 0 else ["--no-bpf"]).start()
+    wait_for("all bytes", lambda: sum(observer.metrics()[f'gswarm_stream_bytes_total{{place="{p}"}}']
+                                      for p in ("captured", "backfilled"))
+             == sum(x.stat().st_size for x in logs), 30)
+    wait_for("a ledger that adds up",
+             lambda: check_ledger(observer.metrics(), delivered=False) is None, 10)
+    assert observer.stop()[0] == 0, observer.log()
+    last = {}
+    for e in observer.stored():
+        if e["origin"].get("via") == "backfill" and "repeated" not in e["details"]:
+            assert e["origin"]["offset"] > last.get(e["origin"]["path"], -1), e
+            last[e["origin"]["path"]] = e["origin"]["offset"]
+    assert last.keys() == {str(x) for x in logs}, last

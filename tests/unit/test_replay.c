@@ -28,6 +28,26 @@ static void every_code_has_advice(void **state)
 	assert_null(obs_advice_find(NULL));
 }
 
+/* docs/errors.md is the same table for people. */
+static void the_document_says_the_same(void **state)
+{
+	cleanup_fclose FILE *f = fopen("docs/errors.md", "re");
+	cleanup_buf struct obs_buf text = { 0 };
+	char chunk[4096];
+	size_t n;
+
+	(void)state;
+	assert_non_null(f);
+	while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
+		obs_buf_push(&text, chunk, n);
+	for (const struct obs_advice *a = obs_advices; a->code; a++) {
+		snprintf(chunk, sizeof(chunk), "| %s | %s | %s |\n", a->code, a->meaning,
+			 a->action);
+		if (!strstr(obs_buf_cstr(&text), chunk))
+			fail_msg("docs/errors.md does not have: %s", chunk);
+	}
+}
+
 static size_t gzip(const char *text, unsigned char *to, size_t size)
 {
 	z_stream z = { .next_in = (Bytef *)(uintptr_t)text,
@@ -87,13 +107,15 @@ static void the_summary_tells_what_matters(void **state)
 					  .name = "round_joined" };
 	const struct obs_event oom = { .type = OBS_EVENT_ERROR,
 				       .name = "error",
-				       .code = "CUDA_OOM" };
+				       .code = "CUDA_OOM",
+				       .message = OBS_SLICE("CUDA out of\tmemory") };
 	static const char *const wanted[] = {
 		"2025-10-26 23:30:00 to 2025-10-26 23:43:20 UTC (13min 20s)",
 		"3 joined, from 7 to 9",
 		"1min 40s at least",
 		"5min 00s at most",
 		"CUDA_OOM  2×  first 2025-10-26 23:31:00, last 2025-10-26 23:43:20",
+		"last: CUDA out of?memory\n",
 		"The GPU has no memory",
 		"6min 40s from 2025-10-26 23:36:40"
 	};
@@ -126,6 +148,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_code_has_advice),
+		cmocka_unit_test(the_document_says_the_same),
 		cmocka_unit_test(plain_and_gzip_are_read),
 		cmocka_unit_test(the_summary_tells_what_matters),
 	};

@@ -23,6 +23,7 @@
 struct tally {
 	const char *code;
 	uint64_t n, first_ns, last_ns;
+	char message[TEXT_BYTES]; /* of the last one */
 };
 
 struct gap {
@@ -111,6 +112,7 @@ static void note_code(struct obs_summary *s, const struct obs_event *ev, bool ti
 		t->code = ev->code;
 	}
 	t->n++;
+	copy_text(t->message, ev->message);
 	if (!timed)
 		return;
 	if (!t->first_ns || ev->wall_ns < t->first_ns)
@@ -384,6 +386,8 @@ static void print_error(const struct tally *t, const struct paper *p)
 	if (t->first_ns)
 		fprintf(p->f, "  first %s, last %s", time_text(t->first_ns, a, sizeof(a)),
 			time_text(t->last_ns, b, sizeof(b)));
+	if (*t->message)
+		fprintf(p->f, "\n    last: %s", t->message);
 	if (advice) {
 		wrapped(p, advice->meaning);
 		wrapped(p, advice->action);
