@@ -9,7 +9,7 @@
 # Exit status: 0 all there, 1 cannot be installed, 2 wrong use.
 set -euo pipefail
 
-purposes=(build test lint bench fuzz coverage)
+purposes=(build test kernels lint bench fuzz coverage)
 
 # "package" or "package:command": a command that does as well, wherever it is from.
 declare -A packages=(
@@ -20,6 +20,8 @@ declare -A packages=(
     [test]="libcmocka-dev docker.io:dockerd busybox-static iproute2 iptables python3
         curl jq procps prometheus:promtool python3-pip:pip3 logrotate tmux screen
         btrfs-progs bsdutils:script"
+    [kernels]="qemu-system-x86:qemu-system-x86_64 cpio busybox-static kmod xz-utils
+        util-linux e2fsprogs debian-archive-keyring"
     [lint]="clang-format clang-tidy shellcheck"
     [bench]="bpftrace strace syslog-ng-core:syslog-ng"
     [fuzz]="libclang-rt-14-dev"
@@ -30,6 +32,7 @@ declare -A packages=(
 declare -A meaning=(
     [build]="to build"
     [test]="to run the tests"
+    [kernels]="for make test-kernels: other kernels, in virtual machines"
     [lint]="for make lint"
     [bench]="for make bench, to compare with"
     [fuzz]="for fuzzing and clang's sanitizers"

@@ -47,7 +47,8 @@ here are taken along by themselves, at the same relative path.
   -M MB       memory (default $MEMORY_MB)
   -p          only fetch the kernels
 
-Output is TAP: one subtest per kernel. In the guest: /proc, /sys, /dev, tmpfs on
+Output is TAP: one subtest per kernel, whose lines "ok …" and "not ok …" are counted in the last
+line, "N passed, N failed, N skipped". In the guest: /proc, /sys, /dev, tmpfs on
 /tmp, cgroup v2, bpffs, tracefs, loopback up; no disk, no network. \$KERNEL is set.
 
 Exit status: with one kernel COMMAND's own; with several 0 if all passed or were
@@ -278,6 +279,19 @@ boot() {
 		-serial "file:$SCRATCH/rc" </dev/null >"$SCRATCH/qemu" 2>&1
 }
 
+# count_results RC NAME: add the guest's lines to $SCRATCH/count, one line "passed failed skipped"
+count_results() {
+	awk -v rc="$1" '
+		/^ok .*# SKIP/ { skipped++; next }
+		/^ok / { passed++ }
+		/^not ok / { failed++ }
+		END {
+			if (rc == "" || (rc != 0 && rc != 77 && !failed)) failed++
+			print passed + 0, failed + 0, skipped + 0
+		}' "$SCRATCH/out" >>"$SCRATCH/count"
+	[ -n "$1" ] || echo "# $2: the guest gave no result within $TIMEOUT_S s"
+}
+
 # run_kernel N KERNEL COMMAND…: print a subtest, return the command's status
 run_kernel() {
 	local n=$1 kernel=$2 rc start=$SECONDS pid name
@@ -295,6 +309,7 @@ run_kernel() {
 	wait $pid || true
 
 	rc=$(tr -cd 0-9 <"$SCRATCH/rc")
+	count_results "$rc" "$name"
 	case $rc in
 	0) echo "ok $n - kernel $name # $((SECONDS - start)) s" ;;
 	77) echo "ok $n - kernel $name # SKIP" ;;
@@ -322,6 +337,8 @@ run_all() {
 		[ "$rc" = 77 ] || ran=$((ran + 1))
 		[ "$rc" = 0 ] || [ "$rc" = 77 ] || worst=$rc
 	done
+	awk '{ p += $1; f += $2; s += $3 }
+		END { printf "%d passed, %d failed, %d skipped\n", p, f, s }' "$SCRATCH/count"
 	[ "$ran" -gt 0 ] || return 77
 	[ "${#list[@]}" = 1 ] || [ "$worst" = 0 ] || [ "$worst" = 124 ] || worst=1
 	return "$worst"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# all.sh - unit tests, fuzz targets, then end-to-end tests; the last line sums them up. For `make test`.
+# all.sh - unit tests, fuzz targets, end-to-end tests, then those in other kernels; the last
+# line sums them up. For `make test`.
 # Arguments: the unit test programs, as `make check` builds and runs them.
 set -uo pipefail
 
@@ -79,8 +80,34 @@ fuzz() {
     rm -f "$out"
 }
 
+# In virtual machines with the kernels that this host is not running.
+kernels() {
+    local log rc p f s
+    if ! command -v qemu-system-x86_64 >/dev/null || [ "$(uname -m)" != x86_64 ]; then
+        echo "skip kernels: qemu-system-x86_64 is not installed (scripts/install-deps.sh kernels)"
+        skipped=$((skipped + 1))
+        return
+    fi
+    log=$(mktemp)
+    "$MAKE" --no-print-directory test-kernels >"$log" 2>&1
+    rc=$?
+    grep -v '^    ok' "$log"
+    if [ "$rc" != 0 ] && grep -q '^kernel-test: ' "$log"; then
+        echo "skip kernels: $(sed -n 's/^kernel-test: //p' "$log" | tail -n 1)"
+        skipped=$((skipped + 1))
+    elif read -r p f s < <(sed -n \
+        's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$log" | tail -n 1); then
+        passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    else
+        echo "FAIL kernels: they did not come to their end"
+        failed=$((failed + 1))
+    fi
+    rm -f "$log"
+}
+
 unit "$@"
 fuzz
 e2e
+kernels
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

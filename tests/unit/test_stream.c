@@ -390,6 +390,26 @@ static void room_at_the_end_is_read_when_it_is_filled(void **state)
 	assert_int_equal(get(&f->counters.growth_found), 8);
 }
 
+/* A mapping may be filled from behind: what stands behind NULs waits for them, not for ever. */
+static void room_in_between_is_waited_for(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(pwrite(f->fd, "one\n", 4, 0), 4);
+	assert_int_equal(pwrite(f->fd, "three\n", 6, 8), 6);
+	assert_false(obs_stream_catch_up(f->stream, true));
+	expect(f, "one@0b;");
+	assert_int_equal(pwrite(f->fd, "two\n", 4, 4), 4);
+	assert_false(obs_stream_catch_up(f->stream, true));
+	expect(f, "one@0b;two@4b;three@8b;");
+
+	assert_int_equal(pwrite(f->fd, "\0five\n\0", 7, 14), 7);
+	assert_false(obs_stream_catch_up(f->stream, true));
+	expect(f, "one@0b;two@4b;three@8b;");
+	obs_stream_end(f->stream); /* nobody will fill it now */
+	assert_non_null(strstr(obs_buf_cstr(&f->out), "@14b;"));
+}
+
 static void captured_bytes_of_a_file_that_is_gone_are_kept(void **state)
 {
 	struct fixture *f = *state;
@@ -508,6 +528,7 @@ int main(void)
 		T(a_writer_behind_zeroes_goes_on),
 		T(what_was_captured_before_a_cut_is_kept),
 		T(last_words_are_taken),
+		T(room_in_between_is_waited_for),
 		T(captured_bytes_of_a_file_that_is_gone_are_kept),
 		T(bytes_that_nothing_holds_are_counted),
 		T(a_cursor_goes_on_where_it_stood),

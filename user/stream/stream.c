@@ -17,6 +17,7 @@
 #define SLICE_BYTES	(8 * 1024 * 1024)
 #define RECORD_QUIET_NS 1000000000ULL
 #define PROMPT_QUIET_NS 3000000000ULL
+#define ROOM_NS		2000000000ULL /* for a mapping to be filled */
 /* A cursor that nobody has seen for long is dropped from the store: say now and then that the
  * file is still there. */
 #define CURSOR_FRESH_NS (24 * 3600 * 1000000000ULL)
@@ -40,6 +41,9 @@ struct obs_stream {
 	bool told_any;
 	bool odd;		/* at the last sweep its bytes were not those that were read */
 	bool found;		/* the next bytes read were found by looking */
+	bool ends;		/* nothing more will be written */
+	uint64_t room_at;	/* offset of the NUL at which reading stopped, */
+	uint64_t room_ns;	/* … and since when; 0 = never */
 	bool left_behind;	/* its name leads elsewhere: nobody will end its last line */
 	uint64_t former;	/* offset when it was last emptied; 0 = never */
 	uint64_t sure;		/* offset when the file was last seen to be the one that was read */
@@ -212,35 +216,66 @@ static void skip_zeroes(struct obs_stream *s)
 	load_tail(s);
 }
 
-/* NULs at the end of a file are room that its writer made (ftruncate, fallocate) and has not
- * filled yet, through a mapping as a rule: they are read when something else stands there. */
-static size_t without_room(const struct obs_stream *s, size_t n)
+/*
+ * NULs are room that a writer made (ftruncate, fallocate) and is filling through a mapping, in
+ * whatever order: nothing is read past them for a while, and at the end of a file not at all.
+ * Return: how many of the @n bytes in the buffer are to be taken now.
+ */
+static size_t without_room(struct obs_stream *s, size_t n)
 {
+	const char *nul = memchr(read_buffer, '\0', n);
 	struct stat st;
 
-	if (read_buffer[n - 1] != '\0' || fstat(s->fd, &st) < 0 ||
-	    s->offset + n < (uint64_t)st.st_size)
+	if (!nul)
 		return n;
-	while (n > 0 && read_buffer[n - 1] == '\0')
-		n--;
+	if (s->room_at != s->offset + (size_t)(nul - read_buffer) || s->room_ns == 0) {
+		s->room_at = s->offset + (size_t)(nul - read_buffer);
+		s->room_ns = s->read_ns;
+	}
+	if (s->read_ns - s->room_ns < ROOM_NS && !s->ends)
+		return (size_t)(nul - read_buffer);
+	if (fstat(s->fd, &st) == 0 && s->offset + n >= (uint64_t)st.st_size) {
+		while (n > 0 && read_buffer[n - 1] == '\0')
+			n--;
+	}
 	return n;
 }
 
-/* Read from the cursor up to @end or to what the file holds; @chunk says who wrote it. */
+/* The next bytes, up to @end. Return: bytes in the buffer; 0 or negative = none. */
+static ssize_t read_next(struct obs_stream *s, uint64_t end)
+{
+	uint64_t want = end - s->offset;
+
+	return pread(s->fd, read_buffer, want < READ_BYTES ? want : READ_BYTES, (off_t)s->offset);
+}
+
+/* Read what was written up to @end, or what the file holds of it; @chunk says who wrote it. */
 static void read_up_to(struct obs_stream *s, uint64_t end, const struct obs_chunk *chunk)
 {
 	s->read_ns = obs_boot_ns();
 	skip_zeroes(s);
 	while (s->fd >= 0 && s->offset < end && !is_paused(s)) {
-		uint64_t want = end - s->offset;
-		ssize_t n = pread(s->fd, read_buffer, want < READ_BYTES ? want : READ_BYTES,
-				  (off_t)s->offset);
+		ssize_t n = read_next(s, end);
 
-		if (n > 0 && !chunk)
-			n = (ssize_t)without_room(s, (size_t)n);
 		if (n <= 0)
 			return;
 		feed(s, obs_slice(read_buffer, (size_t)n), chunk);
+	}
+}
+
+/* The same where only the file's size says that something was written. */
+static void look_up_to(struct obs_stream *s, uint64_t end)
+{
+	s->read_ns = obs_boot_ns();
+	skip_zeroes(s);
+	while (s->fd >= 0 && s->offset < end && !is_paused(s)) {
+		ssize_t n = read_next(s, end);
+
+		if (n > 0)
+			n = (ssize_t)without_room(s, (size_t)n);
+		if (n <= 0)
+			return;
+		feed(s, obs_slice(read_buffer, (size_t)n), NULL);
 	}
 }
 
@@ -492,7 +527,7 @@ bool obs_stream_catch_up(struct obs_stream *s, bool to_end)
 	s->due = end;
 	from = s->offset;
 	to = end - from > slice_bytes(s) ? from + slice_bytes(s) : end;
-	read_up_to(s, to, NULL);
+	look_up_to(s, to);
 	if (found)
 		obs_count(&s->opt->counters->growth_found, s->offset - from);
 	if (s->offset < to && !is_paused(s))
@@ -575,6 +610,7 @@ bool obs_stream_silent(struct obs_stream *s, uint64_t now_boot_ns)
 
 void obs_stream_end(struct obs_stream *s)
 {
+	s->ends = true;
 	while (obs_stream_catch_up(s, true) && !is_paused(s))
 		;
 	if (!obs_stream_is_behind(s))
