@@ -39,6 +39,11 @@ static __always_inline int obs_is_aio(__u64 nr)
 	return nr == NR_io_submit || nr == NR_io_getevents || nr == NR_io_pgetevents;
 }
 
+static __always_inline int is_console(struct file *file)
+{
+	return obs_console_fd(bpf_get_current_task_btf(), file) >= 0;
+}
+
 static long take_request(__u32 turn, struct aio_walk *walk)
 {
 	struct iocb_user cb;
@@ -53,8 +58,9 @@ static long take_request(__u32 turn, struct aio_walk *walk)
 		return 0;
 	walk->w.file = obs_file_of_fd(bpf_get_current_task_btf(), cb.fd);
 	walk->w.len = cb.opcode == IOCB_CMD_PWRITE ? cb.nbytes : 0;
-	if (walk->w.file)
-		obs_mark_file(&walk->w);
+	if (!walk->w.file || (walk->stride == IO_EVENT_BYTES && is_console(walk->w.file)))
+		return 0; /* that was counted when it was submitted */
+	obs_mark_file(&walk->w);
 	return 0;
 }
 

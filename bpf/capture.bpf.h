@@ -11,7 +11,7 @@
 #include "file.bpf.h"
 #include "members.bpf.h"
 
-#define CONSOLE_PARTS_MAX 16
+#define CONSOLE_TURNS_MAX 64 /* segments and parts of one write */
 #define SEGMENTS_MAX	  8
 
 struct obs_scratch {
@@ -26,6 +26,8 @@ struct obs_scratch {
 	/* Where a loop stands. Here and not on the stack: what a map holds is any number to
 	 * the verifier, so that one look at the loop's body is enough for all its turns. */
 	__u32 used;
+	__u32 segment;
+	__u64 segment_at;
 	__u64 done;
 	struct obs_path_walk path;
 };
@@ -302,27 +304,77 @@ struct part_walk {
 	struct obs_seen_file seen;
 };
 
+/* The rest of the segment that the walk stands in; a plain write is one segment. */
+static __always_inline int next_segment(const struct obs_scratch *s, const struct obs_write_args *w,
+					struct iovec_user *seg)
+{
+	if (w->buf) {
+		seg->base = (__u64)w->buf;
+		seg->len = w->len;
+	} else if (s->segment >= w->n_iov ||
+		   bpf_probe_read_user(seg, sizeof(*seg), w->iov + s->segment) < 0) {
+		return -1;
+	}
+	if (s->segment_at > seg->len)
+		return -1;
+	seg->base += s->segment_at;
+	seg->len -= s->segment_at;
+	return 0;
+}
+
+/* As much of a segment as the part still takes. Return: bytes, or -1. */
+static __always_inline long fill_part(struct obs_scratch *s, const struct iovec_user *seg,
+				      __u64 room)
+{
+	__u64 n = seg->len < room ? seg->len : room;
+	__u32 used = s->used;
+
+	barrier_var(n);
+	if (n > OBS_PAYLOAD_MAX)
+		n = OBS_PAYLOAD_MAX;
+	barrier_var(n);
+	if (used >= OBS_PAYLOAD_MAX ||
+	    bpf_probe_read_user(s->payload + used, n, (void *)seg->base) < 0)
+		return -1;
+	s->used = used + n;
+	return n;
+}
+
+/* One segment further, and hand on the part when it is full or the last. */
 static long take_part(__u32 turn, struct part_walk *walk)
 {
 	struct obs_control *c = obs_control();
-	__u32 zero = 0, got;
+	__u32 zero = 0;
 	struct obs_scratch *s = bpf_map_lookup_elem(&scratch, &zero);
-	__u64 at, want;
+	struct iovec_user seg;
+	__u64 left, room;
+	long n;
 
-	if (!s || !c)
+	if (!s || !c || s->done >= walk->w.len)
 		return 1;
-	at = s->done;
-	if (at >= walk->w.len)
-		return 1;
-	want = walk->w.len - at;
-	got = copy_flat(s, walk->w.buf + at, want < c->payload_max ? want : c->payload_max);
-	if (!got)
-		lose_console(OBS_DROP_FAULT, want);
-	if (!got || send_part(&walk->w, &walk->seen, s, c, at, got) < 0) {
+	left = walk->w.len - s->done;
+	room = left < c->payload_max ? left : c->payload_max;
+	n = next_segment(s, &walk->w, &seg) < 0 || s->used >= room
+		    ? -1
+		    : fill_part(s, &seg, room - s->used);
+	if (n < 0) {
+		lose_console(OBS_DROP_FAULT, left);
 		s->done = walk->w.len; /* counted as lost */
 		return 1;
 	}
-	s->done = at + got;
+	s->segment_at += n;
+	if ((__u64)n == seg.len) {
+		s->segment++;
+		s->segment_at = 0;
+	}
+	if (s->used < room)
+		return 0;
+	if (send_part(&walk->w, &walk->seen, s, c, s->done, s->used) < 0) {
+		s->done = walk->w.len;
+		return 1;
+	}
+	s->done += s->used;
+	s->used = 0;
 	return 0;
 }
 
@@ -332,37 +384,22 @@ static __always_inline void capture_console(struct obs_scratch *s, const struct 
 {
 	struct part_walk walk = { .w = *w, .seen = *seen };
 
-	s->done = 0;
-	bpf_loop(CONSOLE_PARTS_MAX, take_part, &walk, 0);
+	s->done = s->segment_at = 0;
+	s->used = s->segment = 0;
+	bpf_loop(CONSOLE_TURNS_MAX, take_part, &walk, 0);
 	if (s->done < w->len)
 		lose_console(OBS_DROP_TOO_LONG, w->len - s->done);
 }
 
-static __always_inline void capture_console_v(struct obs_write_args *w,
-					      const struct obs_seen_file *seen,
-					      struct obs_scratch *s, struct obs_control *c)
-{
-	__u64 want = w->len < c->payload_max ? w->len : c->payload_max;
-	__u32 got = copy_segments(s, w, want);
-
-	if (got && send_part(w, seen, s, c, 0, got) < 0)
-		return;
-	if (got < w->len)
-		lose_console(OBS_DROP_TOO_LONG, w->len - got);
-}
-
 __noinline int obs_capture_console(struct obs_write_args *w, struct obs_seen_file *seen)
 {
-	struct obs_control *c = obs_control();
 	__u32 zero = 0;
 	struct obs_scratch *s = bpf_map_lookup_elem(&scratch, &zero);
 
-	if (!w || !seen || !c || !s)
+	if (!w || !seen || !s)
 		return 0;
-	if (w->buf)
+	if (w->buf || w->n_iov)
 		capture_console(s, w, seen);
-	else if (w->n_iov)
-		capture_console_v(w, seen, s, c);
 	else
 		lose_console(OBS_DROP_FAULT, w->len); /* splice, sendfile: no user buffer */
 	return 0;

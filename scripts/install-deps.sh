@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# install-deps.sh [build|test|bench|lint|fuzz|coverage|swarm|all]... - install what is
+# install-deps.sh [build|test|kernels|bench|lint|fuzz|coverage|swarm|all]... - install what is
 # missing of the Debian packages that a purpose needs (default: build).
 #
 # Silent and fast when nothing is missing. Package lists are fetched only when apt

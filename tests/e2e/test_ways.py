@@ -6,15 +6,12 @@ compares their files with the store's events, so that the same comparison runs i
 too (scripts/kernel-test.sh), where there is no Python.
 """
 
-import contextlib
-import json
-import os
 import subprocess
 import tempfile
 from pathlib import Path
 
 from cases import case
-from harness import (Api, ContainerNode, Env, Observer, check_ledger, docker, script_lines,
+from harness import (ContainerNode, Env, Observer, check_ledger, docker, script_lines, split_lines,
                      wait_for)
 
 
@@ -129,3 +126,71 @@ def inotify_without_bpf():
 def inotify_by_config():
     """the same ways with probes.file_write: inotify"""
     by_inotify([], probes={"file_write": "inotify"})
+
+
+CONSOLE_LINES = 192  # of a way, 64 bytes each
+
+
+@case(needs=("root", "bpf"))
+def consoles():
+    """write, writev, vmsplice to a pipe on stdout: each line once; tee, splice, aio: counted as lost"""
+    ways = Ways()
+    observer = Observer(config={"targets": {"include": {"command": [f"*console {ways.dir}*"]}}})
+    observer.start()
+    ways.popen = subprocess.Popen([ways.tool, "console", ways.dir], text=True, bufsize=1,
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE)
+    Env.cleanup.callback(ways.stop)
+    wait_for("the node", lambda: observer.metrics()["gswarm_nodes"] == 1)
+
+    def run(way):
+        """Returns the bytes that were counted as lost."""
+        before = lost(observer)
+        ways.popen.stdin.write(way + "\n")
+        for _ in range(CONSOLE_LINES):
+            ways.popen.stdout.readline()
+        answer = ways.popen.stderr.readline()
+        assert answer == "done\n", f"{way}: {answer}"
+        return lost(observer) - before
+
+    for way in ("c-write", "c-writev", "c-vmsplice"):
+        assert run(way) == 0, way
+        wait_for(f"the lines of {way}", lambda w=way: len(spoken(observer, w)) == CONSOLE_LINES)
+        assert sorted(spoken(observer, way)) == [f"{way} {i:03}" for i in range(CONSOLE_LINES)]
+    for way in ("c-tee", "c-splice", "c-sendfile", "c-aio"):
+        assert run(way) == 64 * CONSOLE_LINES, way
+        assert not spoken(observer, way), way
+
+
+def lost(observer):
+    return sum(v for k, v in observer.metrics().items()
+               if k.startswith("gswarm_ring_lost_console_bytes_total"))
+
+
+def spoken(observer, way):
+    return [e["details"]["message"].rstrip(".") for e in observer.stored()
+            if e["origin"].get("via") == "console" and e["origin"]["comm"] == way]
+
+
+@case()
+def docker_exec():
+    """a process that entered a container by `docker exec` is the container's like others"""
+    observer = Observer().start()
+    node = ContainerNode("gate\n" + script_lines("x", 1))
+    wait_for("the node", lambda: observer.metrics()["gswarm_nodes"] == 1)
+    docker("cp", Ways().tool, f"{node.id}:/ways")
+    for way in ("write", "dying", "splice"):
+        docker("exec", node.id, "/ways", "write", node.home, way)
+    for way in ("write", "dying", "splice"):
+        path = f"{node.home}/{way}.log"
+        truth = split_lines(node.read(f"{way}.log"))
+
+        def told(path=path):
+            return [e for e in observer.stored() if e["origin"].get("path") == path]
+
+        wait_for(f"the lines of {way}", lambda t=truth: len(told()) >= len(t))
+        assert [e["origin"]["offset"] for e in told()] == [at for at, _ in truth], way
+        for e in told():
+            assert e["origin"]["container"] == node.container, e
+            assert e["origin"]["via"] == ("backfill" if way == "splice" else "file"), e
+            assert way == "splice" or e["origin"]["comm"] == way, e

@@ -308,6 +308,37 @@ static int by_aio_direct(const struct job *j)
 	return fd < 0 ? -1 : aio(j, fd, false);
 }
 
+/* To a pipe on descriptor 1, where nothing keeps what is not captured. */
+
+static int console_blocks(const struct job *j, int (*fill)(int pipe_fd, const char *p))
+{
+	for (size_t at = 0; at < ALL_BYTES; at += BLOCK_BYTES)
+		if (fill(j->fd, j->text + at) < 0)
+			return -1;
+	return 0;
+}
+
+static int console_vmsplice(const struct job *j)
+{
+	return console_blocks(j, fill_by_vmsplice);
+}
+
+static int console_tee(const struct job *j)
+{
+	return console_blocks(j, fill_by_tee);
+}
+
+const struct way consoles[] = {
+	{ "c-write", by_long_write, CAUGHT },
+	{ "c-writev", by_writev, CAUGHT },
+	{ "c-vmsplice", console_vmsplice, CAUGHT },
+	{ "c-tee", console_tee, FOUND },
+	{ "c-splice", by_splice, FOUND },
+	{ "c-sendfile", by_sendfile, FOUND },
+	{ "c-aio", by_aio, FOUND },
+	{},
+};
+
 const struct way calls[] = {
 	{ "write", by_write, CAUGHT },
 	{ "write-bytes", by_bytes, CAUGHT },

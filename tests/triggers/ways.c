@@ -6,6 +6,8 @@
  *       told             every way that a probe must tell of    -> "done N ways, N not here"
  *       found            those that only a look at the file finds
  *       NAME             one way                                -> the same
+ *   ways console DIR     the same with names of console ways, which write to standard output;
+ *                        DIR is for their sources; answers go to standard error
  *   ways write DIR NAME  one way, by this process itself
  *   ways list            names, one a line
  *   ways check DIR EVENTS [-c] [NAME...]
@@ -77,15 +79,22 @@ static void make_text(const char *name)
 	}
 }
 
+static bool is_console(const struct way *w)
+{
+	return strncmp(w->name, "c-", 2) == 0;
+}
+
 static int run_here(const char *dir, const struct way *w)
 {
 	cleanup_close int fd = -1;
-	struct job j = { .name = w->name, .text = text };
+	struct job j = { .name = w->name, .text = text, .fd = 1 };
 	int stem = (int)(w->keep ? strcspn(w->name, "-") : strlen(w->name));
 
 	snprintf(j.path, sizeof(j.path), "%s/%.*s.log", dir, stem, w->name);
 	prctl(PR_SET_NAME, w->name);
 	make_text(w->name);
+	if (is_console(w))
+		return w->run(&j);
 	fd = open(j.path, w->keep ? O_RDWR | O_CLOEXEC : O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
 		  0644);
 	j.fd = fd;
@@ -127,6 +136,20 @@ static bool is_meant(const struct way *w, const char *command)
 	return strcmp(command, w->name) == 0;
 }
 
+static int obey_console(const char *dir, const char *command)
+{
+	for (const struct way *w = consoles; w->name; w++) {
+		if (strcmp(command, w->name) == 0) {
+			int r = run_child(dir, w);
+
+			fprintf(stderr, "%s\n", r > 0 ? "done" : r == 0 ? "not here" : "FAILED");
+			return r < 0 ? 1 : 0;
+		}
+	}
+	fprintf(stderr, "FAILED: unknown\n");
+	return 1;
+}
+
 static int obey(const char *dir, const char *command)
 {
 	int n[3] = {}, *failed = &n[0], *missing = &n[1], *done = &n[2];
@@ -139,7 +162,7 @@ static int obey(const char *dir, const char *command)
 	return *failed ? 1 : 0;
 }
 
-static int run(const char *dir)
+static int run(const char *dir, int (*fn)(const char *dir, const char *command))
 {
 	char command[64];
 	int ret = 0;
@@ -147,7 +170,7 @@ static int run(const char *dir)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	while (fgets(command, sizeof(command), stdin)) {
 		command[strcspn(command, "\n")] = '\0';
-		ret |= obey(dir, command);
+		ret |= fn(dir, command);
 	}
 	return ret;
 }
@@ -185,12 +208,14 @@ int main(int argc, char **argv)
 	if (argc == 2 && strcmp(argv[1], "list") == 0)
 		return list();
 	if (argc == 3 && strcmp(argv[1], "run") == 0)
-		return run(argv[2]);
+		return run(argv[2], obey);
+	if (argc == 3 && strcmp(argv[1], "console") == 0)
+		return run(argv[2], obey_console);
 	if (argc == 4 && strcmp(argv[1], "write") == 0)
 		return write_one(argv[2], argv[3]);
 	if (argc >= 4 && strcmp(argv[1], "check") == 0)
 		return check(argv[2], argv[3], argc - 4, argv + 4);
 	fprintf(stderr,
-		"usage: ways list | run DIR | write DIR NAME | check DIR EVENTS [NAME...]\n");
+		"usage: ways list | run DIR | console DIR | write DIR NAME | check DIR EVENTS [NAME...]\n");
 	return 2;
 }
