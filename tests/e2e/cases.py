@@ -19,7 +19,8 @@ class Case:
 
 def case(limit_s=60, needs=("root", "docker", "bpf")):
     """Make a function a case. needs: what the machine must have, else it is skipped:
-    "root", "docker" (an engine that we start), "bpf", a tool's name ("setpriv")."""
+    "root", "docker" (an engine that we start), "bpf", a tool's name ("setpriv"); "long": only
+    `make test-long` runs it."""
 
     def add(run):
         CASES.append(Case(run, limit_s, needs))

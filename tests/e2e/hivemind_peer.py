@@ -63,8 +63,10 @@ def count_calls():
 
 
 class Peer:
-    def __init__(self, initial, host):
+    def __init__(self, initial, host, identity, directory):
+        self.directory = directory
         self.dht = hivemind.DHT(start=True, initial_peers=initial, host_maddrs=[host],
+                                identity_path=identity,
                                 nat_port_map=False, await_ready=True)
         self.step = 0
 
@@ -81,6 +83,12 @@ class Peer:
         got = self.dht.get(key, latest=True)
         return {"subkeys": sorted(got.value) if got else []}
 
+    def do_log(self, text):
+        """A line of the trainer's log."""
+        with open(os.path.join(self.directory, "logs/swarm_launcher.log"), "a") as f:
+            f.write(text + "\n")
+        return {}
+
     def do_counts(self):
         with open(COUNTS_PATH) as f:
             return {"counts": json.load(f)}
@@ -92,6 +100,7 @@ def main():
     p.add_argument("--dir", required=True)
     p.add_argument("--host", default="/ip4/127.0.0.1/tcp/0")
     p.add_argument("--bootstrap", default="")
+    p.add_argument("--identity")
     args = p.parse_args()
     COUNTS_PATH = os.path.join(args.dir, "counts.json")
     out = os.fdopen(os.dup(1), "w")
@@ -101,7 +110,8 @@ def main():
         print(json.dumps(what), file=out, flush=True)
 
     count_calls()
-    peer = Peer([a for a in args.bootstrap.split(",") if a], args.host)
+    peer = Peer([a for a in args.bootstrap.split(",") if a], args.host,
+                args.identity, args.dir)
     say(ready=True, pid=os.getpid())
     for line in sys.stdin:
         command = json.loads(line)

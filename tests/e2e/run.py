@@ -88,7 +88,9 @@ def why_skip(case, engine):
         return "needs root"
     if "bpf" in case.needs and not Path("/sys/kernel/btf/vmlinux").exists():
         return "this kernel has no BTF (/sys/kernel/btf/vmlinux)"
-    for tool in case.needs - {"root", "docker", "bpf"}:
+    if "long" in case.needs and not os.environ.get("GSO_LONG"):
+        return "takes long: make test-long runs it"
+    for tool in case.needs - {"root", "docker", "bpf", "long"}:
         if not shutil.which(tool):
             return f"{tool} is not installed"
     harness.Env.docker_socket = ""

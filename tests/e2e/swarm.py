@@ -63,10 +63,14 @@ class Driven:
 
     def __init__(self, argv, netns=None, limit_s=60, env=None, stderr=subprocess.DEVNULL):
         prefix = ["ip", "netns", "exec", netns.name] if netns else []
+        drained = stderr == "drain"  # a pipe, as a console is, whose words nobody needs
         self.process = subprocess.Popen([*prefix, *map(str, argv)], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=stderr, text=True,
+                                        stdout=subprocess.PIPE, text=True, errors="replace",
+                                        stderr=subprocess.PIPE if drained else stderr,
                                         env={**os.environ, **(env or {})})
         Env.cleanup.callback(self.stop)
+        if drained:
+            threading.Thread(target=self.process.stderr.read, daemon=True).start()
         self.answers = queue.Queue()
         threading.Thread(target=self.read, daemon=True).start()
         self.hello = self.answer(limit_s)

@@ -88,7 +88,7 @@ def trainer_gone():
     assert v["earning"] == "no" and "exit code 0" in v["reason"], v
     docker("kill", node.container)
     v = wait_state(observer, node, "stopped")
-    assert not v["present"] and v["earning"] == "no", v
+    assert not v["present"] and v["earning"] == "no" and "exit code 0" in v["reason"], v
 
 
 @case()

@@ -500,16 +500,16 @@ static void state_gone(void *part, struct obs_node *node)
 {
 	struct state *s = part;
 	struct seat *seat = s->seats[node->slot];
+	char why[OBS_EVIDENCE_BYTES] = "its last process has ended";
 
 	if (!seat)
 		return;
 	s->seats[node->slot] = NULL;
 	seat->trainer = 0;
 	seat->dht.due_ns = seat->p2pd.due_ns = seat->server.due_ns = 0;
-	obs_life_input(&seat->life, OBS_INPUT_NODE_ENDED, obs_wall_ns(),
-		       seat->life.machine.activity == OBS_STATE_TRAINER_GONE
-			       ? seat->life.machine.reason
-			       : "its last process has ended");
+	if (seat->life.machine.activity == OBS_STATE_TRAINER_GONE)
+		snprintf(why, sizeof(why), "%s", seat->life.machine.reason);
+	obs_life_input(&seat->life, OBS_INPUT_NODE_ENDED, obs_wall_ns(), why);
 	tell_changes(s, seat);
 	seat->node = NULL;
 	seat->gone_ns = obs_wall_ns();
