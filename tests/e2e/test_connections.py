@@ -4,7 +4,9 @@ themselves say, and what ss shows in the namespace at the same moment."""
 
 import contextlib
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +15,7 @@ from pathlib import Path
 
 from cases import case
 from harness import Api, Env, Observer, check_shape, observer_cmd, unique, wait_for
+from swarm import P2pdPeer
 
 CONNECTOR = Path(__file__).resolve().parent.parent / "triggers" / "connector.py"
 NEEDS = ("root", "bpf", "ip", "ss")
@@ -485,3 +488,96 @@ def full_speed():
     metrics = observer.metrics()
     assert metrics["gswarm_connection_ends_missed_total"] == 0, metrics
     assert not connections(observer)
+
+
+class Switch:
+    """A namespace that the others are plugged into: 10.77.0.1, .2, …"""
+
+    def __init__(self, nets):
+        self.net = Net()
+        self.ports = []
+        self.net.ip("link", "add", "name", "br0", "type", "bridge")
+        self.net.ip("link", "set", "dev", "br0", "up")
+        for i, net in enumerate(nets, 1):
+            self.ports.append(dev := unique("g")[-8:])
+            sh("ip", "link", "add", "name", "eth0", "netns", net.name, "type", "veth", "peer", "name", dev,
+               "netns", self.net.name)
+            self.net.ip("link", "set", "dev", dev, "master", "br0", "up")
+            net.ip("addr", "add", f"10.77.0.{i}/24", "dev", "eth0")
+            net.ip("link", "set", "dev", "eth0", "up")
+
+    def plug(self, i, how):
+        self.net.ip("link", "set", "dev", self.ports[i], how)
+
+
+def real_swarm(rung):
+    nets = [Net() for _ in range(3)]
+    switch = Switch(nets)
+    boot = P2pdPeer(netns=nets[0], host="/ip4/10.77.0.1/tcp/0")
+    api = Api()
+    observer = watch(rung=rung, api=api, targets={"include": {"command": ["*gso-test-peer-*"]},
+                                                  "exclude": {"command": [boot.glob()]}},
+                     connections={"snapshot_interval": "1s"})
+    address = next(a for a in boot.addrs if a.startswith("/ip4/10.77.0.1/tcp/"))
+    boot_at = "10.77.0.1:" + address.split("/")[4]
+    peer = P2pdPeer([address], nets[1], "/ip4/10.77.0.2/tcp/0")
+    third = P2pdPeer([address], nets[2], "/ip4/10.77.0.3/tcp/0")
+    assert "error" not in peer.do("connect", peer=third.id, addrs=third.addrs)
+    assert "error" not in peer.do("ping", peer=boot.id)
+
+    def mine():
+        return {k: c for n in peers(observer) for c in n["connections"]
+                if c["pid"] == peer.p2pd for k in [(c["local"], c["remote"])]}
+
+    def equals_ss():
+        truth = {k for k, row in nets[1].ss().items() if row["state"] == "ESTAB"}
+        ours = mine()
+        assert set(ours) == truth and len(truth) >= 2, (set(ours), truth)
+        return ours
+
+    ours = wait_for("the table that ss shows", equals_ss, 20)
+    to_boot = [c for c in ours.values() if c["remote"] == boot_at]
+    assert to_boot, ours
+    for c in to_boot:
+        assert (c["role"], c["process"], c["peer_id"]) == ("bootnode", "p2pd", boot.id), c
+        assert c["direction"] == "out" or rung == "diag", c  # though from the port it listens on
+    assert all(c["role"] == "dht_peer" for c in ours.values() if c["remote"] != boot_at), ours
+    e = wait_event(api, "connected", role="bootnode", remote=boot_at)
+    assert e["details"]["peer_id"] == boot.id, e
+
+    def snapshot():
+        found = [e["details"] for e in api.events() if e["event_type"] == "dht_snapshot"]
+        return next((d for d in found if d["peers_connected"] >= 2), None)
+
+    d = wait_for("a snapshot with both peers", snapshot)
+    assert boot_at in d["peers"] and d["rtt_p50_us"] > 0, d
+
+    # a cut line: what is sent is sent again
+    before = sum(c["retransmits"] for c in mine().values())
+    switch.plug(0, "down")
+    peer.send("ping", peer=boot.id)
+    wait_for("retransmissions", lambda: sum(c["retransmits"] for c in mine().values()) > before, 20)
+    switch.plug(0, "up")
+    assert "error" not in peer.answer(60)
+
+    # the bootnode dies: connections end, and dialling it again is refused
+    os.kill(boot.p2pd, signal.SIGKILL)
+    e = wait_event(api, "disconnected", remote=boot_at)
+    if rung == "bpf":
+        assert e["details"]["closed_by"] in ("remote", "remote_reset"), e
+        wait_for("a refused connect", lambda: peer.do("connect", peer=boot.id, addrs=[address]) and
+                 events_of(api, "connect_failed"), 30)
+        e = wait_event(api, "connect_failed", remote=boot_at)
+        assert (e["details"]["error"], e["details"]["role"]) == ("refused", "bootnode"), e
+
+
+@case(limit_s=120, needs=NEEDS)
+def real_p2pd_bpf():
+    """three real p2pd in three namespaces: table equal to ss, bootnode and its id, a cut line, death, refusal"""
+    real_swarm("bpf")
+
+
+@case(limit_s=120, needs=NEEDS)
+def real_p2pd_diag():
+    """the same by sock_diag"""
+    real_swarm("diag")

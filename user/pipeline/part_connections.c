@@ -39,6 +39,7 @@ struct watched {
 	uint64_t events, limited;
 	uint64_t snapshot_ns;
 	uint64_t kept_ns, found_ns;
+	pid_t p2pd; /* whose command line was read */
 };
 
 struct part {
@@ -184,9 +185,57 @@ static void tell_failed(struct part *p, struct watched *w, const struct obs_conn
 	emit(p, w, &ev, "");
 }
 
+/* --- whom it looks for: p2pd's command line, and what the log says --- */
+
+static void note_maddr(struct watched *w, struct obs_slice text)
+{
+	struct obs_endpoint at = {};
+	char id[64] = "";
+	struct obs_slice peer_id;
+
+	if (obs_maddr_endpoint(text, at.ip, &at.port, &peer_id) < 0)
+		return;
+	snprintf(id, sizeof(id), "%.*s", (int)peer_id.len, peer_id.p ? peer_id.p : "");
+	obs_peers_note_bootnode(w->peers, &at, id);
+}
+
+static void note_maddrs(struct watched *w, struct obs_slice list)
+{
+	while (list.len) {
+		const char *comma = memchr(list.p, ',', list.len);
+		size_t n = comma ? (size_t)(comma - list.p) : list.len;
+
+		note_maddr(w, obs_slice(list.p, n));
+		n += comma != NULL;
+		list = obs_slice(list.p + n, list.len - n);
+	}
+}
+
+/* Called whenever p2pd is seen to have a connection, since it may have joined as what it was
+ * before its exec. */
+static void note_bootnodes(struct watched *w, pid_t pid)
+{
+	static const struct obs_slice key = OBS_SLICE("-bootstrapPeers=");
+	cleanup_buf struct obs_buf args = {};
+	struct obs_slice rest;
+
+	if (w->p2pd == pid || obs_proc_read(pid, "cmdline", &args) < 0)
+		return;
+	w->p2pd = pid;
+	rest = obs_buf_slice(&args);
+	while (rest.len) {
+		size_t n = strnlen(rest.p, rest.len);
+
+		if (obs_slice_starts(obs_slice(rest.p, n), key))
+			note_maddrs(w, obs_slice(rest.p + key.len, n - key.len));
+		n += n < rest.len;
+		rest = obs_slice(rest.p + n, rest.len - n);
+	}
+}
+
 /* --- what happens to a connection --- */
 
-static const char *role_of(struct part *p, uint32_t pid, char comm[16])
+static const char *role_of(struct part *p, struct watched *w, uint32_t pid, char comm[16])
 {
 	const struct obs_process *process = obs_targets_process(p->env.targets, (pid_t)pid);
 
@@ -196,13 +245,15 @@ static const char *role_of(struct part *p, uint32_t pid, char comm[16])
 		return "";
 	if (comm)
 		memcpy(comm, process->comm, 16);
+	if (process->role == OBS_ROLE_P2PD)
+		note_bootnodes(w, (pid_t)pid);
 	return obs_role_str(process->role);
 }
 
 static void see(struct part *p, struct watched *w, const struct obs_conn_facts *f)
 {
 	char comm[16];
-	struct obs_peer_hint hint = { role_of(p, f->pid, comm), p->rpc_host };
+	struct obs_peer_hint hint = { role_of(p, w, f->pid, comm), p->rpc_host };
 	struct obs_conn *c;
 	bool is_new;
 
@@ -232,7 +283,7 @@ static void end(struct part *p, struct watched *w, const struct obs_conn_facts *
 
 static void fail(struct part *p, struct watched *w, const struct obs_conn_facts *f, uint64_t end_ns)
 {
-	struct obs_peer_hint hint = { role_of(p, f->pid, NULL), p->rpc_host };
+	struct obs_peer_hint hint = { role_of(p, w, f->pid, NULL), p->rpc_host };
 	struct obs_peer *peer;
 
 	if (f->direction == OBS_DIRECTION_IN)
@@ -271,7 +322,7 @@ static void on_record(void *part, struct obs_node *node, const struct obs_record
 		fail(p, w, &f, rec->hdr->ts_ns);
 		break;
 	case OBS_TCP_LISTEN:
-		obs_peers_listens(w->peers, &f, role_of(p, f.pid, NULL));
+		obs_peers_listens(w->peers, &f, role_of(p, w, f.pid, NULL));
 		break;
 	case OBS_TCP_UNLISTEN:
 		obs_peers_unlistens(w->peers, &f.id);
@@ -293,7 +344,7 @@ static void on_sample(void *ctx, uint32_t slot, const struct obs_conn_facts *f)
 	if (!w || w->gone)
 		return;
 	if (f->state == OBS_TCP_STATE_LISTEN) {
-		obs_peers_listens(w->peers, f, role_of(p, f->pid, NULL));
+		obs_peers_listens(w->peers, f, role_of(p, w, f->pid, NULL));
 		return;
 	}
 	if (f->state == OBS_TCP_STATE_SYN_SENT || f->state == OBS_TCP_STATE_SYN_RECV)
@@ -347,55 +398,6 @@ static void look(struct part *p)
 		u.w->looked = true;
 	}
 	obs_count(&p->env.counters->connection_passes, 1);
-}
-
-/* --- whom it looks for: p2pd's command line, and what the log says --- */
-
-static void note_maddr(struct watched *w, struct obs_slice text)
-{
-	struct obs_endpoint at = {};
-	char id[64] = "";
-	struct obs_slice peer_id;
-
-	if (obs_maddr_endpoint(text, at.ip, &at.port, &peer_id) < 0)
-		return;
-	snprintf(id, sizeof(id), "%.*s", (int)peer_id.len, peer_id.p ? peer_id.p : "");
-	obs_peers_note_bootnode(w->peers, &at, id);
-}
-
-static void note_maddrs(struct watched *w, struct obs_slice list)
-{
-	while (list.len) {
-		const char *comma = memchr(list.p, ',', list.len);
-		size_t n = comma ? (size_t)(comma - list.p) : list.len;
-
-		note_maddr(w, obs_slice(list.p, n));
-		n += comma != NULL;
-		list = obs_slice(list.p + n, list.len - n);
-	}
-}
-
-static void on_joined(void *part, struct obs_node *node, pid_t pid)
-{
-	static const struct obs_slice key = OBS_SLICE("-bootstrapPeers=");
-	cleanup_buf struct obs_buf args = {};
-	struct watched *w = watched_in(part, node->slot);
-	struct part *p = part;
-	const struct obs_process *process = obs_targets_process(p->env.targets, pid);
-	struct obs_slice rest;
-
-	if (!w || !process || process->role != OBS_ROLE_P2PD ||
-	    obs_proc_read(pid, "cmdline", &args) < 0)
-		return;
-	rest = obs_buf_slice(&args);
-	while (rest.len) {
-		size_t n = strnlen(rest.p, rest.len);
-
-		if (obs_slice_starts(obs_slice(rest.p, n), key))
-			note_maddrs(w, obs_slice(rest.p + key.len, n - key.len));
-		n += n < rest.len;
-		rest = obs_slice(rest.p + n, rest.len - n);
-	}
 }
 
 static void on_event(void *part, const struct obs_node *node, const struct obs_event *ev)
@@ -758,7 +760,6 @@ const struct obs_part_ops obs_part_connections = {
 	.record = on_record,
 	.event = on_event,
 	.ready = on_ready,
-	.joined = on_joined,
 	.gone = on_gone,
 	.tick = on_tick,
 	.refresh = on_refresh,
