@@ -70,6 +70,12 @@ static __always_inline void take_addresses(struct obs_rec_tcp *rec, struct sock 
 	*(__u32 *)&rec->remote[12] = sk->__sk_common.skc_daddr;
 }
 
+/* A bitfield up to 6.2. */
+static __always_inline int port_was_bound(struct sock *sk)
+{
+	return BPF_CORE_READ_BITFIELD(sk, sk_userlocks) & SOCK_BINDPORT_LOCK;
+}
+
 static __always_inline void take_rate(struct obs_rec_tcp *rec, struct tcp_sock *tp)
 {
 	__u64 interval_us = tp->rate_interval_us;
@@ -129,7 +135,7 @@ static __always_inline void send(struct sock *sk, const struct obs_sock_value *s
 	rec->err = sk->sk_err;
 	take_owner(rec, s);
 	take_addresses(rec, sk);
-	if (sk->sk_userlocks & SOCK_BINDPORT_LOCK)
+	if (port_was_bound(sk))
 		rec->flags |= OBS_TCP_BOUND;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (what == OBS_TCP_LISTEN || what == OBS_TCP_UNLISTEN)
@@ -285,7 +291,7 @@ static __always_inline void fill_sample(struct obs_rec_tcp *rec, struct sock *sk
 	take_owner(rec, s);
 	rec->tgid = tgid;
 	take_addresses(rec, sk);
-	if (sk->sk_userlocks & SOCK_BINDPORT_LOCK)
+	if (port_was_bound(sk))
 		rec->flags |= OBS_TCP_BOUND;
 	if (rec->state == TCP_LISTEN)
 		take_listener(rec, sk);
