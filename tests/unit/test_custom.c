@@ -43,6 +43,7 @@ static const struct {
 	{ "bad regex", "patterns:\n  - {name: a, regex: '('}\n", "pattern 'a': " },
 	{ "bad event", "patterns:\n  - {name: a, regex: b, event: nonsense}\n",
 	  "no such event type" },
+	{ "no code", "patterns:\n  - {name: a, regex: b, event: error}\n", "an error has a code" },
 	{ "bad field", "patterns:\n  - {name: a, regex: b, fields: ['x y']}\n",
 	  "a field is made of" },
 	{ "no fields", "patterns:\n  - {name: a, regex: b, fields: x}\n", "fields is a list" },

@@ -448,6 +448,11 @@ static void classify(struct obs_parser *p, struct part *part)
 		part->matched = obs_message_head(part->exception.text);
 		part->row =
 			obs_pattern_match(&part->prefix, part->exception.text, &p->match, &p->ev);
+		if (part->row && part->row->type != OBS_EVENT_ERROR) {
+			part->row = NULL; /* "ValueError: Joining round: 5" is still a failure */
+			p->ev.n_fields = 0;
+			p->match.n_list = 0;
+		}
 	}
 }
 

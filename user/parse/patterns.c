@@ -112,6 +112,8 @@ static int compile(struct pattern *p, const struct obs_pattern_options *o, struc
 		return complain(message, o->name, "no such event type");
 	if (o->code && !name_ok(o->code))
 		return complain(message, o->name, "a code is made of letters, digits and _");
+	if (type == OBS_EVENT_ERROR && !o->code)
+		return complain(message, o->name, "an error has a code");
 	if (!o->regex)
 		return complain(message, o->name, "no regex");
 	p->type = (enum obs_event_type)type;
