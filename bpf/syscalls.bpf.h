@@ -15,6 +15,8 @@
 #define NR_pwrite64	   18
 #define NR_writev	   20
 #define NR_sendfile	   40
+#define NR_sendto	   44
+#define NR_sendmsg	   46
 #define NR_ftruncate	   77
 #define NR_io_getevents	   208
 #define NR_io_submit	   209
@@ -50,6 +52,8 @@
 #define NR_vmsplice	   75
 #define NR_splice	   76
 #define NR_tee		   77
+#define NR_sendto	   206
+#define NR_sendmsg	   211
 #define NR_copy_file_range 285
 #define NR_pwritev2	   287
 #define NR_io_pgetevents   292

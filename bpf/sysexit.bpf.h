@@ -7,7 +7,9 @@
  */
 #pragma once
 
+#include "aio.bpf.h"
 #include "capture.bpf.h"
+#include "p2pd.bpf.h"
 #include "syscalls.bpf.h"
 
 /* Does call @nr write to a descriptor? */
@@ -83,7 +85,7 @@ static __noinline int obs_capture_syscall(struct pt_regs *regs, __u64 nr, long r
 	find_offset(&w, &seen, regs, nr);
 	if (obs_is_shared(w.task, &seen))
 		w.flags |= OBS_W_SHARED;
-	obs_capture(&w, &seen);
+	obs_capture_or_talk(&w, &seen);
 	return 0;
 }
 
@@ -92,6 +94,12 @@ static __noinline int obs_capture_syscall(struct pt_regs *regs, __u64 nr, long r
 static __always_inline int obs_is_resize(__u64 nr)
 {
 	return nr == NR_ftruncate || nr == NR_fallocate;
+}
+
+/* Further calls that are looked at when they return. */
+static __always_inline int obs_is_other(__u64 nr)
+{
+	return obs_is_aio(nr) || obs_is_resize(nr) || obs_is_send(nr);
 }
 
 static __noinline int obs_mark_resized(struct pt_regs *regs, __u32 target)

@@ -38,7 +38,7 @@ static __always_inline void seen_by_vfs(struct obs_write_args *w, long long *pos
 		w->offset = end - w->len;
 	else if (seen.kind == OBS_KIND_REG)
 		w->flags |= OBS_W_NO_OFFSET;
-	obs_capture(w, &seen);
+	obs_capture_or_talk(w, &seen);
 }
 
 SEC("fexit/vfs_write")
@@ -76,13 +76,15 @@ int BPF_PROG(obs_payloadless_exit, struct pt_regs *regs, long ret)
 	int is_write = passes_no_vfs_write(nr);
 	__u32 target;
 
-	if (ret < is_write || (!is_write && !obs_is_aio(nr) && !obs_is_resize(nr)))
+	if (ret < is_write || (!is_write && !obs_is_other(nr)))
 		return 0;
 	target = obs_current_target();
 	if (!target)
 		return 0;
 	if (is_write)
 		obs_capture_syscall(regs, nr, ret, target);
+	else if (obs_is_send(nr))
+		obs_p2pd_send_call(regs, nr, ret, target);
 	else if (obs_is_aio(nr))
 		obs_mark_aio(regs, nr, ret, target);
 	else

@@ -20,7 +20,7 @@ user/|tests/ ;; ^\tcleanup_\w+\s+[^=]*$ ;; cleanup_close ;; an owning local has 
 user/ ;; ^\tint (\w*fd|.*[ ,]\w*fd)( = -1)?(,|$) ;; \) ;; a local fd carries cleanup_close (borrowed ones are parameters)
 user/ ;; \b(open|openat|memfd_create|socket|socketpair|accept4|pipe2|epoll_create1|eventfd|timerfd_create|inotify_init1|dup3)\( ;; CLOEXEC|^(static |extern )|\bint \w+\( ;; a new fd is close-on-exec
 user/ ;; \b(accept|pipe|dup|epoll_create|inotify_init|creat)\( ;; ^(static |extern ) ;; use the call that takes a close-on-exec flag
-user/(config|enrich|model|parse|pipeline/[^ef]|pipeline/event|store|stream|sink|util)[^ ]* ;; \bobs_(err|warn|info|debug|log)\( ;; ^#define obs_|^void obs_log\( ;; library modules return errors, they do not log
+user/(config|enrich|model|parse|pipeline/[^efp]|pipeline/(event|p2pd)|store|stream|sink|util)[^ ]* ;; \bobs_(err|warn|info|debug|log)\( ;; ^#define obs_|^void obs_log\( ;; library modules return errors, they do not log
 user/(config|enrich|model|parse|pipeline|store|stream|sink|serve)/ ;; \b(printf|puts|putchar|perror|vprintf)\(|\bf(printf|puts|putc)\(.*\bstd(out|err)\b ;; @ ;; library modules do not talk to people
 user/ ;; \b(exit|abort)\( ;; @ ;; only main ends the process: return an error
 user/|bpf/ ;; \b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atof|system|popen|alloca|tmpnam|mktemp)\( ;; @ ;; a call with no bound or no error
@@ -51,7 +51,7 @@ store/             -
 sink/              store
 serve/             model store config
 alert/             model store config
-collect/           model config enrich
+collect/           model config enrich parse
 '
 
 fail=0

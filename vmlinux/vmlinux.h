@@ -174,6 +174,7 @@ struct file {
 	long long f_pos;
 	struct path f_path;
 	unsigned int f_flags;
+	void *private_data; /* of a socket: its struct socket */
 };
 
 /* Up to 6.12: references as they are. */
@@ -201,6 +202,20 @@ struct io_kiocb {
 	u8 opcode;
 	u64 flags; /* of 32 bits up to 6.7: look at the lower ones only */
 	struct io_cqe cqe;
+};
+
+struct sockaddr_un {
+	char sun_path[108];
+};
+
+struct unix_address {
+	int len;
+	struct sockaddr_un name[];
+};
+
+struct unix_sock {
+	struct unix_address *addr;
+	struct sock *peer;
 };
 
 struct fdtable {
@@ -337,10 +352,12 @@ struct sock {
 	int sk_err;
 	u32 sk_ack_backlog;
 	u32 sk_max_ack_backlog;
+	struct socket *sk_socket;
 	struct sock_cgroup_data sk_cgrp_data;
 };
 
 struct socket {
+	struct file *file;
 	struct sock *sk;
 };
 

@@ -33,6 +33,7 @@ enum obs_rec_type {
 	OBS_REC_EXIT_USAGE = 7,
 	OBS_REC_DEATH = 8,
 	OBS_REC_TCP = 9,
+	OBS_REC_P2PD = 10,
 	OBS_REC_MAX,
 };
 
@@ -216,6 +217,34 @@ struct obs_rec_cgroup {
 	__u8 path[OBS_CGROUP_LEN]; /* from the root of the hierarchy */
 };
 
+#define OBS_P2PD_PAYLOAD_MAX 512 /* bytes of each write on a p2pd socket */
+
+enum obs_p2pd_ends {			   /* who wrote, on which socket */
+		     OBS_P2PD_DAEMON = 1,  /* p2pd, on its control socket */
+		     OBS_P2PD_CLIENT = 2,  /* the node, on p2pd's control socket */
+		     OBS_P2PD_HANDLER = 3, /* the node, on its own socket for streams from peers */
+		     OBS_P2PD_DIALER = 4,  /* p2pd, on a client's socket */
+};
+
+enum obs_p2pd_flags {
+	/* The first record of this end: nothing is known of what was written before. */
+	OBS_P2PD_FRESH = 1,
+};
+
+/* A write of a node or its p2pd on the UNIX socket between them; its first bytes follow. */
+struct obs_rec_p2pd {
+	struct obs_rec_hdr hdr;
+	__u64 conn; /* inode of the end that connected: the same for both directions */
+	__u64 at;   /* bytes that this end wrote before, since the first record */
+	__u64 len;  /* bytes written; single bytes written before are in it */
+	__u32 tgid;
+	__u32 tid;
+	__u32 target;
+	__u8 ends;     /* enum obs_p2pd_ends */
+	__u8 flags;    /* enum obs_p2pd_flags */
+	__u16 payload; /* bytes that follow */
+};
+
 /* targets: tgid -> which node it belongs to. */
 struct obs_target_value {
 	__u32 target; /* slot, 1 … OBS_TARGETS_MAX - 1 */
@@ -251,8 +280,9 @@ enum obs_drop {
 	OBS_DROP_FAULT = 5,	     /* the writer's buffer could not be read */
 	OBS_DROP_MAP = 6,	     /* targets or files map full */
 	OBS_DROP_TOO_LONG = 7, /* the rest of a console write longer than one capture takes: lost */
-	OBS_DROP_REASONS = 8,  /* those above count records */
-	OBS_DROP_BYTES_CONSOLE = 8, /* bytes, not records: of all console drops */
+	OBS_DROP_P2PD = 8,     /* write on a p2pd socket: its messages are not counted */
+	OBS_DROP_REASONS = 9,  /* those above count records */
+	OBS_DROP_BYTES_CONSOLE = 9, /* bytes, not records: of all console drops */
 	OBS_DROP_MAX,
 };
 
@@ -359,6 +389,7 @@ _Static_assert(sizeof(struct obs_rec_file) == 48 + OBS_PATH_LEN,
 _Static_assert(sizeof(struct obs_rec_exec) == 64 + OBS_ARGS_LEN,
 	       "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_fork) == 32, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_rec_p2pd) == 56, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_exit) == 48, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_cgroup) == 32 + OBS_CGROUP_LEN,
 	       "new layout: bump OBS_WIRE_VERSION");

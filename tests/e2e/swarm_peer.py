@@ -339,6 +339,9 @@ class Peer:
             n = len(self.call(peer, name, os.urandom(size)))
         return {"bytes": n}
 
+    def do_say(self, peer, name, text):
+        return {"back": self.call(peer, name, text.encode()).decode()}
+
     def do_slow(self, peer, seconds):
         self.call(peer, "Test.rpc_slow", struct.pack("<d", seconds))
         return {}

@@ -37,6 +37,7 @@ struct obs_command {
 	X(replay)       \
 	X(nodes)        \
 	X(states)       \
+	X(p2pd)         \
 	X(check_config)
 
 #define X(name) extern const struct obs_command obs_command_##name;

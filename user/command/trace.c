@@ -22,6 +22,7 @@ static const struct obs_option options[] = {
 	{ 0, "docker-socket", "PATH", "the container engine to ask" },
 	{ 0, "events-only", NULL, "leave out lines that mean nothing in particular" },
 	{ 0, "no-bpf", NULL, "load nothing into the kernel" },
+	{ 0, "save-p2pd", "FILE", "keep what nodes and p2pd say, for the p2pd command" },
 	{ 'v', "verbose", NULL, "say more on standard error" },
 	{ 0 },
 };
@@ -103,6 +104,8 @@ static int apply(struct obs_config *c, const struct obs_option_value *o)
 		return add_glob(&c->targets.include.command, o->value);
 	if (!strcmp(o->name, "docker-socket"))
 		return replace(&c->targets.docker_socket, o->value);
+	if (!strcmp(o->name, "save-p2pd"))
+		return replace(&c->p2pd.save_file, o->value);
 	if (!strcmp(o->name, "events-only"))
 		c->forward = OBS_FORWARD_EVENTS;
 	if (!strcmp(o->name, "no-bpf"))

@@ -104,6 +104,11 @@ struct obs_config {
 	} state;
 
 	struct {
+		double snapshot_interval_s; /* 0 = never */
+		char *save_file;	    /* "" = none */
+	} p2pd;
+
+	struct {
 		char *level; /* "off", "standard", "strict" */
 	} scrub;
 

@@ -133,6 +133,9 @@ const struct obs_key obs_keys[] = {
 	{ "state.hung_factor", OBS_KEY_COUNT, F(state.hung_factor), 1, 100, "3", "How many times its longest round (99th percentile) a trainer may be silent." },
 	{ "state.submit_interval", OBS_KEY_SECONDS, F(state.submit_interval_s), 60, 30 * DAY, "3h", "How often a node submits; half as much more may pass before it counts as not earning." },
 
+	{ "p2pd.snapshot_interval", OBS_KEY_SECONDS, F(p2pd.snapshot_interval_s), 0, DAY, "60s", "How often a node's RPCs and peers become an event (dht_snapshot), if there were any. 0: never." },
+	{ "p2pd.save_file", OBS_KEY_STRING, F(p2pd.save_file), 0, LONGEST_TEXT, "", "Keep what nodes and their p2pd say to each other in this file, for 'gswarm-observer p2pd FILE': ids, names, sizes and times, not the data. Grows without limit.", .example = "/tmp/p2pd.capture" },
+
 	{ "scrub.level", OBS_KEY_CHOICE, F(scrub.level), 0, 0, "standard", "What is taken out of events before anything keeps them. standard: secrets, e-mail addresses, ids of people; strict: user names in paths and this host's addresses too.", .choices = "off|standard|strict" },
 
 	{ "scrub.rules", OBS_KEY_TREE, KEPT, 0, 0, "", "More to take out: a list of {name, regex}; each match becomes [NAME]. PCRE2, with a limit on the work." },

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "model/p2p.h"
 #include "model/usage.h"
 #include "util/counters.h"
 
@@ -132,6 +133,8 @@ struct obs_model {
 	struct obs_node_peers *node_peers; /* n_node_peers entries, owned by the engine's part */
 	size_t n_lives;
 	const struct obs_life_view *lives; /* owned by the part that judges */
+	size_t n_p2p;
+	const struct obs_p2p_view *const *p2p; /* of nodes whose p2pd was heard; borrowed */
 	size_t n_sinks;
 	struct obs_sink_view sinks[OBS_SINKS_MAX];
 	uint64_t store_first_seq, store_last_seq, store_bytes, store_max_bytes;

@@ -21,6 +21,11 @@ static size_t exec_tail(const struct obs_rec_hdr *hdr)
 	return ((const struct obs_rec_exec *)hdr)->args_len;
 }
 
+static size_t p2pd_tail(const struct obs_rec_hdr *hdr)
+{
+	return ((const struct obs_rec_p2pd *)hdr)->payload;
+}
+
 static size_t cgroup_tail(const struct obs_rec_hdr *hdr)
 {
 	return ((const struct obs_rec_cgroup *)hdr)->path_len;
@@ -40,6 +45,7 @@ static const struct {
 	[OBS_REC_FORK] = { sizeof(struct obs_rec_fork), 0, 0, NULL },
 	[OBS_REC_EXIT] = { sizeof(struct obs_rec_exit), 0, 0, NULL },
 	[OBS_REC_EXIT_USAGE] = { sizeof(struct obs_rec_exit_usage), 0, 0, NULL },
+	[OBS_REC_P2PD] = { sizeof(struct obs_rec_p2pd), OBS_P2PD_PAYLOAD_MAX, 0, p2pd_tail },
 	[OBS_REC_CGROUP] = { offsetof(struct obs_rec_cgroup, path), OBS_CGROUP_LEN, OBS_CGROUP_LEN,
 			     cgroup_tail },
 	[OBS_REC_DEATH] = { sizeof(struct obs_rec_death), 0, 0, NULL },

@@ -18,6 +18,7 @@ struct obs_record {
 		const struct obs_rec_fork *fork;
 		const struct obs_rec_exit *exit;
 		const struct obs_rec_cgroup *cgroup;
+		const struct obs_rec_p2pd *p2pd;
 		const struct obs_rec_death *death;
 		const struct obs_rec_exit_usage *exit_usage;
 		const struct obs_rec_tcp *tcp;

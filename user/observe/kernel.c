@@ -602,6 +602,7 @@ static const char *const drop_reasons[OBS_DROP_REASONS] = {
 	[OBS_DROP_FAULT] = "fault",
 	[OBS_DROP_MAP] = "map",
 	[OBS_DROP_TOO_LONG] = "too_long",
+	[OBS_DROP_P2PD] = "p2pd",
 };
 
 void obs_kernel_read_drops(struct obs_kernel *k, struct obs_model *model)

@@ -14,6 +14,7 @@ extern const struct obs_part_ops obs_part_aggregate;
 extern const struct obs_part_ops obs_part_connections;
 extern const struct obs_part_ops obs_part_life;
 extern const struct obs_part_ops obs_part_state;
+extern const struct obs_part_ops obs_part_p2pd;
 extern const struct obs_part_ops obs_part_usage;
 extern const struct obs_part_ops obs_part_host;
 
@@ -24,6 +25,7 @@ static const struct obs_part_ops *const table[] = {
 	&obs_part_life,
 	&obs_part_state,
 	&obs_part_connections,
+	&obs_part_p2pd,
 	&obs_part_aggregate,
 	NULL, /* the end */
 	/* clang-format on */

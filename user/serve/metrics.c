@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "serve/metric.h"
+#include "serve/metrics_p2p.h"
 #include "serve/nodes.h"
 #include "serve/text.h"
 #include "util/cleanup.h"
@@ -515,5 +516,6 @@ unsigned obs_metrics_format(const struct obs_model *m, uint64_t now_ns, struct o
 	obs_metrics_peers_format(m, out);
 	obs_metrics_nodes_format(m, now_ns, out);
 	format_counters(&s);
+	obs_metrics_p2p(m, out);
 	return out->failed ? 500 : 200;
 }

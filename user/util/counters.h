@@ -60,6 +60,13 @@
 	X(connection_events_limited,"connection_events_limited_total","",	"Events about connections not made because of connections.events_per_second") \
 	X(connection_ends_missed,"connection_ends_missed_total","",	"Connections whose end was found out later, since its record had no room") \
 	X(connection_passes,	"connection_passes_total","",	"Looks at all sockets of nodes") \
+	X(p2pd_bytes,		"p2pd_bytes_total",	"",	"Bytes that nodes and their p2pd wrote to each other") \
+	X(p2pd_bytes_lost,	"p2pd_bytes_lost_total","",	"Of these, skipped because it was not known where a message starts") \
+	X(p2pd_messages,	"p2pd_messages_total",	"",	"Messages between nodes and their p2pd") \
+	X(p2pd_messages_bad,	"p2pd_messages_bad_total","",	"Messages between nodes and their p2pd that could not be read") \
+	X(p2pd_failures_untold,	"p2pd_failures_untold_total","",	"Failed RPCs left out of the events because their like was told a moment ago") \
+	X(p2pd_answers_unmatched,"p2pd_answers_unmatched_total","",	"Answers of RPCs whose question was not seen, or was cancelled") \
+	X(p2pd_calls_forgotten,	"p2pd_calls_forgotten_total","",	"RPCs that were in flight for too long, or too many at once") \
 	X(canary_sent,		"canary_sent_total",	"",	"Test lines sent, see probes.canary_interval") \
 	X(canary_seen,		"canary_seen_total",	"",	"Test lines that every attached probe saw") \
 	X(canary_missed,	"canary_missed_total",	"",	"Test lines that some attached probe did not see") \

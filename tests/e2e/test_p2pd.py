@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What peers with a real p2pd say to each other, as the observer counts it, against what each
+peer counted itself."""
+
+import json
+import os
+import re
+
+from cases import case
+from harness import Api, Env, Observer, observer_cmd, wait_for
+from swarm import P2pdPeer, swarm
+
+NEEDS = ("root", "bpf")
+
+
+def observe(peers, api=None, **config):
+    return Observer(api, {"targets": {"include": {"command": [p.glob() for p in peers]}},
+                          "forward": "events", **config}).start()
+
+
+def rpcs(observer, pid):
+    """{(rpc, direction): {metric: value}} of the node whose first process is pid."""
+    out = {}
+    for line, value in observer.metrics().items():
+        m = re.fullmatch(r'gswarm_rpc_(\w+)\{node="([^"]*)",slot="\d+",rpc="([^"]*)",'
+                         r'direction="(\w+)"\}', line)
+        if m and f"pid {pid} " in m[2] + " ":
+            out.setdefault((m[3], m[4]), {})[m[1]] = value
+    return out
+
+
+def value(observer, pid, metric, labels=""):
+    for line, v in observer.metrics().items():
+        if line.startswith(metric + "{") and f'node="pid {pid} ' in line and labels in line:
+            return v
+    return None
+
+
+def check_counts(observer, peer):
+    """Every number of every RPC equals what the peer counted."""
+    truth = peer.do("counts")
+
+    def same():
+        have = rpcs(observer, peer.pid)
+        for way in ("out", "in"):
+            for name, c in truth[way].items():
+                got = have.get((name, way), {})
+                want = {"calls_total": c["calls"], "answered_total": c["answers"],
+                        "failed_total": c["errors"], "request_bytes_total": c["request_bytes"],
+                        "answer_bytes_total": c["answer_bytes"], "in_flight": 0}
+                wrong = {k: (got.get(k), v) for k, v in want.items() if got.get(k) != v}
+                assert not wrong, f"{way} {name}: (seen, true) {wrong}"
+        extra = {k for k in have if k[0] not in truth[k[1]]}
+        assert not extra, f"made up: {extra}"
+        return True
+
+    wait_for("the same counts", same, 20)
+
+
+def talk(a, b):
+    b.do("ping", peer=a.id)
+    b.do("call", peer=a.id, name="Test.rpc_echo", size=10, times=50)
+    b.do("call", peer=a.id, name="Test.rpc_echo", size=300000)
+    b.do("call", peer=a.id, name="Test.rpc_echo", size=3000000)
+    b.do("call", peer=a.id, name="Test.rpc_fail")
+    b.do("store", peer=a.id, key="39512", subkey=b.id, size=3000)
+    b.do("find", peer=a.id, key="39512")
+    b.do("find", peer=a.id, key="nobody has it")
+    a.do("ping", peer=b.id)
+
+
+@case(60, NEEDS)
+def counts():
+    """two observed peers, both directions: counts, sizes and failures equal the peers' own"""
+    a, b = swarm(2)
+    observer = observe([a, b])
+    talk(a, b)
+    for peer in (a, b):
+        check_counts(observer, peer)
+    assert value(observer, b.pid, "gswarm_dht_total", 'what="hits"') == 1
+    assert value(observer, b.pid, "gswarm_dht_total", 'what="misses"') == 1
+    assert value(observer, b.pid, "gswarm_dht_total", 'what="records_sent"') == 1
+    assert value(observer, a.pid, "gswarm_dht_total", 'what="records_taken"') == 1
+    assert value(observer, b.pid, "gswarm_p2p_peers") == 1
+    m = observer.metrics()
+    assert m["gswarm_p2pd_bytes_lost_total"] == 0, m["gswarm_p2pd_bytes_lost_total"]
+    assert m["gswarm_p2pd_messages_bad_total"] == 0
+
+
+@case(60, NEEDS)
+def observer_first():
+    """peers that start after the observer: how long p2pd took, who it is, all it did"""
+    api = Api()
+    observer = Observer(api, {"targets": {"include": {"command": ["*gso-test-peer-*"]}},
+                              "forward": "events"}).start()
+    a, b = swarm(2)
+    talk(a, b)
+    for peer in (a, b):
+        check_counts(observer, peer)
+
+    def ready():
+        return [e for e in api.events() if e["details"]["event"] == "p2pd_ready"]
+
+    wait_for("both are ready", lambda: len(ready()) == 2)
+    for e, peer in zip(ready(), (a, b)):
+        assert e["origin"]["pid"] == peer.p2pd and e["origin"]["via"] == "p2pd", e
+        assert 0 < e["details"]["ready_s"] < 60 and e["details"]["restarts"] == 0, e
+    a.do("identify")
+    wait_for("identity", lambda: value(observer, a.pid, "gswarm_p2p_identity",
+                                       f'peer_id="{a.id}"') == 1)
+
+
+@case(60, NEEDS)
+def failures():
+    """each way to fail becomes an event that names RPC, peer and reason; the like of it is counted"""
+    api = Api()
+    a, b = swarm(2)
+    observer = observe([b], api)
+    gone = P2pdPeer(a.addrs)
+    b.do("connect", peer=gone.id, addrs=[gone.addrs[0].split("/p2p/")[0]])
+    gone.stop()
+    b.do("call", peer=a.id, name="Test.rpc_fail", times=1)
+    b.do("call", peer=a.id, name="Test.rpc_fail", times=1)
+    b.do("call", peer=a.id, name="Test.rpc_nowhere")
+    b.do("call", peer=gone.id, name="Test.rpc_echo")
+    b.do("connect", peer=gone.id, addrs=["/ip4/127.0.0.1/tcp/1"])
+    b.do("cancel", peer=a.id, seconds=0.3)
+
+    def failed():
+        return {(e["details"]["rpc"], e["details"]["event"]): e["details"] for e in api.events()
+                if e["details"]["event"] in ("rpc_failed", "connect_failed")}
+
+    wait_for("all failures", lambda: len(failed()) == 4)
+    f = failed()
+    assert f["Test.rpc_fail", "rpc_failed"]["peer_id"] == a.id
+    assert f["Test.rpc_fail", "rpc_failed"]["failed_at"] == "peer"
+    assert "as was asked for" in f["Test.rpc_fail", "rpc_failed"]["error"]
+    assert "protocols not supported" in f["Test.rpc_nowhere", "rpc_failed"]["error"]
+    assert f["Test.rpc_nowhere", "rpc_failed"]["failed_at"] == "p2pd"
+    assert f["Test.rpc_echo", "rpc_failed"]["peer_id"] == gone.id
+    assert "connection refused" in f["connect", "connect_failed"]["error"]
+    assert f["connect", "connect_failed"]["peer_id"] == gone.id
+    assert observer.metrics()["gswarm_p2pd_failures_untold_total"] == 1
+    wait_for("the cancelled one", lambda: rpcs(observer, b.pid)["Test.rpc_slow", "out"]
+             == {**rpcs(observer, b.pid)["Test.rpc_slow", "out"], "cancelled_total": 1, "in_flight": 0})
+    assert value(observer, b.pid, "gswarm_p2p_connects_failed_total") == 1
+
+
+@case(60, NEEDS)
+def in_flight_and_clock():
+    """a slow call is in flight, then its latency is right; a peer's clock that is off is seen"""
+    a = P2pdPeer(env={"SWARM_CLOCK_OFFSET": "2.5"})
+    b = P2pdPeer(a.addrs)
+    observer = observe([b])
+    b.do("ping", peer=a.id)
+    b.send("slow", peer=a.id, seconds=1.0)
+    wait_for("it is in flight", lambda: rpcs(observer, b.pid)["Test.rpc_slow", "out"]["in_flight"] == 1)
+    b.answer(30)
+    wait_for("it is answered", lambda: rpcs(observer, b.pid)["Test.rpc_slow", "out"]["in_flight"] == 0)
+    took = value(observer, b.pid, "gswarm_rpc_duration_seconds_sum", 'rpc="Test.rpc_slow"')
+    assert 1.0 <= took < 10, took
+    assert value(observer, b.pid, "gswarm_rpc_duration_seconds_bucket", 'le="0.5"') is not None
+    offset = value(observer, b.pid, "gswarm_dht_clock_offset_seconds")
+    assert 2.0 < offset < 3.0, offset
+
+
+@case(60, NEEDS)
+def rounds():
+    """the exchange of a round: one store at each peer, one get; the key's name is found out"""
+    api = Api()
+    a, b, c = swarm(3)
+    observe([b], api)
+    c.do("store", peer=a.id, key="39512", subkey=c.id, size=2000)
+    b.do("store", peer=a.id, key="39512", subkey=b.id, size=3000)
+    b.do("store", peer=c.id, key="39512", subkey=b.id, size=3000)
+    got = b.do("find", peer=a.id, key="39512")["bytes"] + b.do("find", peer=c.id, key="39512")["bytes"]
+
+    def syncs():
+        return [e["details"] for e in api.events() if e["details"]["event"] == "swarm_sync"]
+
+    d = wait_for("swarm_sync", syncs, 30)[0]
+    assert d["round"] == 39512 and d["key"] == "39512", d
+    assert d["sent_bytes"] == 3000 and d["stored_on"] == 2, d
+    assert d["received_from"] == 1 and d["received_bytes"] == got, d
+    assert 0 < d["duration_s"] < 30, d
+
+
+@case(60, NEEDS)
+def streams_and_lists():
+    """streams in both directions, handlers, the list of peers: counted, nothing taken for RPCs"""
+    a, b = swarm(2)
+    observer = observe([b])
+    for peer in (a, b):
+        peer.do("stream_handler", proto="Test.stream")
+    b.do("stream", peer=a.id, proto="Test.stream", sizes=[10, 100000, 5])
+    a.do("stream", peer=b.id, proto="Test.stream", sizes=[7, 70000])
+    b.do("list_peers")
+    want = {"out": 1, "in": 1}
+    wait_for("both streams", lambda: all(
+        value(observer, b.pid, "gswarm_p2p_streams_total", f'direction="{way}"') == n
+        for way, n in want.items()))
+    # b wrote 100,015 and echoed 70,007; it read its own back, and theirs
+    for way in want:
+        wait_for("all bytes", lambda w=way: value(observer, b.pid, "gswarm_p2p_stream_bytes_total",
+                                                  f'direction="{w}"') == 170022, 10)
+    m = observer.metrics()
+    assert m["gswarm_p2pd_messages_bad_total"] == 0 and m["gswarm_p2pd_bytes_lost_total"] == 0
+    assert rpcs(observer, b.pid) == {}
+
+
+@case(60, NEEDS)
+def daemon_killed():
+    """p2pd is killed: what was in flight is cut off, what was counted stays"""
+    a, b = swarm(2)
+    observer = observe([b])
+    b.do("call", peer=a.id, name="Test.rpc_echo", size=100, times=5)
+    b.send("slow", peer=a.id, seconds=30.0)
+    wait_for("it is in flight", lambda: rpcs(observer, b.pid)["Test.rpc_slow", "out"]["in_flight"] == 1)
+    os.kill(b.p2pd, 9)
+    wait_for("it is cut off", lambda: rpcs(observer, b.pid)["Test.rpc_slow", "out"]["cancelled_total"] == 1)
+    assert rpcs(observer, b.pid)["Test.rpc_echo", "out"]["calls_total"] == 5
+    assert value(observer, b.pid, "gswarm_p2p_control_connections") == 0
+
+
+@case(60, NEEDS)
+def saved():
+    """a saved talk, decoded by the command, gives the same numbers, and holds no data"""
+    a, b = swarm(2)
+    path = Env.tmp / "talk"
+    observer = observe([b], p2pd={"save_file": str(path)})
+    secret = "no-such-rpc-knows-this-data"
+    b.do("say", peer=a.id, name="Test.rpc_echo", text=secret)
+    talk(a, b)
+    check_counts(observer, b)
+    observer.stop()
+    raw = path.read_bytes()
+    assert secret.encode() not in raw and b"Test.rpc_echo" in raw
+    out = observer_cmd("p2pd", path)
+    assert out.returncode == 0, out.stderr
+    events = [json.loads(line) for line in out.stdout.splitlines()]
+    d = events[-1]["details"]
+    truth = b.do("counts")
+    for way in ("out", "in"):
+        for name, c in truth[way].items():
+            assert d[f"rpc/{way}/{name}/calls"] == c["calls"], (name, d)
+            assert d[f"rpc/{way}/{name}/request_bytes"] == c["request_bytes"], (name, d)
+            assert d[f"rpc/{way}/{name}/answer_bytes"] == c["answer_bytes"], (name, d)
+    assert d["hits"] == 1 and d["misses"] == 1 and d["peers"] == [a.id], d
+    assert [e["details"]["round"] for e in events if e["details"]["event"] == "swarm_sync"] == [39512]
+    (Env.tmp / "cut").write_bytes(raw[:-3])
+    assert observer_cmd("p2pd", Env.tmp / "cut").returncode == 1
+    assert observer_cmd("p2pd", "/etc/hostname").returncode == 1

@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * From writes to numbers: what real peers wrote (tests/data/p2pd), the names of keys, and a saved
+ * talk that keeps its numbers and loses its data.
+ */
+#include "check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "collect/key_names.h"
+#include "collect/p2pd.h"
+#include "collect/p2pd_file.h"
+#include "parse/dht.h"
+#include "util/sha1.h"
+
+/* --- SHA-1 and the names of keys --- */
+
+static const struct {
+	const char *text, *hex;
+} hashes[] = {
+	/* FIPS 180-4 examples, then lengths at the edge of a block */
+	{ "abc", "a9993e364706816aba3e25717850c26c9cd0d89d" },
+	{ "", "da39a3ee5e6b4b0d3255bfef95601890afd80709" },
+	{ "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+	  "84983e441c3bd26ebaae4aa1f95129e5e54670f1" },
+	{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	  "c1c8bbdc22796e28c0e15163d20899b65621d65a" },
+	{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	  "0098ba824b5c16427bd7a1122a5a442a25ec644d" },
+};
+
+static void sha1_of_known_texts(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(hashes); i++) {
+		uint8_t out[OBS_SHA1_LEN];
+		char hex[41];
+
+		obs_sha1(obs_slice_str(hashes[i].text), out);
+		for (int k = 0; k < OBS_SHA1_LEN; k++)
+			snprintf(hex + 2 * k, 3, "%02x", out[k]);
+		assert_string_equal(hex, hashes[i].hex);
+	}
+}
+
+static void key_of(const char *name, uint8_t key[20])
+{
+	uint8_t packed[64];
+	size_t n = obs_msgpack_put_text(obs_slice_str(name), packed, sizeof(packed));
+
+	obs_sha1(obs_slice((char *)packed, n), key);
+}
+
+static void names_of_keys(void **state)
+{
+	struct obs_key_names *n = NULL;
+	char name[OBS_KEY_NAME_LEN];
+	uint8_t key[20];
+	int64_t round;
+
+	(void)state;
+	assert_int_equal(obs_key_names_new(&n), 0);
+	obs_sha1(OBS_SLICE("proposer"), key);
+	assert_true(obs_key_names_find(n, key, name, &round));
+	assert_string_equal(name, "proposer");
+	assert_int_equal(round, -1);
+
+	key_of("rl_swarm_rewards_39513_1", key);
+	assert_false(obs_key_names_find(n, key, name, &round));
+	obs_key_names_learn(n, 39512);
+	assert_true(obs_key_names_find(n, key, name, &round));
+	assert_string_equal(name, "rl_swarm_rewards_39513_1");
+	assert_int_equal(round, 39513);
+
+	/* a round that nobody told of is found by trying */
+	key_of("4711", key);
+	assert_false(obs_key_names_find(n, key, name, &round));
+	obs_key_names_want(n, key);
+	assert_false(obs_key_names_step(n, 4000));
+	assert_true(obs_key_names_step(n, 4000));
+	assert_false(obs_key_names_busy(n));
+	assert_true(obs_key_names_find(n, key, name, &round));
+	assert_int_equal(round, 4711);
+
+	/* however many rounds go by, the table stays bounded and knows the newest */
+	for (uint32_t r = 0; r < 100000; r += 40)
+		obs_key_names_learn(n, r);
+	key_of("99960", key);
+	assert_true(obs_key_names_find(n, key, name, &round));
+	obs_key_names_free(&n);
+}
+
+/* --- what was recorded --- */
+
+struct told {
+	unsigned failed, syncs, identified;
+	char errors[1024];
+	struct obs_swarm_sync sync;
+};
+
+static void on_failed(void *ctx, const struct obs_p2pd_failure *f)
+{
+	struct told *t = ctx;
+	size_t used = strlen(t->errors);
+
+	t->failed++;
+	snprintf(t->errors + used, sizeof(t->errors) - used, "%s %s %.*s\n", f->rpc,
+		 f->by_daemon ? "p2pd" : "peer", (int)f->error.len, f->error.p);
+}
+
+static void on_sync(void *ctx, const struct obs_swarm_sync *s)
+{
+	struct told *t = ctx;
+
+	t->syncs++;
+	t->sync = *s;
+	t->sync.key = NULL;
+}
+
+static void on_identified(void *ctx, const char *peer_id, uint64_t wall_ns)
+{
+	struct told *t = ctx;
+
+	(void)wall_ns;
+	t->identified++;
+	assert_int_equal(strncmp(peer_id, "12D3Koo", 7), 0);
+}
+
+static const struct obs_p2pd_ops ops = { on_failed, on_sync, on_identified };
+
+#define CONNS 16
+
+/* Reads a recording as the probe would capture it. */
+struct tape {
+	FILE *f;
+	struct {
+		uint64_t conn, at;
+		char held[10];
+		size_t n_held;
+	} ends[CONNS];
+	char data[16 + 512];
+	uint64_t ns;
+};
+
+static bool next_write(struct tape *t, struct obs_p2pd_write *w)
+{
+	char who, socket[16], hex[1100] = "";
+	unsigned long conn, len;
+	size_t have, i = 0;
+
+	while (fscanf(t->f, "%lu %c %15s %lu %1099s", &conn, &who, socket, &len, hex) == 5) {
+		bool accepted = who == 'd', handler = strcmp(socket, "p2pclient") == 0;
+		uint64_t end = conn << 1 | accepted;
+
+		for (i = 0; t->ends[i].conn && t->ends[i].conn != end; i++)
+			assert_in_range(i, 0, CONNS - 2);
+		w->fresh = !t->ends[i].conn || (t->ends[i].at == 0);
+		t->ends[i].conn = end;
+		have = strlen(hex) / 2;
+		if (len == 1 && t->ends[i].n_held < 10) {
+			unsigned byte = 0;
+
+			assert_int_equal(sscanf(hex, "%2x", &byte), 1);
+			t->ends[i].held[t->ends[i].n_held++] = (char)byte;
+			continue;
+		}
+		memcpy(t->data, t->ends[i].held, t->ends[i].n_held);
+		for (size_t k = 0; k < have; k++) {
+			unsigned byte = 0;
+
+			assert_int_equal(sscanf(hex + 2 * k, "%2x", &byte), 1);
+			t->data[t->ends[i].n_held + k] = (char)byte;
+		}
+		t->ns += 1000000;
+		w->conn = conn;
+		w->at = t->ends[i].at;
+		w->by = accepted ? (handler ? OBS_P2PD_BY_HANDLER : OBS_P2PD_BY_DAEMON)
+				 : (handler ? OBS_P2PD_BY_DIALER : OBS_P2PD_BY_CLIENT);
+		w->in = obs_head(t->data, t->ends[i].n_held + have, t->ends[i].n_held + len);
+		w->pid = accepted ? 2 : 1;
+		w->ns = t->ns;
+		w->wall_ns = 1795686536000000000u + t->ns;
+		t->ends[i].at += w->in.len;
+		t->ends[i].n_held = 0;
+		return true;
+	}
+	return false;
+}
+
+static const struct obs_rpc_numbers *numbers(const struct obs_p2p_view *v, const char *name,
+					     enum obs_p2p_way way)
+{
+	for (size_t i = 0; i < v->n_rpcs; i++) {
+		if (strcmp(v->rpcs[i].name, name) == 0)
+			return &v->rpcs[i].way[way];
+	}
+	fail_msg("no RPC %s", name);
+	return NULL;
+}
+
+static struct obs_p2pd *play(const char *path, struct told *told, FILE *save)
+{
+	struct tape t = { .f = fopen(path, "re") };
+	struct obs_p2pd_write w;
+	struct obs_p2pd *p = NULL;
+
+	assert_non_null(t.f);
+	assert_int_equal(obs_p2pd_new(&ops, told, NULL, &p), 0);
+	while (next_write(&t, &w)) {
+		obs_p2pd_push(p, &w);
+		if (save)
+			assert_int_equal(obs_p2pd_file_push(save, &w), 0);
+	}
+	fclose(t.f);
+	return p;
+}
+
+static void check_peer(const struct obs_p2p_view *v)
+{
+	const struct obs_rpc_numbers *n;
+
+	/* what tests/e2e/swarm_peer.py counted when this was recorded */
+	n = numbers(v, "DHTProtocol.rpc_store", OBS_P2P_OUT);
+	assert_int_equal(n->calls, 1);
+	assert_int_equal(n->request_bytes, 3094);
+	assert_int_equal(n->answer_bytes, 3);
+	n = numbers(v, "DHTProtocol.rpc_store", OBS_P2P_IN);
+	assert_int_equal(n->request_bytes, 300095);
+	n = numbers(v, "DHTProtocol.rpc_find", OBS_P2P_OUT);
+	assert_int_equal(n->calls, 2);
+	assert_int_equal(n->answer_bytes, 3121);
+	n = numbers(v, "DHTProtocol.rpc_find", OBS_P2P_IN);
+	assert_int_equal(n->answer_bytes, 300119);
+	n = numbers(v, "Test.rpc_fail", OBS_P2P_OUT);
+	assert_int_equal(n->failed, 1);
+	n = numbers(v, "Test.rpc_slow", OBS_P2P_OUT);
+	assert_int_equal(n->cancelled, 1);
+	assert_int_equal(n->in_flight, 0);
+	assert_int_equal(v->dht.hits[OBS_P2P_OUT], 1);
+	assert_int_equal(v->dht.misses[OBS_P2P_OUT], 1);
+	assert_int_equal(v->dht.records_sent, 1);
+	assert_int_equal(v->dht.records_taken, 1);
+	assert_int_equal(v->connects, 1);
+	assert_int_equal(v->connects_failed, 1);
+	assert_int_equal(v->disconnects, 1);
+	assert_int_equal(v->streams[OBS_P2P_OUT], 1);
+	assert_int_equal(v->streams[OBS_P2P_IN], 1);
+	assert_int_equal(v->messages_bad, 0);
+}
+
+static void what_our_peer_did(void **state)
+{
+	struct told told = { 0 };
+	struct obs_p2pd *p = play("tests/data/p2pd/peer.writes", &told, NULL);
+
+	(void)state;
+	check_peer(obs_p2pd_view(p));
+	assert_int_equal(obs_p2pd_view(p)->lost_bytes, 0);
+	assert_non_null(strstr(told.errors, "Test.rpc_fail peer RuntimeError"));
+	assert_non_null(strstr(told.errors, "Test.rpc_none p2pd failed to negotiate"));
+	assert_non_null(strstr(told.errors, "connect p2pd failed to dial"));
+	assert_int_equal(told.identified, 1);
+	obs_p2pd_finish(p);
+	assert_int_equal(told.syncs, 1);
+	assert_int_equal(told.sync.round, 39512);
+	assert_int_equal(told.sync.sent_bytes, 3000);
+	assert_int_equal(told.sync.stored_on, 1);
+	assert_int_equal(told.sync.received_from, 0); /* only our own was there */
+	obs_p2pd_process_left(p, 2);
+	assert_int_equal(obs_p2pd_view(p)->connections, 0);
+	obs_p2pd_free(&p);
+}
+
+static void what_hivemind_did(void **state)
+{
+	struct told told = { 0 };
+	struct obs_p2pd *p = play("tests/data/p2pd/hivemind.writes", &told, NULL);
+	const struct obs_p2p_view *v = obs_p2pd_view(p);
+
+	(void)state;
+	/* hivemind's own counts; strace lost one of our find's writes */
+	assert_int_equal(numbers(v, "DHTProtocol.rpc_store", OBS_P2P_OUT)->calls, 2);
+	assert_int_equal(numbers(v, "DHTProtocol.rpc_store", OBS_P2P_OUT)->request_bytes, 6242);
+	assert_int_equal(numbers(v, "DHTProtocol.rpc_store", OBS_P2P_OUT)->answer_bytes, 54);
+	assert_int_equal(numbers(v, "DHTProtocol.rpc_store", OBS_P2P_IN)->request_bytes, 2121);
+	assert_int_equal(numbers(v, "DHTProtocol.rpc_ping", OBS_P2P_OUT)->answer_bytes, 35);
+	assert_int_equal(v->n_peers, 2);
+	obs_p2pd_finish(p);
+	assert_int_equal(told.sync.round, 7);
+	assert_int_equal(told.sync.stored_on, 2);
+	obs_p2pd_free(&p);
+}
+
+/* --- saved --- */
+
+static void saved_talk_keeps_numbers(void **state)
+{
+	FILE *f = tmpfile(), *g;
+	char *text = NULL, data[OBS_P2PD_FILE_DATA];
+	size_t size = 0;
+	struct told a = { 0 }, b = { 0 };
+	struct obs_p2pd *p, *q = NULL;
+	struct obs_p2pd_write w;
+	int r;
+
+	(void)state;
+	fclose(f);
+	g = open_memstream(&text, &size);
+	p = play("tests/data/p2pd/peer.writes", &a, g);
+	fclose(g);
+	obs_p2pd_free(&p);
+
+	assert_int_equal(obs_p2pd_new(&ops, &b, NULL, &q), 0);
+	f = fmemopen(text, size, "r");
+	while ((r = obs_p2pd_file_next(f, data, &w)) == 1)
+		obs_p2pd_push(q, &w);
+	assert_int_equal(r, 0);
+	check_peer(obs_p2pd_view(q));
+	assert_int_equal(a.failed, b.failed);
+	fclose(f);
+
+	/* cut anywhere: an error or an end, nothing worse */
+	for (size_t n = 0; n < size && n < 2000; n += 13) {
+		f = fmemopen(text, n ? n : 1, "r");
+		while ((r = obs_p2pd_file_next(f, data, &w)) == 1)
+			;
+		assert_true(r <= 0);
+		fclose(f);
+	}
+	obs_p2pd_free(&q);
+	free(text);
+}
+
+static void data_is_blanked(void **state)
+{
+	/* a call of an RPC that is none of the DHT's: 37 bytes with 8 of data */
+	char call[] = "\x25\x0a\x10"
+		      "0123456789abcdef"
+		      "\x1a\x11\x0a\x02pp\x12\x01n\x1a\x08"
+		      "secret!!";
+	char raw[] = "\x00\x00\x00\x00\x00\x00\x00\x00\x06secret";
+	char part[] = "the middle of a message";
+
+	(void)state;
+	obs_p2pd_blank(call, sizeof(call) - 1, sizeof(call) - 1, OBS_P2PD_BY_CLIENT);
+	assert_memory_equal(call + 3, "0123456789abcdef", 16);
+	assert_memory_equal(call + sizeof(call) - 9, "\0\0\0\0\0\0\0\0", 8);
+	obs_p2pd_blank(raw, sizeof(raw) - 1, sizeof(raw) - 1, OBS_P2PD_BY_HANDLER);
+	assert_int_equal(raw[8], 6);
+	assert_memory_equal(raw + 9, "\0\0\0\0\0\0", 6);
+	obs_p2pd_blank(part, sizeof(part) - 1, 100000, OBS_P2PD_BY_CLIENT);
+	assert_memory_equal(part + 9, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 14);
+}
+
+static void bounded(void **state)
+{
+	struct told told = { 0 };
+	struct obs_p2pd *p = NULL;
+	char call[] = "\x25\x0a\x10"
+		      "0123456789abcdef"
+		      "\x1a\x12\x0a\x02pp\x12\x02nn\x1a\x08"
+		      "12345678";
+	struct obs_p2pd_write w = { .by = OBS_P2PD_BY_CLIENT, .pid = 1, .fresh = true };
+
+	(void)state;
+	call[0] = (char)(sizeof(call) - 2);
+	assert_int_equal(obs_p2pd_new(&ops, &told, NULL, &p), 0);
+	for (unsigned i = 0; i < 3 * OBS_P2PD_CALLS_MAX; i++) {
+		memcpy(call + 3, &i, sizeof(i));
+		call[27] = (char)('A' + i % 40);
+		w.conn = i % (2 * OBS_P2PD_CONNS_MAX) + 1;
+		w.ns = i + 1;
+		w.in = obs_head(call, sizeof(call) - 1, sizeof(call) - 1);
+		obs_p2pd_push(p, &w);
+	}
+	assert_int_equal(obs_p2pd_view(p)->connections, OBS_P2PD_CONNS_MAX);
+	assert_int_equal(obs_p2pd_view(p)->n_rpcs, OBS_P2P_RPCS_MAX);
+	assert_string_equal(obs_p2pd_view(p)->rpcs[OBS_P2P_RPCS_MAX - 1].name, "other");
+	obs_p2pd_tick(p, UINT64_MAX / 2);
+	for (size_t i = 0; i < OBS_P2P_RPCS_MAX; i++)
+		assert_int_equal(obs_p2pd_view(p)->rpcs[i].way[0].in_flight, 0);
+	obs_p2pd_free(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sha1_of_known_texts),
+		cmocka_unit_test(names_of_keys),
+		cmocka_unit_test(what_our_peer_did),
+		cmocka_unit_test(what_hivemind_did),
+		cmocka_unit_test(saved_talk_keeps_numbers),
+		cmocka_unit_test(data_is_blanked),
+		cmocka_unit_test(bounded),
+	};
+
+	return cmocka_run_group_tests_name("p2pd_calls", tests, NULL, NULL);
+}

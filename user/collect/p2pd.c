@@ -1,0 +1,846 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * p2pd.c - see p2pd.h. on_frame() hands each message to on_call() (persistent connections),
+ * on_request() and on_response() (short ones), or counts it as part of a stream.
+ */
+#include "collect/p2pd.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <uthash.h>
+
+#include "collect/key_names.h"
+#include "collect/p2pd_peers.h"
+#include "collect/p2pd_sync.h"
+#include "parse/dht.h"
+#include "parse/frames.h"
+#include "parse/p2pd.h"
+#include "parse/peerid.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+
+#define CALL_KEYS_MAX	  8
+#define CALL_FORGET_NS	  (600 * (uint64_t)OBS_NS_PER_S)
+#define SYNC_QUIET_NS	  (5 * (uint64_t)OBS_NS_PER_S)
+#define CONN_QUIET_NS	  (3600 * (uint64_t)OBS_NS_PER_S)
+#define ROUNDS_PER_SECOND 50000 /* tried for the name of a key: some ms */
+
+const double obs_p2p_bucket_ms[OBS_P2P_BUCKETS] = { 0.5, 1,   2.5, 5,	 10,   25,   50,
+						    100, 250, 500, 1000, 2500, 5000, 10000 };
+
+struct conn {
+	uint64_t id;
+	struct obs_frames way[2]; /* [1]: of the end that accepted */
+	pid_t pid[2];
+	bool handler;	 /* on a client's socket: p2pd brings a stream */
+	bool persistent; /* after the upgrade */
+	bool asked;	 /* a Request waits for its Response */
+	uint64_t type;
+	uint64_t asked_ns, asked_wall_ns;
+	char peer[OBS_P2P_ID_LEN];   /* of the request, or of the stream */
+	char name[OBS_P2P_NAME_LEN]; /* protocol of the stream */
+	uint64_t last_ns;
+	UT_hash_handle hh;
+};
+
+struct call_key {
+	uint64_t conn;
+	uint8_t id[OBS_CALL_ID_LEN];
+	uint64_t way; /* enum obs_p2p_way */
+};
+
+/* A call in flight. */
+struct call {
+	struct call_key key;
+	unsigned rpc; /* index */
+	char peer[OBS_PEER_ID_BYTES_MAX];
+	size_t peer_len;
+	uint64_t started_ns, wall_ns;
+	enum obs_dht_rpc dht;
+	unsigned n_keys; /* kept */
+	uint8_t keys[CALL_KEYS_MAX][OBS_DHT_KEY_LEN];
+	uint64_t value_bytes[CALL_KEYS_MAX];
+	UT_hash_handle hh;
+};
+
+struct obs_p2pd {
+	const struct obs_p2pd_ops *ops;
+	void *ctx;
+	struct obs_counters *counters;
+	struct conn *conns; /* owned hash */
+	struct call *calls; /* owned hash, the oldest first */
+	struct obs_p2pd_peers *peers;
+	struct obs_key_names *names;
+	struct obs_syncs syncs;
+	struct obs_p2p_view view;
+	/* the write being looked at */
+	const struct obs_p2pd_write *now;
+	struct conn *conn;
+};
+
+static void count(struct obs_p2pd *p, _Atomic uint64_t *counter, uint64_t n)
+{
+	if (p->counters && n)
+		obs_count(counter, n);
+}
+
+#define COUNT(p, field, n) count(p, (p)->counters ? &(p)->counters->field : NULL, n)
+
+/* Text of peers, as far as it may be shown. */
+static void copy_name(char *out, size_t size, struct obs_slice name)
+{
+	size_t n = name.len < size - 1 ? name.len : size - 1;
+
+	for (size_t i = 0; i < n; i++)
+		out[i] = name.p[i] > ' ' && name.p[i] <= '~' ? name.p[i] : '?';
+	out[n] = '\0';
+}
+
+static unsigned rpc_index(struct obs_p2pd *p, struct obs_slice name)
+{
+	struct obs_p2p_view *v = &p->view;
+	char text[OBS_P2P_NAME_LEN];
+
+	copy_name(text, sizeof(text), name);
+	for (unsigned i = 0; i < v->n_rpcs; i++) {
+		if (strcmp(v->rpcs[i].name, text) == 0)
+			return i;
+	}
+	if (v->n_rpcs < OBS_P2P_RPCS_MAX - 1) {
+		memcpy(v->rpcs[v->n_rpcs].name, text, sizeof(text));
+		return (unsigned)v->n_rpcs++;
+	}
+	if (v->n_rpcs < OBS_P2P_RPCS_MAX)
+		copy_name(v->rpcs[v->n_rpcs++].name, OBS_P2P_NAME_LEN, OBS_SLICE("other"));
+	return OBS_P2P_RPCS_MAX - 1;
+}
+
+/* --- calls --- */
+
+static void forget_call(struct obs_p2pd *p, struct call *c)
+{
+	p->view.rpcs[c->rpc].way[c->key.way].in_flight--;
+	HASH_DEL(p->calls, c);
+	free(c);
+}
+
+static struct call *find_call(struct obs_p2pd *p, enum obs_p2p_way way, const uint8_t *id)
+{
+	struct call_key key = { .conn = p->conn->id, .way = way };
+	struct call *c;
+
+	memcpy(key.id, id, sizeof(key.id));
+	HASH_FIND(hh, p->calls, &key, sizeof(key), c);
+	return c;
+}
+
+static void keep_keys(struct call *c, const struct obs_dht_request *req)
+{
+	for (unsigned i = 0; i < req->n_keys && i < CALL_KEYS_MAX; i++) {
+		memcpy(c->keys[i], req->keys[i].p, OBS_DHT_KEY_LEN);
+		c->value_bytes[i] = req->value_bytes[i];
+		c->n_keys++;
+	}
+}
+
+static void look_at_key(struct obs_p2pd *p, const uint8_t *key)
+{
+	char name[OBS_KEY_NAME_LEN];
+	int64_t round;
+
+	if (!obs_key_names_find(p->names, key, name, &round))
+		obs_key_names_want(p->names, key);
+	else if (round >= 0)
+		obs_key_names_learn(p->names, (uint32_t)round);
+}
+
+static void start_dht(struct obs_p2pd *p, struct call *c, struct obs_slice name,
+		      struct obs_head data)
+{
+	struct obs_dht_numbers *d = &p->view.dht;
+	enum obs_p2p_way way = (enum obs_p2p_way)c->key.way;
+	struct obs_dht_request req;
+
+	c->dht = obs_dht_rpc_of(name);
+	if (c->dht == OBS_DHT_OTHER)
+		return;
+	d->pings[way] += c->dht == OBS_DHT_PING;
+	d->stores[way] += c->dht == OBS_DHT_STORE;
+	d->finds[way] += c->dht == OBS_DHT_FIND;
+	if (obs_dht_request_parse(c->dht, data, &req) < 0) {
+		p->view.messages_bad++;
+		return;
+	}
+	keep_keys(c, &req);
+	if (c->dht == OBS_DHT_FIND)
+		d->keys_asked[way] += req.n_keys;
+	for (unsigned i = 0; c->dht == OBS_DHT_STORE && i < c->n_keys; i++) {
+		if (way == OBS_P2P_OUT)
+			d->value_bytes_sent += c->value_bytes[i];
+		if (way == OBS_P2P_OUT && req.n_subkeys > i && req.subkeys[i].len > 0)
+			look_at_key(p, c->keys[i]);
+	}
+}
+
+static void make_room(struct obs_p2pd *p)
+{
+	if (HASH_COUNT(p->calls) < OBS_P2PD_CALLS_MAX)
+		return;
+	forget_call(p, p->calls);
+	COUNT(p, p2pd_calls_forgotten, 1);
+}
+
+static void start_call(struct obs_p2pd *p, const struct obs_p2pd_call *m, enum obs_p2p_way way,
+		       const struct obs_frame *frame)
+{
+	struct call *c = find_call(p, way, m->id);
+	struct obs_rpc_numbers *n;
+	struct obs_p2p_peer *peer;
+
+	if (c)
+		forget_call(p, c); /* an id that is used twice */
+	make_room(p);
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return;
+	c->key.conn = p->conn->id;
+	c->key.way = way;
+	memcpy(c->key.id, m->id, sizeof(c->key.id));
+	c->rpc = rpc_index(p, m->proto);
+	c->peer_len = m->peer.len < sizeof(c->peer) ? m->peer.len : 0;
+	if (c->peer_len)
+		memcpy(c->peer, m->peer.p, c->peer_len);
+	c->started_ns = frame->started_ns;
+	c->wall_ns = p->now->wall_ns;
+	HASH_ADD(hh, p->calls, key, sizeof(c->key), c);
+
+	n = &p->view.rpcs[c->rpc].way[way];
+	n->calls++;
+	n->in_flight++;
+	n->request_bytes += m->data.len;
+	if (m->data.len > n->request_max)
+		n->request_max = m->data.len;
+	start_dht(p, c, m->proto, m->data);
+	peer = obs_p2pd_peers_get(p->peers, m->peer, p->now->ns);
+	if (!peer)
+		return;
+	peer->calls[way]++;
+	*(way == OBS_P2P_OUT ? &peer->bytes_sent : &peer->bytes_received) += m->data.len;
+}
+
+static void add_latency(struct obs_rpc_numbers *n, uint64_t ns)
+{
+	size_t b = 0;
+
+	while (b < OBS_P2P_BUCKETS && (double)ns / 1e6 > obs_p2p_bucket_ms[b])
+		b++;
+	n->buckets[b]++;
+	n->latency_ns += ns;
+	if (ns > n->latency_max_ns)
+		n->latency_max_ns = ns;
+}
+
+static struct obs_p2p_peer *peer_of(struct obs_p2pd *p, const struct call *c)
+{
+	return obs_p2pd_peers_get(p->peers, obs_slice(c->peer, c->peer_len), p->now->ns);
+}
+
+/* FNV-1a */
+static uint64_t hash_of(const char *s, size_t n)
+{
+	uint64_t h = 0xcbf29ce484222325;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ (uint8_t)s[i]) * 0x100000001b3;
+	return h;
+}
+
+static struct obs_sync_step step_of(const struct obs_p2pd *p, const struct call *c, unsigned i)
+{
+	return (struct obs_sync_step){
+		.key = c->keys[i],
+		.peer = hash_of(c->peer, c->peer_len),
+		.started_ns = c->started_ns,
+		.ns = p->now->ns,
+		.wall_ns = p->now->wall_ns,
+	};
+}
+
+static void end_store(struct obs_p2pd *p, const struct call *c, const struct obs_dht_answer *a)
+{
+	struct obs_dht_numbers *d = &p->view.dht;
+
+	if (c->key.way == OBS_P2P_IN) {
+		d->records_taken += a->n_ok;
+		return;
+	}
+	d->records_sent += a->n_ok;
+	d->records_refused += a->n_refused;
+	for (unsigned i = 0; i < c->n_keys && i < a->n_ok + a->n_refused; i++) {
+		struct obs_sync_step step = step_of(p, c, i);
+
+		step.ok = a->ok[i];
+		step.value_bytes = c->value_bytes[i];
+		obs_syncs_stored(&p->syncs, &step);
+	}
+}
+
+static void end_find(struct obs_p2pd *p, const struct call *c, const struct obs_dht_answer *a)
+{
+	struct obs_dht_numbers *d = &p->view.dht;
+
+	for (unsigned i = 0; i < a->n_results && i < OBS_DHT_ENTRIES_MAX; i++) {
+		const struct obs_dht_result *res = &a->results[i];
+		struct obs_sync_step step;
+
+		d->hits[c->key.way] += res->found != OBS_DHT_NOT_FOUND;
+		d->misses[c->key.way] += res->found == OBS_DHT_NOT_FOUND;
+		if (c->key.way == OBS_P2P_IN)
+			continue;
+		d->value_bytes_received += res->value_bytes;
+		if (i >= c->n_keys)
+			continue;
+		step = step_of(p, c, i);
+		step.ok = res->found != OBS_DHT_NOT_FOUND;
+		step.items = res->items;
+		step.value_bytes = res->value_bytes;
+		obs_syncs_found(&p->syncs, &step);
+	}
+}
+
+/* The peer's clock, compared with the middle between question and answer. */
+static void end_ping(struct obs_p2pd *p, const struct call *c, const struct obs_dht_answer *a)
+{
+	struct obs_dht_numbers *d = &p->view.dht;
+	struct obs_p2p_peer *peer = peer_of(p, c);
+	double middle = ((double)c->wall_ns + (double)p->now->wall_ns) / 2 / 1e9, offset;
+
+	if (c->key.way == OBS_P2P_IN || !(a->dht_time > 0) || a->dht_time > 1e11)
+		return;
+	offset = a->dht_time - middle;
+	d->has_clock = true;
+	d->clock_offset_s = offset;
+	if (offset > d->clock_offset_max_s || -offset > d->clock_offset_max_s)
+		d->clock_offset_max_s = offset < 0 ? -offset : offset;
+	if (peer) {
+		peer->has_clock = true;
+		peer->clock_offset_s = offset;
+	}
+}
+
+static void end_dht(struct obs_p2pd *p, const struct call *c, struct obs_head data)
+{
+	struct obs_dht_answer a;
+
+	if (c->dht == OBS_DHT_OTHER)
+		return;
+	if (obs_dht_answer_parse(c->dht, data, &a) < 0) {
+		p->view.messages_bad++;
+		return;
+	}
+	if (c->dht == OBS_DHT_STORE)
+		end_store(p, c, &a);
+	else if (c->dht == OBS_DHT_FIND)
+		end_find(p, c, &a);
+	else
+		end_ping(p, c, &a);
+}
+
+static void tell_failure(struct obs_p2pd *p, const struct obs_p2pd_failure *f)
+{
+	if (p->ops->failed)
+		p->ops->failed(p->ctx, f);
+}
+
+static void fail_call(struct obs_p2pd *p, const struct call *c, const struct obs_p2pd_call *m,
+		      uint64_t latency_ns)
+{
+	struct obs_p2p_peer *peer = peer_of(p, c);
+	struct obs_p2pd_failure f = {
+		.rpc = p->view.rpcs[c->rpc].name,
+		.peer_id = peer ? peer->id : "",
+		.error = m->kind == OBS_CALL_DAEMON_ERROR ? m->error : obs_head_slice(m->data),
+		.way = (enum obs_p2p_way)c->key.way,
+		.by_daemon = m->kind == OBS_CALL_DAEMON_ERROR,
+		.latency_ns = latency_ns,
+		.wall_ns = p->now->wall_ns,
+		.pid = p->now->pid,
+	};
+
+	p->view.rpcs[c->rpc].way[c->key.way].failed++;
+	if (peer)
+		peer->failed[c->key.way]++;
+	tell_failure(p, &f);
+}
+
+static void answer_call(struct obs_p2pd *p, const struct call *c, const struct obs_p2pd_call *m,
+			uint64_t latency_ns)
+{
+	struct obs_rpc_numbers *n = &p->view.rpcs[c->rpc].way[c->key.way];
+	struct obs_p2p_peer *peer = peer_of(p, c);
+
+	n->answered++;
+	n->answer_bytes += m->data.len;
+	if (m->data.len > n->answer_max)
+		n->answer_max = m->data.len;
+	if (peer) {
+		*(c->key.way == OBS_P2P_OUT ? &peer->bytes_received : &peer->bytes_sent) +=
+			m->data.len;
+		if (c->key.way == OBS_P2P_OUT)
+			peer->latency_ns = latency_ns;
+	}
+	end_dht(p, c, m->data);
+}
+
+static void end_call(struct obs_p2pd *p, const struct obs_p2pd_call *m, enum obs_p2p_way way,
+		     const struct obs_frame *frame)
+{
+	struct call *c = find_call(p, way, m->id);
+	uint64_t ns;
+
+	if (!c) { /* its beginning was not seen, or it was cancelled */
+		COUNT(p, p2pd_answers_unmatched, 1);
+		return;
+	}
+	ns = frame->ended_ns > c->started_ns ? frame->ended_ns - c->started_ns : 0;
+	add_latency(&p->view.rpcs[c->rpc].way[way], ns);
+	if (m->kind == OBS_CALL_DAEMON_ERROR || m->failed)
+		fail_call(p, c, m, ns);
+	else
+		answer_call(p, c, m, ns);
+	forget_call(p, c);
+}
+
+static void cancel_call(struct obs_p2pd *p, enum obs_p2p_way way, const uint8_t *id)
+{
+	struct call *c = find_call(p, way, id);
+
+	if (!c)
+		return; /* p2pd's echo */
+	p->view.rpcs[c->rpc].way[way].cancelled++;
+	forget_call(p, c);
+}
+
+static int find_handler(const struct obs_p2p_view *v, const char *name)
+{
+	for (size_t i = 0; i < v->n_handlers; i++) {
+		if (strcmp(v->handlers[i], name) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
+static void set_handler(struct obs_p2pd *p, struct obs_slice proto, bool there)
+{
+	struct obs_p2p_view *v = &p->view;
+	char name[OBS_P2P_NAME_LEN];
+	int at;
+
+	copy_name(name, sizeof(name), proto);
+	at = find_handler(v, name);
+	if (there && at < 0 && v->n_handlers < OBS_P2P_HANDLERS_MAX)
+		memcpy(v->handlers[v->n_handlers++], name, sizeof(name));
+	if (!there && at >= 0)
+		memmove(v->handlers[at], v->handlers[--v->n_handlers], sizeof(name));
+}
+
+static void on_call(struct obs_p2pd *p, bool by_daemon, const struct obs_frame *frame)
+{
+	enum obs_p2p_way begins = by_daemon ? OBS_P2P_IN : OBS_P2P_OUT;
+	struct obs_p2pd_call m;
+
+	if (obs_p2pd_call_parse(frame->body, by_daemon, &m) < 0) {
+		p->view.messages_bad++;
+		return;
+	}
+	p->conn->persistent = true;
+	switch (m.kind) {
+	case OBS_CALL_REQUEST:
+		start_call(p, &m, begins, frame);
+		break;
+	case OBS_CALL_ANSWER:
+	case OBS_CALL_DAEMON_ERROR:
+		end_call(p, &m, by_daemon ? OBS_P2P_OUT : OBS_P2P_IN, frame);
+		break;
+	case OBS_CALL_CANCEL:
+		cancel_call(p, begins, m.id);
+		break;
+	case OBS_CALL_ADD_HANDLER:
+	case OBS_CALL_REMOVE_HANDLER:
+		set_handler(p, m.proto, m.kind == OBS_CALL_ADD_HANDLER);
+		break;
+	case OBS_CALL_ACK:
+	case OBS_CALL_NONE:
+		break;
+	}
+}
+
+/* --- short connections --- */
+
+static void note_peer(struct obs_p2pd *p, struct obs_slice id, struct obs_head with_addrs)
+{
+	struct obs_p2p_peer *peer = obs_p2pd_peers_get(p->peers, id, p->now->ns);
+	struct obs_proto w = obs_proto(with_addrs);
+	struct obs_slice addr;
+
+	if (peer && obs_p2pd_next_addr(&w, &addr))
+		obs_multiaddr_format(addr, peer->addr, sizeof(peer->addr));
+}
+
+static void on_request(struct obs_p2pd *p, struct obs_frames *f, const struct obs_frame *frame)
+{
+	struct conn *c = p->conn;
+	struct obs_p2pd_request req;
+
+	if (obs_p2pd_request_parse(frame->body, &req) < 0) {
+		p->view.messages_bad++;
+		return;
+	}
+	c->asked = true;
+	c->type = req.type;
+	c->asked_ns = frame->started_ns;
+	c->asked_wall_ns = p->now->wall_ns;
+	obs_base58_format(req.peer, c->peer, sizeof(c->peer));
+	copy_name(c->name, sizeof(c->name), req.proto);
+	if (req.type == OBS_P2PD_CONNECT) {
+		p->view.connects++;
+		note_peer(p, req.peer, req.body);
+	} else if (req.type == OBS_P2PD_DISCONNECT) {
+		p->view.disconnects++;
+	} else if (req.type == OBS_P2PD_STREAM_HANDLER ||
+		   req.type == OBS_P2PD_REMOVE_STREAM_HANDLER) {
+		set_handler(p, req.proto, req.type == OBS_P2PD_STREAM_HANDLER);
+	} else if (req.type == OBS_P2PD_STREAM_OPEN) {
+		f->framing = OBS_FRAMING_RAW; /* whatever comes next this way */
+	} else if (req.type == OBS_P2PD_UPGRADE) {
+		c->persistent = true;
+	}
+}
+
+static void on_identity(struct obs_p2pd *p, const struct obs_p2pd_response *res)
+{
+	struct obs_p2p_view *v = &p->view;
+	struct obs_proto w = obs_proto(res->identify);
+	struct obs_slice addr;
+	char id[OBS_P2P_ID_LEN];
+
+	if (!obs_peer_id_is_valid(res->peer))
+		return;
+	v->n_addrs = 0;
+	while (v->n_addrs < OBS_P2P_ADDRS_MAX && obs_p2pd_next_addr(&w, &addr)) {
+		if (obs_multiaddr_format(addr, v->addrs[v->n_addrs], OBS_P2P_ADDR_LEN) > 0)
+			v->n_addrs++;
+	}
+	obs_base58_format(res->peer, id, sizeof(id));
+	obs_p2pd_learn_id(p, id);
+}
+
+static void on_peer_list(struct obs_p2pd *p, struct obs_head body)
+{
+	struct obs_proto w = obs_proto(body);
+	struct obs_slice id;
+	struct obs_head info;
+
+	p->view.listed = 0;
+	while (obs_p2pd_next_peer(&w, &id, &info)) {
+		note_peer(p, id, info);
+		p->view.listed++;
+	}
+}
+
+static void on_refusal(struct obs_p2pd *p, const struct obs_p2pd_response *res)
+{
+	static const char *const what[OBS_P2PD_TYPE_MAX] = {
+		[OBS_P2PD_CONNECT] = "connect",
+		[OBS_P2PD_STREAM_HANDLER] = "stream_handler",
+		[OBS_P2PD_DHT] = "dht",
+		[OBS_P2PD_DISCONNECT] = "disconnect",
+	};
+	struct conn *c = p->conn;
+	bool named = c->asked && c->type < OBS_P2PD_TYPE_MAX && what[c->type];
+	struct obs_p2pd_failure f = {
+		.rpc = named	  ? what[c->type]
+		       : *c->name ? c->name
+				  : "request",
+		.peer_id = c->peer,
+		.error = res->error,
+		.by_daemon = true,
+		.latency_ns = c->asked && p->now->ns > c->asked_ns ? p->now->ns - c->asked_ns : 0,
+		.wall_ns = p->now->wall_ns,
+		.pid = p->now->pid,
+	};
+
+	p->view.connects_failed += c->asked && c->type == OBS_P2PD_CONNECT;
+	tell_failure(p, &f);
+}
+
+static void on_response(struct obs_p2pd *p, struct obs_frames *f, const struct obs_frame *frame)
+{
+	struct obs_p2pd_response res;
+
+	if (obs_p2pd_response_parse(frame->body, &res) < 0) {
+		p->view.messages_bad++;
+		return;
+	}
+	if (res.failed)
+		on_refusal(p, &res);
+	if (res.identify.len > 0)
+		on_identity(p, &res);
+	if (res.has_peers || (p->conn->asked && p->conn->type == OBS_P2PD_LIST_PEERS))
+		on_peer_list(p, frame->body);
+	if (res.has_stream) {
+		p->view.streams[OBS_P2P_OUT]++;
+		f->framing = OBS_FRAMING_RAW;
+	}
+	p->conn->asked = false;
+}
+
+static void on_stream_info(struct obs_p2pd *p, struct obs_frames *f, const struct obs_frame *frame)
+{
+	struct obs_p2pd_response res;
+
+	f->framing = OBS_FRAMING_RAW;
+	if (obs_p2pd_stream_info_parse(frame->body, &res) < 0) {
+		p->view.messages_bad++;
+		return;
+	}
+	p->view.streams[OBS_P2P_IN]++;
+	obs_p2pd_peers_get(p->peers, res.peer, p->now->ns);
+}
+
+/* --- from writes to messages --- */
+
+static bool by_p2pd(const struct obs_p2pd_write *w)
+{
+	return w->by == OBS_P2PD_BY_DAEMON || w->by == OBS_P2PD_BY_DIALER;
+}
+
+static void on_frame(void *ctx, struct obs_frames *f, const struct obs_frame *frame)
+{
+	struct obs_p2pd *p = ctx;
+	bool by_daemon = by_p2pd(p->now);
+
+	p->view.messages++;
+	COUNT(p, p2pd_messages, 1);
+	if (f->framing == OBS_FRAMING_RAW)
+		p->view.stream_bytes[by_daemon] += frame->body.len;
+	else if (p->conn->handler)
+		on_stream_info(p, f, frame);
+	else if (frame->body.have > 0 && frame->body.p[0] == 0x0a)
+		on_call(p, by_daemon, frame);
+	else if (by_daemon)
+		on_response(p, f, frame);
+	else
+		on_request(p, f, frame);
+}
+
+static void forget_conn(struct obs_p2pd *p, struct conn *conn)
+{
+	struct call *c, *next;
+
+	HASH_ITER(hh, p->calls, c, next)
+	{
+		if (c->key.conn != conn->id)
+			continue;
+		p->view.rpcs[c->rpc].way[c->key.way].cancelled++;
+		forget_call(p, c);
+	}
+	HASH_DEL(p->conns, conn);
+	free(conn);
+}
+
+/* The one silent for longest, and rather a short one, whose end nobody tells us of. */
+static void evict_conn(struct obs_p2pd *p)
+{
+	struct conn *oldest = p->conns;
+
+	for (struct conn *c = p->conns; c; c = c->hh.next) {
+		if (c->persistent != oldest->persistent ? oldest->persistent
+							: c->last_ns < oldest->last_ns)
+			oldest = c;
+	}
+	forget_conn(p, oldest);
+}
+
+static struct conn *conn_of(struct obs_p2pd *p, const struct obs_p2pd_write *w)
+{
+	struct conn *c;
+
+	HASH_FIND(hh, p->conns, &w->conn, sizeof(w->conn), c);
+	if (c)
+		return c;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	if (HASH_COUNT(p->conns) >= OBS_P2PD_CONNS_MAX)
+		evict_conn(p);
+	c->id = w->conn;
+	c->handler = w->by == OBS_P2PD_BY_HANDLER || w->by == OBS_P2PD_BY_DIALER;
+	if (c->handler) /* who accepts there answers on the open stream at once */
+		c->way[1].framing = OBS_FRAMING_RAW;
+	HASH_ADD(hh, p->conns, id, sizeof(c->id), c);
+	return c;
+}
+
+void obs_p2pd_push(struct obs_p2pd *p, const struct obs_p2pd_write *w)
+{
+	bool accepted = w->by == OBS_P2PD_BY_DAEMON || w->by == OBS_P2PD_BY_HANDLER;
+	struct conn *c = conn_of(p, w);
+	uint64_t lost, resyncs, bad = p->view.messages_bad;
+	struct obs_frames *f;
+
+	if (!c)
+		return;
+	f = &c->way[accepted];
+	lost = f->lost_bytes;
+	resyncs = f->resyncs;
+	c->pid[accepted] = w->pid;
+	c->last_ns = w->ns;
+	p->now = w;
+	p->conn = c;
+	obs_frames_push(f, w->at, w->fresh, w->in, w->ns, on_frame, p);
+	p->view.lost_bytes += f->lost_bytes - lost;
+	p->view.resyncs += f->resyncs - resyncs;
+	COUNT(p, p2pd_bytes, w->in.len);
+	COUNT(p, p2pd_bytes_lost, f->lost_bytes - lost);
+	COUNT(p, p2pd_messages_bad, p->view.messages_bad - bad);
+	p->now = NULL;
+	p->conn = NULL;
+}
+
+/* --- life --- */
+
+int obs_p2pd_new(const struct obs_p2pd_ops *ops, void *ctx, struct obs_counters *counters,
+		 struct obs_p2pd **ret)
+{
+	struct obs_p2pd *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->ops = ops;
+	p->ctx = ctx;
+	p->counters = counters;
+	r = obs_key_names_new(&p->names);
+	if (r == 0)
+		r = obs_p2pd_peers_new(OBS_P2PD_PEERS_MAX, &p->peers);
+	if (r < 0)
+		obs_p2pd_free(&p);
+	else
+		*ret = p;
+	return r;
+}
+
+void obs_p2pd_free(struct obs_p2pd **pp)
+{
+	struct obs_p2pd *p = *pp;
+
+	if (!p)
+		return;
+	while (p->conns)
+		forget_conn(p, p->conns);
+	while (p->calls)
+		forget_call(p, p->calls);
+	obs_p2pd_peers_free(&p->peers);
+	obs_key_names_free(&p->names);
+	free(p);
+	*pp = NULL;
+}
+
+void obs_p2pd_process_left(struct obs_p2pd *p, pid_t pid)
+{
+	struct conn *c, *next;
+
+	HASH_ITER(hh, p->conns, c, next)
+	{
+		if (c->pid[0] == pid || c->pid[1] == pid)
+			forget_conn(p, c);
+	}
+}
+
+void obs_p2pd_learn_round(struct obs_p2pd *p, uint32_t round)
+{
+	obs_key_names_learn(p->names, round);
+}
+
+void obs_p2pd_learn_id(struct obs_p2pd *p, const char *peer_id)
+{
+	if (strcmp(p->view.peer_id, peer_id) == 0)
+		return;
+	snprintf(p->view.peer_id, sizeof(p->view.peer_id), "%s", peer_id);
+	if (p->ops->identified)
+		p->ops->identified(p->ctx, peer_id, p->now ? p->now->wall_ns : 0);
+}
+
+static void tell_sync(void *ctx, const struct obs_swarm_sync *s)
+{
+	struct obs_p2pd *p = ctx;
+
+	p->view.syncs++;
+	if (p->ops->sync)
+		p->ops->sync(p->ctx, s);
+}
+
+static void forget_old_calls(struct obs_p2pd *p, uint64_t now_ns)
+{
+	while (p->calls && p->calls->started_ns + CALL_FORGET_NS < now_ns) {
+		forget_call(p, p->calls);
+		COUNT(p, p2pd_calls_forgotten, 1);
+	}
+}
+
+static void forget_quiet_conns(struct obs_p2pd *p, uint64_t now_ns)
+{
+	struct conn *c, *next;
+
+	HASH_ITER(hh, p->conns, c, next)
+	{
+		if (c->last_ns + CONN_QUIET_NS < now_ns)
+			forget_conn(p, c);
+	}
+}
+
+void obs_p2pd_tick(struct obs_p2pd *p, uint64_t now_ns)
+{
+	obs_key_names_step(p->names, ROUNDS_PER_SECOND);
+	if (now_ns > SYNC_QUIET_NS)
+		obs_syncs_end(&p->syncs, now_ns - SYNC_QUIET_NS, p->names, tell_sync, p);
+	forget_old_calls(p, now_ns);
+	forget_quiet_conns(p, now_ns);
+}
+
+void obs_p2pd_finish(struct obs_p2pd *p)
+{
+	while (obs_key_names_busy(p->names))
+		obs_key_names_step(p->names, ROUNDS_PER_SECOND);
+	obs_syncs_end(&p->syncs, UINT64_MAX, p->names, tell_sync, p);
+}
+
+void obs_p2pd_name_view(struct obs_p2pd *p, uint32_t slot, const char *title)
+{
+	p->view.slot = slot;
+	snprintf(p->view.node, sizeof(p->view.node), "%s", title);
+}
+
+const struct obs_p2p_view *obs_p2pd_view(struct obs_p2pd *p)
+{
+	p->view.peers = obs_p2pd_peers_list(p->peers, &p->view.n_peers);
+	p->view.peers_evicted = obs_p2pd_peers_evicted(p->peers);
+	p->view.connections = HASH_COUNT(p->conns);
+	return &p->view;
+}
+
+double obs_rpc_quantile_ms(const struct obs_rpc_numbers *n, double q)
+{
+	uint64_t total = 0, below = 0;
+
+	for (size_t i = 0; i <= OBS_P2P_BUCKETS; i++)
+		total += n->buckets[i];
+	for (size_t i = 0; total > 0 && i < OBS_P2P_BUCKETS; i++) {
+		below += n->buckets[i];
+		if ((double)below >= q * (double)total)
+			return obs_p2p_bucket_ms[i];
+	}
+	return total > 0 ? (double)n->latency_max_ns / 1e6 : 0;
+}

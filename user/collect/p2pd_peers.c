@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* p2pd_peers.c - see p2pd_peers.h. The hash keeps its entries in the order of use. */
+#include "collect/p2pd_peers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <uthash.h>
+
+#include "parse/peerid.h"
+
+struct entry {
+	char id[OBS_PEER_ID_BYTES_MAX];
+	struct obs_p2p_peer peer;
+	UT_hash_handle hh;
+};
+
+struct obs_p2pd_peers {
+	struct entry *entries; /* owned hash, least recently heard of first */
+	size_t max;
+	uint64_t evicted;
+	struct obs_p2p_peer *list; /* owned, max entries */
+};
+
+int obs_p2pd_peers_new(size_t max, struct obs_p2pd_peers **ret)
+{
+	struct obs_p2pd_peers *peers = calloc(1, sizeof(*peers));
+
+	if (!peers)
+		return -ENOMEM;
+	peers->max = max;
+	*ret = peers;
+	return 0;
+}
+
+static void drop(struct obs_p2pd_peers *peers, struct entry *e)
+{
+	HASH_DEL(peers->entries, e);
+	free(e);
+}
+
+void obs_p2pd_peers_free(struct obs_p2pd_peers **pp)
+{
+	struct obs_p2pd_peers *peers = *pp;
+	struct entry *e, *next;
+
+	if (!peers)
+		return;
+	HASH_ITER(hh, peers->entries, e, next)
+	{
+		drop(peers, e);
+	}
+	free(peers->list);
+	free(peers);
+	*pp = NULL;
+}
+
+static struct entry *make(struct obs_p2pd_peers *peers, struct obs_slice id, uint64_t now_ns)
+{
+	struct entry *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	if (HASH_COUNT(peers->entries) >= peers->max) {
+		drop(peers, peers->entries);
+		peers->evicted++;
+	}
+	memcpy(e->id, id.p, id.len);
+	e->peer.first_ns = now_ns;
+	obs_base58_format(id, e->peer.id, sizeof(e->peer.id));
+	return e;
+}
+
+struct obs_p2p_peer *obs_p2pd_peers_get(struct obs_p2pd_peers *peers, struct obs_slice id,
+					uint64_t now_ns)
+{
+	struct entry *e;
+
+	if (!obs_peer_id_is_valid(id))
+		return NULL;
+	HASH_FIND(hh, peers->entries, id.p, (unsigned)id.len, e);
+	if (e)
+		HASH_DEL(peers->entries, e); /* to the end */
+	else
+		e = make(peers, id, now_ns);
+	if (!e)
+		return NULL;
+	e->peer.last_ns = now_ns;
+	HASH_ADD_KEYPTR(hh, peers->entries, e->id, (unsigned)id.len, e);
+	return &e->peer;
+}
+
+const struct obs_p2p_peer *obs_p2pd_peers_list(struct obs_p2pd_peers *peers, size_t *n)
+{
+	struct entry *e;
+
+	*n = 0;
+	if (!peers->list)
+		peers->list = calloc(peers->max, sizeof(*peers->list));
+	for (e = peers->entries; peers->list && e; e = e->hh.next)
+		peers->list[(*n)++] = e->peer;
+	return peers->list;
+}
+
+uint64_t obs_p2pd_peers_evicted(const struct obs_p2pd_peers *peers)
+{
+	return peers->evicted;
+}

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * part_p2pd.c - what a node's trainer and its p2pd say to each other, as events and numbers.
+ *
+ * The tables are collect/p2pd.c's; here they meet records, processes and log lines.
+ */
+#include "pipeline/part.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "collect/p2pd.h"
+#include "collect/p2pd_file.h"
+#include "pipeline/p2pd_events.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+#define READY_MAX_NS (120 * (uint64_t)OBS_NS_PER_S) /* a p2pd older than that was there before us */
+
+struct p2pd_part;
+
+struct p2pd_node {
+	struct p2pd_part *part;
+	struct obs_node *node;
+	struct obs_p2pd *p2pd; /* owned */
+	struct obs_p2pd_limit limit;
+	pid_t daemon; /* 0 = none was seen */
+	uint32_t daemons;
+	uint64_t snapshot_due_ns;
+	uint64_t calls_told; /* of the last snapshot */
+};
+
+struct p2pd_part {
+	struct obs_part_env env;
+	struct p2pd_node *nodes[OBS_TARGETS_MAX]; /* by slot, owned; made when p2pd is heard */
+	const struct obs_p2p_view **views;	  /* owned; what the model shows */
+	FILE *save;				  /* owned; NULL = nothing is saved */
+	long ticks_per_s;
+};
+
+static void emit(const struct p2pd_node *n, struct obs_event *ev)
+{
+	n->part->env.emit(n->part->env.ctx, n->node, ev);
+}
+
+static void on_failed(void *ctx, const struct obs_p2pd_failure *f)
+{
+	struct p2pd_node *n = ctx;
+	struct obs_event ev = {};
+	uint64_t more;
+
+	if (!obs_p2pd_may_tell(&n->limit, f, obs_clock_ns(CLOCK_MONOTONIC), &more)) {
+		obs_count(&n->part->env.counters->p2pd_failures_untold, 1);
+		return;
+	}
+	obs_p2pd_failed_event(f, more, &ev);
+	emit(n, &ev);
+}
+
+static void on_sync(void *ctx, const struct obs_swarm_sync *s)
+{
+	struct obs_event ev = {};
+
+	obs_p2pd_sync_event(s, &ev);
+	emit(ctx, &ev);
+}
+
+static const struct obs_p2pd_ops ops = { .failed = on_failed, .sync = on_sync };
+
+static struct p2pd_node *node_of(struct p2pd_part *part, struct obs_node *node)
+{
+	struct p2pd_node *n = part->nodes[node->slot];
+
+	if (n)
+		return n;
+	n = calloc(1, sizeof(*n));
+	if (!n)
+		return NULL;
+	n->part = part;
+	n->node = node;
+	if (obs_p2pd_new(&ops, n, part->env.counters, &n->p2pd) < 0) {
+		free(n);
+		return NULL;
+	}
+	part->nodes[node->slot] = n;
+	return n;
+}
+
+/* The first answer of a p2pd: it is ready. */
+static void on_ready(struct p2pd_node *n, pid_t pid, uint64_t boot_ns)
+{
+	struct p2pd_part *part = n->part;
+	const struct obs_process *o = obs_targets_process(part->env.targets, pid);
+	uint64_t start_ns = o ? o->start_ticks * (OBS_NS_PER_S / (uint64_t)part->ticks_per_s) : 0;
+	struct obs_event ev = {};
+	bool is_new = start_ns && start_ns <= boot_ns && boot_ns - start_ns < READY_MAX_NS;
+
+	n->daemon = pid;
+	n->daemons++;
+	obs_p2pd_ready_event(obs_p2pd_view(n->p2pd)->peer_id, is_new ? boot_ns - start_ns : 0,
+			     n->daemons - 1, &ev);
+	ev.wall_ns = part->env.to_wall(part->env.ctx, boot_ns);
+	ev.origin.pid = (uint32_t)pid;
+	ev.origin.comm = OBS_SLICE("p2pd");
+	emit(n, &ev);
+}
+
+static void save(struct p2pd_part *part, const struct obs_p2pd_write *w)
+{
+	int r = part->save ? obs_p2pd_file_push(part->save, w) : 0;
+
+	if (r == 0)
+		return;
+	obs_warn("p2pd.save_file: %s; nothing more is saved", strerror(-r));
+	fclose(part->save);
+	part->save = NULL;
+}
+
+static void p2pd_record(void *ctx, struct obs_node *node, const struct obs_record *rec)
+{
+	struct p2pd_part *part = ctx;
+	const struct obs_rec_p2pd *r = rec->p2pd;
+	struct obs_p2pd_write w;
+	struct p2pd_node *n;
+
+	if (rec->hdr->type != OBS_REC_P2PD || !node || r->len < rec->tail.len)
+		return;
+	n = node_of(part, node);
+	if (!n || r->ends < OBS_P2PD_BY_DAEMON || r->ends > OBS_P2PD_BY_DIALER)
+		return;
+	if (r->ends == OBS_P2PD_DAEMON && n->daemon != (pid_t)r->tgid)
+		on_ready(n, (pid_t)r->tgid, rec->hdr->ts_ns);
+	w = (struct obs_p2pd_write){
+		.conn = r->conn,
+		.at = r->at,
+		.by = (enum obs_p2pd_writer)r->ends,
+		.fresh = r->flags & OBS_P2PD_FRESH,
+		.in = obs_head(rec->tail.p, rec->tail.len, r->len),
+		.pid = (pid_t)r->tgid,
+		.ns = rec->hdr->ts_ns,
+		.wall_ns = part->env.to_wall(part->env.ctx, rec->hdr->ts_ns),
+	};
+	save(part, &w);
+	obs_p2pd_push(n->p2pd, &w);
+}
+
+/* Rounds and the node's identity also stand in its log, and in p2pd's own output. */
+static void p2pd_event(void *ctx, const struct obs_node *node, const struct obs_event *ev)
+{
+	struct p2pd_part *part = ctx;
+	struct p2pd_node *n = node ? part->nodes[node->slot] : NULL;
+	char id[OBS_P2P_ID_LEN];
+	uint32_t round;
+
+	if (!n)
+		return;
+	if (obs_p2pd_event_round(ev, &round))
+		obs_p2pd_learn_round(n->p2pd, round);
+	if (obs_p2pd_event_identity(ev, id))
+		obs_p2pd_learn_id(n->p2pd, id);
+}
+
+static void p2pd_left(void *ctx, struct obs_node *node, pid_t pid)
+{
+	struct p2pd_part *part = ctx;
+	struct p2pd_node *n = part->nodes[node->slot];
+
+	if (n)
+		obs_p2pd_process_left(n->p2pd, pid);
+}
+
+static void snapshot(struct p2pd_node *n)
+{
+	const struct obs_p2p_view *v = obs_p2pd_view(n->p2pd);
+	struct obs_p2pd_snapshot s;
+	uint64_t calls = 0;
+
+	for (size_t i = 0; i < v->n_rpcs; i++)
+		calls += v->rpcs[i].way[OBS_P2P_OUT].calls + v->rpcs[i].way[OBS_P2P_IN].calls;
+	if (calls == n->calls_told)
+		return;
+	n->calls_told = calls;
+	obs_p2pd_snapshot_event(v, &s);
+	emit(n, &s.ev);
+}
+
+static void p2pd_gone(void *ctx, struct obs_node *node)
+{
+	struct p2pd_part *part = ctx;
+	struct p2pd_node *n = part->nodes[node->slot];
+
+	if (!n)
+		return;
+	obs_p2pd_finish(n->p2pd);
+	snapshot(n);
+	obs_p2pd_free(&n->p2pd);
+	free(n);
+	part->nodes[node->slot] = NULL;
+}
+
+static void p2pd_tick(void *ctx)
+{
+	struct p2pd_part *part = ctx;
+	uint64_t now = obs_boot_ns();
+	uint64_t every = (uint64_t)(part->env.config->p2pd.snapshot_interval_s * 1e9);
+
+	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
+		struct p2pd_node *n = part->nodes[i];
+
+		if (!n)
+			continue;
+		obs_p2pd_tick(n->p2pd, now);
+		if (every == 0 || now < n->snapshot_due_ns)
+			continue;
+		if (n->snapshot_due_ns)
+			snapshot(n);
+		n->snapshot_due_ns = now + every;
+	}
+	if (part->save)
+		fflush(part->save);
+}
+
+static void p2pd_refresh(void *ctx)
+{
+	struct p2pd_part *part = ctx;
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
+		struct p2pd_node *n = part->nodes[i];
+
+		if (!n)
+			continue;
+		obs_p2pd_name_view(n->p2pd, n->node->slot, n->node->title);
+		part->views[count++] = obs_p2pd_view(n->p2pd);
+	}
+	part->env.model->p2p = part->views;
+	part->env.model->n_p2p = count;
+}
+
+static void open_save(struct p2pd_part *part)
+{
+	const char *path = part->env.config->p2pd.save_file;
+	int r = path && *path ? obs_p2pd_file_open(path, &part->save) : 0;
+
+	if (r < 0)
+		obs_err("p2pd.save_file: %s: %s; nothing is saved", path, strerror(-r));
+}
+
+static int p2pd_start(const struct obs_part_env *env, void **ret)
+{
+	struct p2pd_part *part = calloc(1, sizeof(*part));
+
+	if (!part)
+		return -ENOMEM;
+	part->env = *env;
+	part->ticks_per_s = sysconf(_SC_CLK_TCK);
+	if (part->ticks_per_s <= 0)
+		part->ticks_per_s = 100;
+	part->views = calloc(OBS_TARGETS_MAX, sizeof(*part->views));
+	if (!part->views) {
+		free(part);
+		return -ENOMEM;
+	}
+	open_save(part);
+	*ret = part;
+	return 0;
+}
+
+static void p2pd_free(void **ctx)
+{
+	struct p2pd_part *part = *ctx;
+
+	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
+		if (part->nodes[i])
+			obs_p2pd_free(&part->nodes[i]->p2pd);
+		free(part->nodes[i]);
+	}
+	part->env.model->p2p = NULL;
+	part->env.model->n_p2p = 0;
+	if (part->save)
+		fclose(part->save);
+	free(part->views);
+	free(part);
+	*ctx = NULL;
+}
+
+extern const struct obs_part_ops obs_part_p2pd;
+
+const struct obs_part_ops obs_part_p2pd = {
+	.name = "p2pd",
+	.start = p2pd_start,
+	.record = p2pd_record,
+	.event = p2pd_event,
+	.left = p2pd_left,
+	.gone = p2pd_gone,
+	.tick = p2pd_tick,
+	.refresh = p2pd_refresh,
+	.free = p2pd_free,
+};
