@@ -173,8 +173,8 @@ hits=$(git ls-files -- '*.skel.h' '*.o' '*.a' 'build*/*')
 complain_each 'made by the build, not to be committed' <<<"$hits"
 
 # The samples and documents name counters that exist.
-mapfile -t known < <(sed -n 's/^\tX([^,]*,[ \t]*"\([a-z_]*\)".*/\1/p' user/util/counters.h | sort -u)
-hits=$(grep -noE 'gswarm_[a-z_]+_total' configs/alerts.yml | while IFS=: read -r line name; do
+mapfile -t known < <(sed -n 's/^\tX([^,]*,[ \t]*"\([a-z0-9_]*\)".*/\1/p' user/util/counters.h | sort -u)
+hits=$(grep -noE 'gswarm_[a-z0-9_]+_total' configs/alerts.yml | while IFS=: read -r line name; do
     [[ " ${known[*]} " = *" ${name#gswarm_} "* ]] || echo "configs/alerts.yml:$line: $name"
 done)
 complain_each 'no such counter in user/util/counters.h' <<<"$hits"

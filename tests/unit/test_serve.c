@@ -304,17 +304,17 @@ static void health_tells_what_is_wrong(void **state)
 	expect_health(200, "degraded", "sink http has taken nothing for 100 s: connection refused");
 }
 
-#define LABEL "[a-z_]+=\"([^\"\\]|\\\\[\"\\n])*\""
+#define LABEL "[a-z0-9_]+=\"([^\"\\]|\\\\[\"\\n])*\""
 
 static regex_t help_line, type_line, sample_line;
 
 static void compile(void)
 {
-	assert_int_equal(regcomp(&help_line, "^# HELP ([a-z_]+) [^\\]+$", REG_EXTENDED), 0);
-	assert_int_equal(regcomp(&type_line, "^# TYPE ([a-z_]+) (counter|gauge)$", REG_EXTENDED),
+	assert_int_equal(regcomp(&help_line, "^# HELP ([a-z0-9_]+) [^\\]+$", REG_EXTENDED), 0);
+	assert_int_equal(regcomp(&type_line, "^# TYPE ([a-z0-9_]+) (counter|gauge)$", REG_EXTENDED),
 			 0);
 	assert_int_equal(regcomp(&sample_line,
-				 "^([a-z_]+)([{]" LABEL "(," LABEL ")*[}])? "
+				 "^([a-z0-9_]+)([{]" LABEL "(," LABEL ")*[}])? "
 				 "([0-9]+([.][0-9]+)?(e[+-]?[0-9]+)?)$",
 				 REG_EXTENDED),
 			 0);
