@@ -128,7 +128,7 @@ def failures():
 
     def failed():
         return {(e["details"]["rpc"], e["details"]["event"]): e["details"] for e in api.events()
-                if e["details"]["event"] in ("rpc_failed", "connect_failed")}
+                if e["origin"].get("via") == "p2pd" and "error" in e["details"]}
 
     wait_for("all failures", lambda: len(failed()) == 4)
     f = failed()
