@@ -25,6 +25,8 @@ import threading
 import time
 import urllib.request
 
+from crowd import Crowd
+
 TARGET_TAG = "obs-bench-target"
 OTHER_TAG = "obs-bench-other"
 STRACE_WRITES = 5_000
@@ -89,6 +91,10 @@ ROWS = [
     ("backfill", "an old log, read from the file and parsed", "MB/s", None, ("min", 1000)),
     ("idle_cpu", "observer idle: CPU of one core", "%", None, 0.1),
     ("idle_rss", "observer idle: RSS", "MiB", 20, 12),
+    ("look_25", "a look at 25 containers, 500 processes", "ms2", None, None),
+    ("look_50", "a look at 50 containers, 1,000 processes", "ms2", None, 5),
+    ("look_growth", "    of twice as many, of one of them", "times", None, 1.25),
+    ("look_proc", "    by /proc, without BPF", "ms2", None, None),
     ("latency_p50", "write -> event at the API, 1,000 lines/s: p50", "ms1", None, 5),
     ("latency_p99", "    p99", "ms1", None, 20),
     ("throughput", "write -> store -> API, at full speed", "lines/s", None, ("min", 450_000)),
@@ -110,6 +116,8 @@ FORMATS = {
     "%": "{:.2f} %",
     "ms": "{:,.0f} ms",
     "ms1": "{:.1f} ms",
+    "ms2": "{:.2f} ms",
+    "times": "{:.2f} x",
     "us": "{:.2f} us",
     "MiB": "{:.1f} MiB",
     "MB/s": "{:,.0f} MB/s",
@@ -331,7 +339,7 @@ class Bench:
 
     def attempt(self, keys, measure):
         """Run one measurement; a reason not to is kept for its rows and not tried again."""
-        if any(k in self.skipped for k in keys):
+        if any(k in self.skipped for k in keys) or not self.wanted(keys):
             return
         try:
             measure()
@@ -339,7 +347,12 @@ class Bench:
             for k in keys:
                 self.skipped[k] = str(e)
 
+    def wanted(self, keys):
+        return not self.args.only or any(self.args.only in k for k in keys)
+
     def untraced(self):
+        if not self.wanted(["write", "getppid", "spread"]):
+            return
         with Loop(self, OTHER_TAG) as loop:
             loop.write_ns(self.args.writes // 10)
             self.note("write", loop.write_ns(self.args.writes))
@@ -512,6 +525,28 @@ class Bench:
             self.note("idle_cpu", (obs.cpu_ns() - cpu) / 1e7 / (time.monotonic() - at))
             self.note("idle_rss", obs.rss_mib())
 
+    def look(self, containers, each=20, more="", looks=10):
+        """CPU of one look at that many containers, their events included, ms."""
+        usage = "usage:\n  interval: 1\nsystem:\n  poll_interval: 0\n" + more
+        with Crowd(containers, each, TARGET_TAG), Observer(self, more=usage,
+                                                          forward="events").ready() as obs:
+            if not obs.wait_metric("gswarm_node_processes", containers * each, seconds=30):
+                raise Skip(f"{obs.metric('gswarm_node_processes') or 0:.0f} processes were found")
+            names = ("usage_looks_total", "usage_look_cpu_seconds_total")
+            start = [obs.metric(n) for n in names]
+            obs.wait_metric(names[0], start[0] + looks, seconds=60)
+            end = [obs.metric(n) for n in names]
+        return 1000 * (end[1] - start[1]) / (end[0] - start[0])
+
+    def looks(self):
+        if os.geteuid() != 0:
+            raise Skip("needs root")
+        half, whole = self.look(25), self.look(50)
+        self.note("look_25", half)
+        self.note("look_50", whole)
+        self.note("look_growth", whole / 50 / (half / 25))
+        self.note("look_proc", self.look(50, more="probes:\n  bpf: false\n", looks=3))
+
     def write_log(self, name, text, lines):
         """TEXT again and again until the file has LINES; returns its path and how many it has."""
         path = os.path.join(self.dir, name)
@@ -602,6 +637,8 @@ class Bench:
             self.attempt(["replay", "replay_traces", "replay_rss"], self.replay)
             self.attempt(["replay_python"], self.replay_python)
             self.attempt(["replay_syslog_ng"], self.replay_syslog_ng)
+        progress("looks")
+        self.attempt(["look_25", "look_50", "look_growth", "look_proc"], self.looks)
         progress("idle")
         self.attempt(["idle_cpu", "idle_rss"], self.idle)
         progress("")
@@ -624,7 +661,7 @@ class Bench:
 
     def results(self):
         out = []
-        for key, what, unit, now, final in ROWS:
+        for key, what, unit, now, final in (r for r in ROWS if self.wanted([r[0]])):
             value = self.result(key, unit)
             reason = self.skipped.get(key.removesuffix("_ns"), "") if value is None else ""
             out.append({"key": key, "what": what, "unit": unit, "value": value,
@@ -713,6 +750,7 @@ def main():
     p.add_argument("--old-mb", type=int, default=500, help="size of the old log")
     p.add_argument("--replay-lines", type=int, default=2_000_000)
     p.add_argument("--idle", type=float, default=10, help="seconds")
+    p.add_argument("--only", help="measure only rows whose keys hold this word")
     p.add_argument("--json", action="store_true", help="print JSON instead of the table")
     p.add_argument("--strict", action="store_true", help="exit 1 when a goal of now is missed")
     args = p.parse_args()

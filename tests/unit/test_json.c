@@ -63,11 +63,21 @@ static void numbers_keep_their_value(void **state)
 	obs_json_real(&j, 0.1 + 0.2);
 	obs_json_real(&j, INFINITY);
 	obs_json_real(&j, 3);
+	obs_json_real(&j, 0);
+	obs_json_real(&j, -0.25);
+	obs_json_real(&j, 100.5);
+	obs_json_real(&j, 0.001);
+	obs_json_real(&j, 0.0001);
+	obs_json_real(&j, 999999999.999);
+	obs_json_real(&j, 1e9);
+	obs_json_real(&j, 1e300);
+	obs_json_real(&j, 10.05);
 	obs_json_bool(&j, true);
 	obs_json_array_close(&j);
 	check_text("numbers", obs_buf_slice(&b),
 		   "[-42,\"-9223372036854775808\",0,9007199254740992,\"9007199254740993\","
-		   "9994.01,0.30000000000000004,\"inf\",3,true]");
+		   "9994.01,0.30000000000000004,\"inf\",3,0,-0.25,100.5,0.001,0.0001,999999999.999,"
+		   "1000000000,1e+300,10.05,true]");
 }
 
 static void commas_and_keys_fall_into_place(void **state)

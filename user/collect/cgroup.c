@@ -18,6 +18,7 @@
 #include "util/cleanup.h"
 
 #define FILE_BYTES  8192
+#define SELDOM	    6			/* looks */
 #define NO_LIMIT_V1 (UINT64_C(1) << 60) /* v1 writes "none" as the largest multiple of a page */
 
 /* --- texts --- */
@@ -234,45 +235,48 @@ static const struct file {
 	const char *unless_v1; /* v2: not where this controller has a hierarchy of its own */
 	const char *name;
 	parse_fn parse;
+	bool seldom; /* what somebody sets: not read at every look */
 } files[] = {
 	/* clang-format off */
 	{ NULL, "memory", "memory.current", parse_memory_bytes },
 	{ NULL, "memory", "memory.peak", parse_memory_peak_bytes },
-	{ NULL, "memory", "memory.max", parse_memory_limit_bytes },
+	{ NULL, "memory", "memory.max", parse_memory_limit_bytes, true },
 	{ NULL, "memory", "memory.swap.current", parse_swap_bytes },
 	{ NULL, "memory", "memory.stat", parse_memory_stat },
 	{ NULL, "memory", "memory.events", parse_memory_events },
 	{ NULL, "cpuacct", "cpu.stat", parse_cpu_stat },
-	{ NULL, "cpu", "cpu.max", parse_cpu_max },
-	{ NULL, "cpuset", "cpuset.cpus.effective", parse_cpus },
+	{ NULL, "cpu", "cpu.max", parse_cpu_max, true },
+	{ NULL, "cpuset", "cpuset.cpus.effective", parse_cpus, true },
 	{ NULL, "blkio", "io.stat", parse_io_stat },
 	{ NULL, "pids", "pids.current", parse_pids },
-	{ NULL, "pids", "pids.max", parse_pids_limit },
+	{ NULL, "pids", "pids.max", parse_pids_limit, true },
 	{ NULL, NULL, "cpu.pressure", parse_pressure_cpu },
 	{ NULL, NULL, "memory.pressure", parse_pressure_memory },
 	{ NULL, NULL, "io.pressure", parse_pressure_io },
 	{ "memory", NULL, "memory.usage_in_bytes", parse_memory_bytes },
 	{ "memory", NULL, "memory.max_usage_in_bytes", parse_memory_peak_bytes },
-	{ "memory", NULL, "memory.limit_in_bytes", parse_memory_limit_bytes },
+	{ "memory", NULL, "memory.limit_in_bytes", parse_memory_limit_bytes, true },
 	{ "memory", NULL, "memory.stat", parse_memory_stat_v1 },
 	{ "memory", NULL, "memory.failcnt", parse_limit_hits },
 	{ "memory", NULL, "memory.oom_control", parse_oom_control },
 	{ "cpuacct", NULL, "cpuacct.usage", parse_cpu_ns },
 	{ "cpuacct", NULL, "cpuacct.stat", parse_cpuacct_stat },
 	{ "cpu", NULL, "cpu.stat", parse_cpu_stat_v1 },
-	{ "cpu", NULL, "cpu.cfs_quota_us", parse_quota_usec },
-	{ "cpu", NULL, "cpu.cfs_period_us", parse_period_usec },
-	{ "cpuset", NULL, "cpuset.effective_cpus", parse_cpus },
+	{ "cpu", NULL, "cpu.cfs_quota_us", parse_quota_usec, true },
+	{ "cpu", NULL, "cpu.cfs_period_us", parse_period_usec, true },
+	{ "cpuset", NULL, "cpuset.effective_cpus", parse_cpus, true },
 	{ "blkio", NULL, "blkio.throttle.io_service_bytes_recursive", parse_blkio_bytes },
 	{ "blkio", NULL, "blkio.throttle.io_serviced_recursive", parse_blkio_count },
 	{ "pids", NULL, "pids.current", parse_pids },
-	{ "pids", NULL, "pids.max", parse_pids_limit },
+	{ "pids", NULL, "pids.max", parse_pids_limit, true },
 	/* clang-format on */
 };
 
 struct obs_cgroup {
 	int fds[ARRAY_LEN(files)]; /* owned; -1 = no such file */
 	bool v1, v2;
+	unsigned looks;
+	struct obs_cgroup_usage last; /* of the look before */
 };
 
 /* --- where the hierarchies are --- */
@@ -416,29 +420,46 @@ static void forget_all(struct obs_cgroup_usage *u)
 		u->pressure[i] = (struct obs_pressure){ NAN, NAN, OBS_UNKNOWN, OBS_UNKNOWN };
 }
 
+static void keep_seldom(const struct obs_cgroup_usage *from, struct obs_cgroup_usage *to)
+{
+	to->memory_limit_bytes = from->memory_limit_bytes;
+	to->quota_usec = from->quota_usec;
+	to->period_usec = from->period_usec;
+	to->cpus = from->cpus;
+	to->pids_limit = from->pids_limit;
+}
+
+/* Return: was there anything to read? */
+static bool read_file(struct obs_cgroup *c, size_t i, struct obs_cgroup_usage *u)
+{
+	char text[FILE_BYTES];
+	ssize_t n = pread(c->fds[i], text, sizeof(text) - 1, 0);
+
+	if (n < 0 && errno == EOPNOTSUPP) /* PSI is switched off (psi=0) */
+		obs_closep(&c->fds[i]);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	files[i].parse(text, u);
+	return true;
+}
+
 int obs_cgroup_read(struct obs_cgroup *c, struct obs_cgroup_usage *ret)
 {
+	bool any = false, all = c->looks % SELDOM == 0;
 	struct obs_cgroup_usage u;
-	bool any = false;
 
 	forget_all(&u);
+	if (!all)
+		keep_seldom(&c->last, &u);
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		char text[FILE_BYTES];
-		ssize_t n;
-
-		if (c->fds[i] < 0)
-			continue;
-		n = pread(c->fds[i], text, sizeof(text) - 1, 0);
-		if (n < 0 && errno == EOPNOTSUPP) /* PSI is switched off (psi=0) */
-			obs_closep(&c->fds[i]);
-		if (n <= 0)
-			continue;
-		text[n] = '\0';
-		files[i].parse(text, &u);
-		any = true;
+		if (c->fds[i] >= 0 && (all || !files[i].seldom))
+			any |= read_file(c, i, &u);
 	}
 	if (!any)
 		return -ENODEV;
+	c->looks++;
+	c->last = u;
 	*ret = u;
 	return 0;
 }

@@ -149,6 +149,7 @@ struct obs_model {
 	uint64_t ring_bytes, ring_used_bytes;
 	const char *const *roles; /* of processes, n_roles names; static; NULL: not measured */
 	size_t n_roles;
+	uint64_t look_cpu_ns; /* CPU time of all looks at what nodes use */
 	struct obs_host_usage host;
 };
 

@@ -365,11 +365,39 @@ void obs_json_uint(struct obs_json *j, uint64_t v)
 	put_integer(j, false, v);
 }
 
+/* Most numbers have at most three decimals: those need no search for their shortest form.
+ * Return: false: not one of them. */
+static bool put_thousandths(struct obs_json *j, double v)
+{
+	double scaled = rint(v * 1000);
+	char text[32], *end = text + sizeof(text);
+	uint64_t units;
+	size_t n = 0;
+
+	if (!(fabs(v) < 1e9) || scaled / 1000 != v || (v == 0 && signbit(v)))
+		return false;
+	units = (uint64_t)fabs(scaled);
+	for (int decimals = 3; decimals > 0; decimals--, units /= 10) {
+		if (n > 0 || units % 10 > 0)
+			end[-(ptrdiff_t)++n] = (char)('0' + units % 10);
+	}
+	if (n > 0)
+		end[-(ptrdiff_t)++n] = '.';
+	n += format_uint(end - n, units);
+	if (v < 0)
+		end[-(ptrdiff_t)++n] = '-';
+	before_value(j);
+	put(j, end - n, n);
+	return true;
+}
+
 void obs_json_real(struct obs_json *j, double v)
 {
 	char text[40];
 	int n = 0;
 
+	if (put_thousandths(j, v))
+		return;
 	if (!isfinite(v)) {
 		obs_json_str(j, obs_slice_str(isnan(v) ? "nan" : v > 0 ? "inf" : "-inf"));
 		return;

@@ -130,9 +130,12 @@ static void look_at_processes(struct part *p)
 static void open_cgroup(struct part *p, const struct obs_node *node)
 {
 	cleanup_buf struct obs_buf text = {};
-	pid_t pid = obs_targets_any_pid(p->env.targets, node);
+	pid_t pid;
 
-	if (p->cgroups[node->slot] || node->ref.runtime == OBS_RUNTIME_NONE || pid == 0)
+	if (p->cgroups[node->slot] || node->ref.runtime == OBS_RUNTIME_NONE)
+		return;
+	pid = obs_targets_any_pid(p->env.targets, node);
+	if (pid == 0)
 		return;
 	if (p->mounts.len == 0 && obs_proc_read(getpid(), "mounts", &p->mounts) < 0)
 		return;
@@ -192,7 +195,7 @@ static void look_at_node(void *ctx, struct obs_node *node)
 static void tick(void *part)
 {
 	struct part *p = part;
-	uint64_t now_ns = obs_boot_ns();
+	uint64_t now_ns = obs_boot_ns(), begin_ns;
 	struct look look = { .p = p, .tell = now_ns >= p->due_ns };
 
 	if (!look.tell && !p->soon)
@@ -201,8 +204,11 @@ static void tick(void *part)
 	if (look.tell) /* half a tick early is on time: ticks are a second and a bit apart */
 		p->due_ns = now_ns + (uint64_t)(p->env.config->usage.interval_s * 1e9) -
 			    OBS_NS_PER_S / 2;
+	begin_ns = obs_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	look_at_processes(p);
 	obs_targets_each(p->env.targets, look_at_node, &look);
+	obs_count(&p->env.counters->usage_looks, 1);
+	p->env.model->look_cpu_ns += obs_clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin_ns;
 }
 
 /* --- nodes and processes come and go --- */

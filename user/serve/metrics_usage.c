@@ -196,6 +196,20 @@ static void each_role(const struct obs_model *m, const struct row *row, struct o
 	}
 }
 
+/* ---- looking ---- */
+
+static const struct row look_rows[] = {
+	{ "gswarm_usage_look_cpu_seconds_total", "counter",
+	  "CPU time that looks at what nodes use took, their events included", NULL, NULL, NANO_S,
+	  offsetof(struct obs_model, look_cpu_ns) },
+};
+
+static void each_look(const struct obs_model *m, const struct row *row, struct obs_buf *out)
+{
+	if (m->look_cpu_ns)
+		put(out, row, m, NULL, 0);
+}
+
 /* ---- the host ---- */
 
 #define HOST(member) offsetof(struct obs_host_usage, member)
@@ -348,6 +362,7 @@ void obs_metrics_usage_format(const struct obs_model *m, struct obs_buf *out)
 	format_rows(m, node_rows, ARRAY_LEN(node_rows), each_node, out);
 	format_rows(m, cgroup_rows, ARRAY_LEN(cgroup_rows), each_node, out);
 	format_rows(m, role_rows, ARRAY_LEN(role_rows), each_role, out);
+	format_rows(m, look_rows, ARRAY_LEN(look_rows), each_look, out);
 	format_rows(m, host_rows, ARRAY_LEN(host_rows), each_host, out);
 	format_rows(m, disk_rows, ARRAY_LEN(disk_rows), each_disk, out);
 	format_rows(m, gpu_rows, ARRAY_LEN(gpu_rows), each_gpu, out);

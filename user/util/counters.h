@@ -77,6 +77,7 @@
 	X(cursors_pruned,	"cursors_pruned_total",	"",	"Positions of files that nobody has seen for 30 days, forgotten") \
 	X(windows_lost,		"windows_lost_total",	"",	"Windows or events that found no room in the aggregation") \
 	X(engine_errors,	"engine_errors_total",	"",	"Questions to a container engine that failed") \
+	X(usage_looks,		"usage_looks_total",	"",	"Looks at what all nodes use") \
 	X(targets_found,	"targets_found_total",	"",	"Nodes found since start") \
 	X(processes_joined,	"processes_total",	"place=\"started\"",	"Processes of nodes, short-lived ones too") \
 	X(processes_ended,	"processes_total",	"place=\"ended\"",	"Processes of nodes, short-lived ones too") \
