@@ -66,6 +66,23 @@ def check_near(what, got, want, percent, floor=0):
         f"{what}: observed {got:g}, truth {want:g} ({100 * (got / want - 1) if want else 0:+.2f} %)"
 
 
+class Compared:
+    """Pairs of an observed number and the truth. One look may have been held up on a busy machine,
+    so the middle one of the differences has to be small."""
+
+    def __init__(self):
+        self.pairs = {}
+
+    def add(self, what, got, want):
+        if want is not None:
+            self.pairs.setdefault(what, []).append((got, want))
+
+    def check(self, what, percent, floor=0, at_least=2):
+        pairs = sorted(self.pairs.get(what, ()), key=lambda p: abs(p[0] - p[1]))
+        assert len(pairs) >= at_least, f"{what}: {len(pairs)} could be compared"
+        check_near(f"{what}, middle of {len(pairs)}", *pairs[len(pairs) // 2], percent, floor)
+
+
 def cgroup_dir(pid, controller):
     """Where a process's cgroup of a controller is, v1 or v2."""
     for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
@@ -116,17 +133,19 @@ def watch_box(box, args, n=4):
 
 
 def check_box(events, cpu, memory):
-    compared = 0
+    compared = Compared()
     for e in events:
         d, at = e["details"], wall(e)
-        want = cpu.at(at), memory.at(at), cpu.at(at - d["interval_s"])
-        if None in want:
-            continue  # this machine was too busy to read the truth then
-        compared += 1
-        check_near("cpu_s", d["cpu_s"], want[0], 2, floor=0.03)
-        check_near("memory_bytes", d["memory_bytes"], want[1], 2, floor=1 << 18)
-        check_near("cpu_percent", d["cpu_percent"], 100 * (want[0] - want[2]) / d["interval_s"], 3)
-    assert compared, "no snapshot could be compared"
+        now, before = cpu.at(at), cpu.at(at - d["interval_s"])
+        compared.add("cpu_s", d["cpu_s"], now)
+        compared.add("memory_bytes", d["memory_bytes"], memory.at(at))
+        compared.add("of its role", d["roles"]["shell"]["cpu_percent"], d["cpu_percent"])
+        if None not in (now, before):
+            compared.add("cpu_percent", d["cpu_percent"], 100 * (now - before) / d["interval_s"])
+    compared.check("cpu_s", 2, floor=0.01)
+    compared.check("memory_bytes", 2)
+    compared.check("cpu_percent", 2, floor=2)
+    compared.check("of its role", 5, floor=3)
 
 
 @case()
@@ -146,7 +165,6 @@ def container_files():
         assert set(d["psi"]) >= {"cpu", "memory", "io"} or not Path("/proc/pressure").exists(), d
         probe = [p for p in observer.health()["probes"] if p["need"] == "resource use"]
         assert probe and probe[0]["rung"].startswith(rung), probe
-        check_near("sum of the processes", d["roles"]["shell"]["cpu_percent"], d["cpu_percent"], 5, 3)
         observer.stop()
 
 
@@ -232,19 +250,20 @@ def burn_one_core():
         observer = Observer(api, config, args=args).start()
         wait_for("snapshots", lambda: len(snapshots(api)) >= 5, 30)
         burned = read_burned(truth)
-        compared = 0
+        compared = Compared()
         for e in snapshots(api):
             d, at = e["details"], wall(e)
             now, before = burned.at(at), burned.at(at - d["interval_s"])
-            if now is None or before is None:
-                continue
-            compared += 1
-            want = 100 * (now - before) / d["interval_s"]
-            check_near(f"{rung}: cpu_percent", d["cpu_percent"], want, 3)
-            check_near(f"{rung}: of the process", d["top"][0]["cpu_percent"], want, 3)
             assert d["top"][0]["pid"] == burner.pid, d
-            check_near(f"{rung}: cpu_s", d["cpu_s"], now, 3)
-        assert compared >= 2, f"{compared} snapshots could be compared"
+            compared.add("cpu_s", d["cpu_s"], now)
+            if None not in (now, before):
+                want = 100 * (now - before) / d["interval_s"]
+                compared.add("cpu_percent", d["cpu_percent"], want)
+                compared.add("of the process", d["top"][0]["cpu_percent"], want)
+        # 3 points of a hundred, also where the machine let it have less than a core
+        compared.check("cpu_percent", 0, floor=3)
+        compared.check("of the process", 0, floor=3)
+        compared.check("cpu_s", 3)
         statm = Path(f"/proc/{burner.pid}/statm").read_text().split()
         check_near(f"{rung}: rss_bytes", snapshots(api)[-1]["details"]["rss_bytes"],
                    int(statm[1]) * os.sysconf("SC_PAGESIZE"), 2, floor=1 << 19)

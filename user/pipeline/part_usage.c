@@ -111,6 +111,7 @@ static void add_late(void *ctx, struct obs_node *node)
 
 static void look_at_processes(struct part *p)
 {
+	uint64_t wall_ns = obs_wall_ns();
 	int r = 0;
 
 	obs_tally_begin(p->tally, obs_boot_ns());
@@ -120,7 +121,7 @@ static void look_at_processes(struct part *p)
 		obs_tally_each_pid(p->tally, look_by_proc, p);
 	if (p->env.kernel)
 		obs_targets_each(p->env.targets, add_late, p);
-	obs_tally_finish(p->tally, obs_wall_ns());
+	obs_tally_finish(p->tally, wall_ns);
 	if (p->probe)
 		p->probe->blind = r < 0 ? "the last look at processes failed" : NULL;
 }
