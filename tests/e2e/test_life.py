@@ -165,6 +165,22 @@ def pause():
     wait_for("resumed", lambda: "resumed" in names(), 10)
 
 
+@case()
+def health():
+    """a container whose health check fails, and then does not: both are told"""
+    api = Api()
+    Observer(api).start()
+    node = ContainerNode("", opts=["--health-cmd", "test -e /tmp/well", "--health-interval", "1s",
+                                   "--health-retries", "1"])
+
+    def names():
+        return [e["details"]["event"] for e in of_node(api.events(), node)
+                if e["event_type"] == "node_lifecycle"]
+    wait_for("unhealthy", lambda: "unhealthy" in names(), 20)
+    docker("exec", node.container, "/bin/sh", "-c", "mkdir -p /tmp; : >/tmp/well")
+    wait_for("healthy", lambda: "healthy" in names(), 20)
+
+
 @case(limit_s=90)
 def fork_storm():
     """2,000 short processes a second: all are counted, none is told, the observer stays small"""

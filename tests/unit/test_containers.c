@@ -457,7 +457,7 @@ static void events_bring_fresh_answers(void **state)
 	engine_start(&f.engine);
 	fixture_open(&f, NULL);
 	run_until(&f.loop, &f.engine.n_streams, 1, 3000);
-	assert_non_null(strstr(f.engine.events_request, "%22destroy%22%5D%7D HTTP/1.1"));
+	assert_non_null(strstr(f.engine.events_request, "%22health_status%22%5D%7D HTTP/1.1"));
 
 	send_event(&f.engine, "start", 0);
 	wait_changes(&f, 1);

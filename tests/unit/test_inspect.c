@@ -146,6 +146,8 @@ static const struct event_case {
 	{ "destroy", "{\"Type\":\"container\",\"Action\":\"destroy\",\"Actor\":{\"ID\":\"" ID "\"}}", 0, true, 0 },
 	{ "no type", "{\"Action\":\"die\",\"Actor\":{\"ID\":\"" ID "\"},\"timeNano\":\"1\"}", 0, false, 0 },
 	{ "time out of range", "{\"Action\":\"die\",\"Actor\":{\"ID\":\"" ID "\"},\"timeNano\":1e300}", 0, false, 0 },
+	{ "health", "{\"Action\":\"health_status: unhealthy\",\"Actor\":{\"ID\":\"" ID "\"}}", 0, false, 0 },
+	{ "nearly start", "{\"Action\":\"star\",\"Actor\":{\"ID\":\"" ID "\"}}", -ENOENT },
 	{ "other action", "{\"Type\":\"container\",\"Action\":\"exec_start: sh\",\"Actor\":{\"ID\":\"" ID "\"}}", -ENOENT },
 	{ "other type", "{\"Type\":\"network\",\"Action\":\"destroy\",\"Actor\":{\"ID\":\"" ID "\"}}", -EPROTO },
 	{ "hostile id", "{\"Action\":\"start\",\"Actor\":{\"ID\":\"../../images/json?\"}}", -EPROTO },

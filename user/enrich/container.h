@@ -39,7 +39,8 @@ struct obs_container_info {
 	char image[256]; /* as the engine shows it */
 	bool paused;
 	bool running;
-	char **labels; /* n_labels entries, borrowed for the call */
+	char health[16]; /* "healthy", "unhealthy", "starting"; "" = it has no check */
+	char **labels;	 /* n_labels entries, borrowed for the call */
 	size_t n_labels;
 };
 

@@ -32,10 +32,12 @@
 #define EVENT_LINE_MAX_BYTES  (64 * 1024)
 #define EVENT_CHUNK_MAX_BYTES (1024 * 1024)
 
-/* {"type":["container"],"event":["start","die","rename","pause","unpause","destroy"]} */
+/* {"type":["container"],"event":["start","die","rename","pause","unpause","destroy",
+ * "health_status"]} */
 #define EVENT_FILTER                                                              \
 	"%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B%22start%22%2C" \
-	"%22die%22%2C%22rename%22%2C%22pause%22%2C%22unpause%22%2C%22destroy%22%5D%7D"
+	"%22die%22%2C%22rename%22%2C%22pause%22%2C%22unpause%22%2C%22destroy%22"  \
+	"%2C%22health_status%22%5D%7D"
 
 LIST_HEAD(ask_list, ask);
 

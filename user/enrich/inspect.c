@@ -17,10 +17,12 @@
 static const struct {
 	const char *action;
 	bool destroyed;
-} actions[] = {
-	{ "start", false }, { "die", false },	  { "rename", false },
-	{ "pause", false }, { "unpause", false }, { "destroy", true },
-};
+} actions
+	[] = {
+		{ "start", false },	    { "die", false },	  { "rename", false },
+		{ "pause", false },	    { "unpause", false }, { "destroy", true },
+		{ "health_status", false }, /* "health_status: unhealthy" */
+	};
 
 static void json_freep(cJSON **j)
 {
@@ -101,7 +103,7 @@ static int fill_info(struct obs_inspect *in, const cJSON *root, const char *id)
 {
 	const char *name = get_str(root, "Name"), *real_id = get_str(root, "Id");
 	const cJSON *config = get(root, "Config"), *state = get(root, "State");
-	const char *image = get_str(config, "Image");
+	const char *image = get_str(config, "Image"), *health;
 
 	if (!name || !image || !cJSON_IsObject(state) || (real_id && strcmp(real_id, id) != 0))
 		return -EPROTO;
@@ -111,6 +113,8 @@ static int fill_info(struct obs_inspect *in, const cJSON *root, const char *id)
 	copy_cut(in->info.image, sizeof(in->info.image), image);
 	in->info.paused = get_true(state, "Paused");
 	in->info.running = get_true(state, "Running") || in->info.paused;
+	health = get_str(get(state, "Health"), "Status");
+	copy_cut(in->info.health, sizeof(in->info.health), health ? health : "");
 	return add_labels(in, get(config, "Labels"));
 }
 
@@ -163,7 +167,8 @@ static int fill_event(const cJSON *root, struct obs_engine_event *ret)
 		return -EPROTO;
 
 	for (size_t i = 0; i < ARRAY_LEN(actions); i++)
-		if (strcmp(actions[i].action, action) == 0) {
+		if (strncmp(actions[i].action, action, strcspn(action, ":")) == 0 &&
+		    strlen(actions[i].action) == strcspn(action, ":")) {
 			*ret = (struct obs_engine_event){ .destroyed = actions[i].destroyed,
 							  .time_ns = event_time(root) };
 			memcpy(ret->id, id, sizeof(ret->id));

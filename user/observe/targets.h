@@ -36,8 +36,9 @@ struct obs_node {
 	char image[256];
 	char title[160]; /* for people: the name, or "pid 4711 (bash)" */
 	bool paused;
-	bool empty;  /* no process has been seen in it yet */
-	bool wanted; /* a command in it matched: no container rule is needed */
+	char health[16]; /* as its engine tells; "" = unknown or unchecked */
+	bool empty;	 /* no process has been seen in it yet */
+	bool wanted;	 /* a command in it matched: no container rule is needed */
 	uint32_t n_pids;
 	uint64_t found_ns; /* CLOCK_REALTIME */
 	uint64_t last_event_ns;

@@ -65,6 +65,7 @@ struct life_node {
 	struct history h;
 	bool listing; /* the processes that were there first are being told */
 	bool paused;
+	char health[16];
 	uint32_t minor; /* deaths without a role told in this minute */
 	uint64_t minute;
 };
@@ -540,6 +541,7 @@ static void life_ready(void *part, struct obs_node *node)
 		return;
 	n->node = node;
 	n->paused = node->paused;
+	memcpy(n->health, node->health, sizeof(n->health));
 	l->nodes[node->slot] = n;
 	recall(l, n);
 }
@@ -598,19 +600,38 @@ static void life_gone(void *part, struct obs_node *node)
 	free(n);
 }
 
+static void tell_container(struct life *l, const struct life_node *n, const char *name)
+{
+	struct obs_event ev = {};
+
+	fill_process(&ev, name, OBS_ROLE_MAX, 0, "");
+	if (*n->health)
+		obs_event_add_str(&ev, "health", obs_slice_str(n->health));
+	l->env.emit(l->env.ctx, n->node, &ev);
+}
+
+/* What its engine has told of the container since. */
+static void look_at_container(struct life *l, struct life_node *n)
+{
+	bool sick = strcmp(n->node->health, "unhealthy") == 0;
+	bool was_sick = strcmp(n->health, "unhealthy") == 0;
+
+	memcpy(n->health, n->node->health, sizeof(n->health));
+	if (n->paused != n->node->paused) {
+		n->paused = n->node->paused;
+		tell_container(l, n, n->paused ? "paused" : "resumed");
+	}
+	if (sick != was_sick)
+		tell_container(l, n, sick ? "unhealthy" : "healthy");
+}
+
 static void life_tick(void *part)
 {
 	struct life *l = part;
 
 	for (uint32_t i = 1; i < OBS_TARGETS_MAX; i++) {
-		struct life_node *n = l->nodes[i];
-		struct obs_event ev = {};
-
-		if (!n || n->paused == n->node->paused)
-			continue;
-		n->paused = n->node->paused;
-		fill_process(&ev, n->paused ? "paused" : "resumed", OBS_ROLE_MAX, 0, "");
-		l->env.emit(l->env.ctx, n->node, &ev);
+		if (l->nodes[i])
+			look_at_container(l, l->nodes[i]);
 	}
 }
 
