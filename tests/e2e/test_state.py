@@ -193,3 +193,22 @@ def no_daemon():
     """nobody listens: `nodes` says so and fails"""
     out = observer_cmd("nodes", "--url", "http://127.0.0.1:9")
     assert out.returncode == 1 and "is the daemon running" in out.stderr, out
+
+
+@case()
+def over_a_restart():
+    """the observer is restarted: state, round and submissions are still known"""
+    observer = Observer(Api()).start()
+    node = ContainerNode(
+        "gate\n" + JOIN + "file 0 [2025-09-25 20:40:24,616][urllib3.connectionpool][DEBUG] - "
+        'http://localhost:3000 "POST /api/submit-winner HTTP/1.1" 200 None\n')
+    node.gate()
+    wait_for("a submission", lambda: view(observer, node)["submissions"]["taken"] == 1, 15)
+    before = view(observer, node)
+    observer.stop()
+    observer.start()
+    wait_for("the node", lambda: view(observer, node), 10)
+    after = view(observer, node)
+    for key in ("state", "round", "earning", "submissions", "since"):
+        assert after[key] == before[key], (key, before, after)
+    assert after["earning"] == "yes", after

@@ -13,12 +13,15 @@
 #include <unistd.h>
 
 #include "model/life.h"
+#include "model/life_state.h"
 #include "observe/blocked.h"
+#include "pipeline/engine.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 
 #define GONE_MAX     64
 #define GONE_KEEP_NS (24 * 3600 * OBS_NS_PER_S)
+#define KEEP_SECONDS 60 /* between two times that what is known is kept */
 #define CHANGES_MAX  4
 #define SETTLE_NS    (700 * OBS_NS_PER_MS) /* an end that others may follow */
 #define BUSY_TICKS   3			   /* of CPU in a second: it computes */
@@ -52,6 +55,7 @@ struct seat {
 	uint64_t trainer_ticks;
 	uint64_t active_ns; /* CLOCK_MONOTONIC: it wrote or computed */
 	bool paused;
+	unsigned kept; /* seconds since it was kept */
 };
 
 struct state {
@@ -131,6 +135,8 @@ static void tell_changes(struct state *s, struct seat *seat)
 {
 	for (unsigned i = 0; i < seat->n_told; i++)
 		tell(s, seat, &seat->told[i]);
+	if (seat->n_told)
+		seat->kept = KEEP_SECONDS; /* at the next look */
 	seat->n_told = 0;
 }
 
@@ -287,6 +293,54 @@ static void on_timer(uv_timer_t *timer)
 	}
 }
 
+/* --- over a restart of the observer --- */
+
+/* Containers by their id, plain trees by what started them; the trainer tells them apart. */
+static void keep_name(const struct seat *seat, char *out, size_t size)
+{
+	const char *comm = strchr(seat->name, '(');
+
+	if (*seat->id)
+		snprintf(out, size, "life/%s", seat->id);
+	else
+		snprintf(out, size, "life/plain %s", comm ? comm : "");
+}
+
+/* A pid and when it started name one process for good. */
+static uint64_t trainer_mark(const struct state *s, pid_t pid)
+{
+	const struct obs_process *p = pid ? obs_targets_process(s->env.targets, pid) : NULL;
+
+	return p ? p->start_ticks << 22 ^ (uint64_t)pid : 0;
+}
+
+static void keep(struct state *s, struct seat *seat)
+{
+	cleanup_buf struct obs_buf text = {};
+	char name[256];
+
+	seat->kept = 0;
+	if (!s->env.outlet->put_state ||
+	    obs_life_state_format(&seat->life, trainer_mark(s, seat->trainer), &text) < 0)
+		return;
+	keep_name(seat, name, sizeof(name));
+	s->env.outlet->put_state(s->env.outlet->ctx, name, obs_buf_slice(&text));
+}
+
+static void take_up(struct state *s, struct seat *seat)
+{
+	cleanup_buf struct obs_buf text = {};
+	struct census c;
+	char name[256];
+
+	keep_name(seat, name, sizeof(name));
+	if (!s->env.outlet->get_state ||
+	    s->env.outlet->get_state(s->env.outlet->ctx, name, &text) < 0)
+		return;
+	take_census(s, seat, &c);
+	obs_life_state_parse(&seat->life, trainer_mark(s, c.trainer), obs_buf_slice(&text));
+}
+
 /* --- silence --- */
 
 static const enum obs_input blocked_inputs[OBS_BLOCK_MAX] = {
@@ -385,6 +439,8 @@ static void look(struct state *s, struct seat *seat)
 	seat->life.trainer_lives = seat->trainer != 0;
 	snprintf(seat->name, sizeof(seat->name), "%s", seat->node->title);
 	explain_unknown(s, seat, &c);
+	if (++seat->kept >= KEEP_SECONDS)
+		keep(s, seat);
 	look_at_pause(s, seat);
 	look_at_trainer(s, seat);
 	settle_all(s, seat);
@@ -452,6 +508,7 @@ static void state_ready(void *part, struct obs_node *node)
 {
 	struct state *s = part;
 	struct seat *seat = recall(s, node);
+	bool is_new = !seat;
 
 	if (!seat) {
 		seat = calloc(1, sizeof(*seat));
@@ -467,6 +524,8 @@ static void state_ready(void *part, struct obs_node *node)
 	snprintf(seat->id12, sizeof(seat->id12), "%s", node->id12);
 	snprintf(seat->name, sizeof(seat->name), "%s", node->title);
 	s->seats[node->slot] = seat;
+	if (is_new)
+		take_up(s, seat);
 }
 
 static uint64_t start_of(const struct state *s, const struct obs_process *p)
@@ -476,6 +535,12 @@ static uint64_t start_of(const struct state *s, const struct obs_process *p)
 	return s->env.to_wall(s->env.ctx, p->start_ticks * (OBS_NS_PER_S / per_s));
 }
 
+/* Than our watch: else its start is told. */
+static bool is_older(const struct state *s, const struct seat *seat, const struct obs_process *p)
+{
+	return seat->life.trainer_ns || start_of(s, p) < seat->life.watched_ns;
+}
+
 /* A trainer that was there before us: its start is known, what it does is not. */
 static void state_joined(void *part, struct obs_node *node, pid_t pid)
 {
@@ -483,11 +548,12 @@ static void state_joined(void *part, struct obs_node *node, pid_t pid)
 	struct seat *seat = s->seats[node->slot];
 	const struct obs_process *p = obs_targets_process(s->env.targets, pid);
 
-	if (!seat || !p || p->role != OBS_ROLE_TRAINER || seat->trainer || seat->life.trainer_ns)
+	if (!seat || !p || p->role != OBS_ROLE_TRAINER || seat->trainer || !is_older(s, seat, p))
 		return;
 	watch_trainer(seat, pid);
 	seat->life.trainer_lives = true;
-	seat->life.trainer_ns = start_of(s, p);
+	if (!seat->life.trainer_ns)
+		seat->life.trainer_ns = start_of(s, p);
 }
 
 static void forget_oldest(struct state *s)
@@ -625,8 +691,10 @@ static void state_stop(void *part)
 
 	s->stopped = true;
 	for (uint32_t i = 1; i < OBS_TARGETS_MAX; i++) {
-		if (s->seats[i])
-			tell_changes(s, s->seats[i]);
+		if (!s->seats[i])
+			continue;
+		tell_changes(s, s->seats[i]);
+		keep(s, s->seats[i]);
 	}
 	uv_close((uv_handle_t *)&s->timer, NULL);
 }
