@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from cases import case
-from harness import Env, Observer, Skip, check_ledger, wait_for
+from harness import Api, Env, Observer, Skip, check_ledger, wait_for
 from writer import Writer
 
 RUNGS = {"bpf": [], "inotify": ["--no-bpf"]}
@@ -258,6 +258,90 @@ def same_again(rung):
     s.check()
     # inotify is told that it was written, and sees the same bytes: it cannot know
     assert s.count("truncations_total") + s.count("rewrites_total") >= 1
+
+
+def logrotate(log, options):
+    """Debian's logrotate, once, whatever the file's age and size."""
+    config, state = Path(Env.tmp) / "logrotate.conf", Path(Env.tmp) / "logrotate.state"
+    config.write_text(f'"{log}" {{\n  su root root\n  rotate 5\n  missingok\n  ' +
+                      "\n  ".join(options.split()).replace("create", "create 644 root root") +
+                      "\n}\n")
+    os.chmod(config, 0o644)
+    done = subprocess.run(["logrotate", "-f", "-s", state, config], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def at_api(api):
+    """The ids of the lines that have come; more often than once is all right."""
+    return {e["event_id"] for e in api.events() if e.get("origin", {}).get("path")}
+
+
+def rotated_twice(rung, options):
+    """kill -9 while the API stalls, two rotations by logrotate, and a start: nothing is missing"""
+    api = Api()
+    s = Scene(rung, api)
+    reopens = "copytruncate" not in options
+    s.open()
+    at = s.lines("seen", 30)
+    wait_for("the first at the API", lambda: len(at_api(api)) == 30, 15)
+    api.close()
+    at = s.lines("not delivered", 30, at)
+    wait_for("them", lambda: len(s.stored()) == 60, 10, 0.1)
+    s.observer.kill()
+    s.lines("unread", 300, at)
+    logrotate(s.log, options)
+    if reopens:
+        s.open()
+    s.lines("born and rotated", 300)
+    logrotate(s.log, options)
+    if reopens:
+        s.open()
+    s.lines("current", 30)
+    api.open()
+    s.observer.start()
+    have = sorted(x[1:] for x in s.settled())
+    want = sorted(x[1:] for x in s.expected)
+    missing = [x for x in want if x not in have]
+    assert have == want, f"{len(missing)} missing: {missing[:5]}, {len(have)} of {len(want)} stored"
+    wait_for("all at the API", lambda: len(at_api(api)) == len(want), 15)
+    # and once more: all of it is known now
+    s.observer.kill()
+    s.observer.start()
+    time.sleep(2.5)
+    assert len(s.stored()) == len(want), "a rotated file was read again"
+
+
+def add_rotations():
+    for name, options in (("create", "create"), ("create_compress", "create compress"),
+                          ("copytruncate", "copytruncate"),
+                          ("copytruncate_compress", "copytruncate compress")):
+        def run(rung, options=options):
+            rotated_twice(rung, options)
+
+        run.__name__ = f"logrotate_{name}"
+        run.__doc__ = f"logrotate {options}, {rotated_twice.__doc__}"
+        each_rung(needs=("logrotate",))(run)
+
+
+add_rotations()
+
+
+@each_rung(needs=("logrotate",))
+def logrotate_live(rung):
+    """logrotate runs while the observer watches: copies and archives are not read again"""
+    s = Scene(rung)
+    s.open()
+    for i, options in enumerate(("copytruncate", "copytruncate compress", "copytruncate")):
+        s.lines(f"round {i}", 50)
+        wait_for("its lines", lambda: len(s.stored()) == len(s.expected), 10, 0.1)
+        logrotate(s.log, options)
+    s.lines("last", 50)
+    s.check()
+    s.observer.kill()
+    s.observer.start()
+    s.check()
+    assert s.lost() == 0
 
 
 # --- the file itself -------------------------------------------------------------

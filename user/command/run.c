@@ -107,6 +107,14 @@ static int put_window(void *ctx, uint64_t length_s, uint64_t start_s, struct obs
 	return obs_store_put_window(d->store, length_s, start_s, node, json);
 }
 
+static int each_cursor(void *ctx, const char *path,
+		       void (*fn)(void *fn_ctx, const struct obs_cursor *c), void *fn_ctx)
+{
+	struct daemon *d = ctx;
+
+	return obs_store_each_cursor(d->store, path, fn, fn_ctx);
+}
+
 /* Said when it happens; /health shows the name for as long as we run. */
 static void tell_aside(struct daemon *d)
 {
@@ -374,6 +382,7 @@ static int serve(struct daemon *d)
 		.push = push,
 		.put_cursor = put_cursor,
 		.get_cursor = get_cursor,
+		.each_cursor = each_cursor,
 		.put_state = put_state,
 		.get_state = get_state,
 		.put_window = put_window,

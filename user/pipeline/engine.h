@@ -22,6 +22,9 @@ struct obs_outlet {
 	int (*push)(void *ctx, const struct obs_event *ev, struct obs_slice json);
 	int (*put_cursor)(void *ctx, const struct obs_cursor *c);
 	int (*get_cursor)(void *ctx, const struct obs_file_id *file, struct obs_cursor *ret);
+	/* the cursors of all files that had this name, newest first; NULL where nothing is kept */
+	int (*each_cursor)(void *ctx, const char *path,
+			   void (*fn)(void *fn_ctx, const struct obs_cursor *c), void *fn_ctx);
 	/* events and cursors so far belong together: make them durable */
 	/* 0; 1: all cursors are gone, created_ns may have changed: read files again; or errno */
 	int (*commit)(void *ctx);

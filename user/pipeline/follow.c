@@ -19,6 +19,7 @@
 #include "observe/proc.h"
 #include "observe/tz.h"
 #include "observe/watch.h"
+#include "pipeline/rotated.h"
 #include "stream/rules.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -26,6 +27,9 @@
 
 #define PATH_BYTES	 4096
 #define UNLINKED_KEEP_NS 60000000000ULL
+#define CURSORS_PER_NAME 16
+#define ERRANDS_MAX	 256
+#define ERRANDS_A_SWEEP	 8
 #define ROTATED_KEEP_NS	 600000000000ULL
 #define BACKLOG_BYTES	 (1024 * 1024) /* further behind than this: an old log */
 #define LIVE_NS		 1000000000ULL /* so long after the last new line, old logs hold back */
@@ -51,7 +55,19 @@ struct entry {
 	bool behind;		   /* catch_up is due */
 	bool to_end;		   /* … to whatever the file holds */
 	bool touched;		   /* its cursor may have moved since the last commit */
+	bool rotated;		   /* found beside a log: nobody writes to it */
 	UT_hash_handle hh;
+};
+
+/* To look beside a log for what was rotated away unread. */
+struct errand {
+	struct errand *next;
+	struct obs_node *node; /* NULL: the log is nobody's */
+	struct obs_file_id current;
+	uint64_t since_ns; /* CLOCK_REALTIME of the last sign of the log in the store */
+	size_t n;
+	struct obs_cursor cursors[CURSORS_PER_NAME];
+	char path[PATH_BYTES];
 };
 
 struct obs_follow {
@@ -66,6 +82,8 @@ struct obs_follow {
 	int64_t allowance;  /* bytes of old logs that may be read now */
 	uint64_t filled_ns; /* CLOCK_BOOTTIME of its last filling */
 	bool refused_told;
+	struct errand *errands; /* list, owned */
+	uint64_t start_ns;	/* CLOCK_REALTIME when we began */
 	int fd_limit; /* our files get descriptors below this; the rest is for everything else */
 	bool fds_told;
 };
@@ -255,6 +273,187 @@ static void set_zone(struct obs_stream *s, pid_t pid)
 		obs_stream_set_zone(s, zone);
 }
 
+/* --- what was rotated away unread --- */
+
+static void take_cursor(void *ctx, const struct obs_cursor *c)
+{
+	struct errand *e = ctx;
+
+	if (e->n < CURSORS_PER_NAME)
+		e->cursors[e->n++] = *c;
+	if (c->seen_ns > e->since_ns)
+		e->since_ns = c->seen_ns;
+}
+
+/* A log that was followed before we began, and is another file now or was emptied. One that
+ * was seen since then is rotated under our eyes. */
+static void look_beside_later(struct obs_follow *f, const struct entry *en, const char *path)
+{
+	const struct obs_outlet *out = f->opt.outlet;
+	cleanup_free struct errand *e = NULL;
+	size_t n = 0;
+
+	for (struct errand *other = f->errands; other; other = other->next)
+		n++;
+	if (!out->each_cursor || n >= ERRANDS_MAX)
+		return;
+	e = calloc(1, sizeof(*e));
+	if (!e || out->each_cursor(out->ctx, path, take_cursor, e) < 0)
+		return;
+	if (e->n == 0 || e->since_ns >= f->start_ns)
+		return;
+	e->node = en->node;
+	e->current = *obs_stream_file(en->stream);
+	snprintf(e->path, sizeof(e->path), "%s", path);
+	e->next = f->errands;
+	f->errands = TAKE_PTR(e);
+}
+
+struct beside {
+	struct obs_follow *f;
+	const struct errand *errand;
+	int dir_fd; /* owned */
+	size_t found;
+	char dir[PATH_BYTES];
+};
+
+static void open_dir_inside(void *ctx, pid_t pid)
+{
+	struct beside *b = ctx;
+
+	if (b->dir_fd < 0)
+		b->dir_fd = use_fd(b->f, open_inside(pid, b->dir));
+}
+
+static void open_dir(struct beside *b)
+{
+	if (b->errand->node)
+		obs_targets_each_pid(b->f->opt.targets, b->errand->node, open_dir_inside, b);
+	else
+		b->dir_fd = use_fd(b->f, open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+static int identify_beside(void *ctx, int fd, struct obs_file_id *ret)
+{
+	struct beside *b = ctx;
+
+	return obs_kernel_identify(b->f->opt.kernel, fd, ret);
+}
+
+static int known_beside(void *ctx, const struct obs_file_id *id, struct obs_cursor *ret)
+{
+	struct beside *b = ctx;
+	struct key key = file_key(id);
+
+	if (find(b->f, &key))
+		return 1;
+	return b->f->opt.outlet->get_cursor(b->f->opt.outlet->ctx, id, ret) == 0 ? 0 : -ENOENT;
+}
+
+static void follow_beside(void *ctx, const struct obs_rotated_file *file)
+{
+	struct obs_stream_start start = { .from_zero = true };
+	struct beside *b = ctx;
+	struct obs_follow *f = b->f;
+	struct key key = file_key(&file->id);
+	int fd = use_fd(f, file->fd);
+	char path[2 * PATH_BYTES];
+	struct obs_stream *stream;
+	struct entry *en;
+
+	if (fd < 0 || is_full(f)) {
+		obs_closep(&fd);
+		return;
+	}
+	snprintf(path, sizeof(path), "%s/%s", b->dir, file->name);
+	if (obs_stream_new_file(&f->opt.stream, &file->id, fd, path,
+				file->cursor.offset ? &file->cursor : NULL, &start, b->errand->node,
+				&stream) < 0)
+		return;
+	set_zone(stream,
+		 b->errand->node ? obs_targets_any_pid(f->opt.targets, b->errand->node) : 0);
+	en = add_entry(f, &key, b->errand->node, stream);
+	if (!en)
+		return;
+	en->touched = en->rotated = true;
+	set_behind(f, en, true, true);
+	b->found++;
+}
+
+/* Return: files with something unread. */
+static size_t look_beside(struct obs_follow *f, struct errand *e)
+{
+	struct beside b = { .f = f, .errand = e, .dir_fd = -1 };
+	struct obs_rotated_search search = {
+		.base = strrchr(e->path, '/') ? strrchr(e->path, '/') + 1 : e->path,
+		.current = &e->current,
+		.cursors = e->cursors,
+		.n_cursors = e->n,
+		.since_ns = e->since_ns,
+		.tmp_dir = f->opt.config->state_dir,
+		.counters = f->opt.stream.counters,
+		.identify = identify_beside,
+		.known = known_beside,
+		.found = follow_beside,
+		.ctx = &b,
+	};
+
+	snprintf(b.dir, sizeof(b.dir), "%.*s", (int)(search.base - e->path), e->path);
+	if (strlen(b.dir) > 1)
+		b.dir[strlen(b.dir) - 1] = '\0';
+	open_dir(&b);
+	search.dir_fd = b.dir_fd;
+	if (b.dir_fd >= 0)
+		obs_rotated_look(&search);
+	obs_closep(&b.dir_fd);
+	return b.found;
+}
+
+static void run_errands(struct obs_follow *f)
+{
+	for (int i = 0; i < ERRANDS_A_SWEEP && f->errands; i++) {
+		cleanup_free struct errand *e = f->errands;
+
+		f->errands = e->next;
+		look_beside(f, e);
+	}
+}
+
+static void drop_errands(struct obs_follow *f, const struct obs_node *node)
+{
+	for (struct errand **at = &f->errands; *at;) {
+		struct errand *e = *at;
+
+		if (node && e->node != node) {
+			at = &e->next;
+			continue;
+		}
+		*at = e->next;
+		free(e);
+	}
+}
+
+/* Emptied under our eyes: what was not read may stand in a copy (copytruncate). */
+static void look_after_cut(struct obs_follow *f, struct entry *en)
+{
+	cleanup_free struct errand *e = NULL;
+	struct obs_cursor cut;
+	uint64_t lost;
+
+	if (!obs_stream_take_cut(en->stream, &cut, &lost))
+		return;
+	e = calloc(1, sizeof(*e));
+	if (e) {
+		e->node = en->node;
+		e->current = *obs_stream_file(en->stream);
+		e->since_ns = UINT64_MAX; /* what is no copy of it is none of ours */
+		e->cursors[e->n++] = cut;
+		snprintf(e->path, sizeof(e->path), "%s", obs_stream_path(en->stream));
+	}
+	if (!e || en->orphan || look_beside(f, e) == 0)
+		obs_count(&f->opt.stream.counters->bytes_lost_truncated, lost);
+}
+
 /* @pid: of the node, one that has the file open; 0 = none */
 static struct entry *follow_fd(struct obs_follow *f, struct obs_node *node, pid_t pid,
 			       const struct obs_file_id *id, int fd, const char *path, bool told)
@@ -282,6 +481,8 @@ static struct entry *follow_fd(struct obs_follow *f, struct obs_node *node, pid_
 		en->wd = obs_watch_add(f->watch, fd);
 	en->touched = true;
 	en->place = place_of(fd);
+	if (!known || obs_stream_epoch(stream) != cursor.epoch)
+		look_beside_later(f, en, path);
 	return en;
 }
 
@@ -531,6 +732,7 @@ void obs_follow_node_gone(struct obs_follow *f, struct obs_node *node)
 	struct obs_node *copy = NULL;
 	struct entry *en, *next;
 
+	drop_errands(f, node);
 	HASH_ITER(hh, f->entries, en, next)
 	{
 		if (en->node == node && !outlives_node(f, en, &copy))
@@ -582,11 +784,11 @@ static bool is_abandoned(struct entry *en, uint64_t now_ns)
 
 	if (obs_stream_kind(en->stream) != OBS_STREAM_FILE || fd < 0 || fstat(fd, &st) < 0)
 		return false;
-	moved = st.st_nlink == 0 || place_of(fd) != en->place;
+	moved = st.st_nlink == 0 || en->rotated || place_of(fd) != en->place;
 	obs_stream_leave_behind(en->stream, moved);
 	if (!moved || en->behind || obs_stream_active_ns(en->stream) > now_ns)
 		return false;
-	return quiet_ns > (st.st_nlink == 0 ? UNLINKED_KEEP_NS : ROTATED_KEEP_NS);
+	return quiet_ns > (st.st_nlink == 0 || en->rotated ? UNLINKED_KEEP_NS : ROTATED_KEEP_NS);
 }
 
 void obs_follow_sweep(struct obs_follow *f)
@@ -598,6 +800,7 @@ void obs_follow_sweep(struct obs_follow *f)
 	bool abandoned;
 
 	find_configured(f);
+	run_errands(f);
 	if (all)
 		f->fresh_ns = now_ns;
 	HASH_ITER(hh, f->entries, en, next)
@@ -607,6 +810,7 @@ void obs_follow_sweep(struct obs_follow *f)
 			en->touched = true;
 			set_behind(f, en, true, false);
 		}
+		look_after_cut(f, en);
 		abandoned = is_abandoned(en, now_ns);
 		if (obs_stream_silent(en->stream, now_ns))
 			en->touched = true;
@@ -783,6 +987,7 @@ int obs_follow_new(const struct obs_follow_options *opt, struct obs_follow **ret
 		return -ENOMEM;
 	f->opt = *opt;
 	f->fd_limit = fd_limit();
+	f->start_ns = obs_wall_ns();
 	r = obs_watch_new(opt->loop, on_modified, f, &f->watch);
 	if (r < 0)
 		obs_warn("inotify is not to be had (%s): files outside of nodes are looked at once "
@@ -814,6 +1019,7 @@ void obs_follow_free(struct obs_follow **fp)
 
 	if (!f)
 		return;
+	drop_errands(f, NULL);
 	HASH_ITER(hh, f->entries, en, next)
 	drop_entry(f, en);
 	free(f);

@@ -402,6 +402,33 @@ int obs_store_get_cursor(struct obs_store *s, const struct obs_file_id *file,
 	return 0;
 }
 
+int obs_store_each_cursor(struct obs_store *s, const char *path,
+			  void (*fn)(void *ctx, const struct obs_cursor *c), void *ctx)
+{
+	cleanup_stmt sqlite3_stmt *stmt = NULL;
+	struct obs_cursor c;
+	int r;
+
+	if (!s->db)
+		return -EAGAIN;
+	r = obs_sql_prepare(s->db,
+			    "SELECT epoch, tail_len, offset, tail_hash, seen_ns, path, dev, ino,"
+			    " gen FROM cursors WHERE path=?1 ORDER BY seen_ns DESC LIMIT 64",
+			    &stmt);
+	if (r < 0)
+		return r;
+	sqlite3_bind_text(stmt, 1, path, (int)strnlen(path, sizeof(c.path) - 1), SQLITE_STATIC);
+	while ((r = obs_sql_step(stmt)) > 0) {
+		struct obs_file_id id = { (uint64_t)sqlite3_column_int64(stmt, 7),
+					  (uint32_t)sqlite3_column_int64(stmt, 6),
+					  (uint32_t)sqlite3_column_int64(stmt, 8) };
+
+		read_cursor(stmt, &id, &c);
+		fn(ctx, &c);
+	}
+	return r;
+}
+
 size_t obs_store_pending(const struct obs_store *s)
 {
 	return s->next_seq - 1 - s->span.last_seq;

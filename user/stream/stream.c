@@ -49,6 +49,9 @@ struct obs_stream {
 	uint64_t sure;		/* offset when the file was last seen to be the one that was read */
 	uint64_t rewritten;	/* end of what was written anew from offset 0 on; 0 = nothing */
 	struct obs_rewrite run; /* the writes that did */
+	struct obs_cursor cut;	/* where it had been read to when it was emptied last */
+	uint64_t cut_lost;	/* bytes behind that, not counted as lost yet */
+	bool cut_any;		/* cut is not handed out yet */
 	struct obs_rewrite rewrite; /* not handed out yet */
 	uint32_t tail_len;	    /* bytes in tail */
 	char tail[OBS_TAIL_BYTES];  /* what was fed last, up to offset */
@@ -294,6 +297,31 @@ static uint32_t tail_of(int fd, uint64_t end, uint32_t want, uint64_t *ret_hash)
 	return want;
 }
 
+static void note_cut(struct obs_stream *s, uint64_t known)
+{
+	obs_count(&s->opt->counters->bytes_lost_truncated, s->cut_lost);
+	s->cut_lost = known > s->offset ? known - s->offset : 0;
+	s->cut_any = true;
+	s->cut = (struct obs_cursor){
+		.file = s->id,
+		.epoch = s->epoch,
+		.offset = s->offset,
+		.tail_len = s->tail_len,
+		.tail_hash = XXH3_64bits(s->tail, s->tail_len),
+	};
+}
+
+bool obs_stream_take_cut(struct obs_stream *s, struct obs_cursor *ret, uint64_t *ret_lost)
+{
+	bool any = s->cut_any;
+
+	*ret = s->cut;
+	*ret_lost = s->cut_lost;
+	s->cut_any = false;
+	s->cut_lost = 0;
+	return any;
+}
+
 /* The file was cut below the cursor: begin anew; ids tell the two apart by the epoch. What was
  * taken before is kept: a line that had no end yet has one now. */
 static void start_over(struct obs_stream *s)
@@ -308,8 +336,7 @@ static void start_over(struct obs_stream *s)
 	s->due = s->sweep_size = 0;
 	if (goes_on_behind_zeroes(s))
 		return;
-	if (known > s->offset)
-		obs_count(&s->opt->counters->bytes_lost_truncated, known - s->offset);
+	note_cut(s, known);
 	obs_lines_flush(s->lines);
 	obs_parser_flush(s->parser);
 	s->former = s->sure;
@@ -827,6 +854,7 @@ void obs_stream_free(struct obs_stream **sp)
 
 	if (!s)
 		return;
+	obs_count(&s->opt->counters->bytes_lost_truncated, s->cut_lost);
 	obs_closep(&s->fd);
 	obs_lines_free(&s->lines);
 	obs_parser_free(&s->parser);

@@ -142,6 +142,13 @@ void obs_stream_leave_behind(struct obs_stream *s, bool yes);
 /** obs_stream_active_ns() - CLOCK_BOOTTIME of the last bytes. */
 uint64_t obs_stream_active_ns(const struct obs_stream *s);
 
+/**
+ * obs_stream_take_cut() - was the file emptied since the last call?
+ * @ret:      where it had been read to, and its bytes before that: a copy may hold the rest
+ * @ret_lost: bytes behind that; counted as lost by the caller if no copy holds them
+ */
+bool obs_stream_take_cut(struct obs_stream *s, struct obs_cursor *ret, uint64_t *ret_lost);
+
 /** obs_stream_expect() - a captured write that is not given to it: the file reaches that far. */
 void obs_stream_expect(struct obs_stream *s, const struct obs_chunk *chunk);
 

@@ -50,6 +50,8 @@
 	X(growth_found,		"growth_found_bytes_total","",	"Bytes found by looking at a file that no probe had told of (mmap, or inotify's rung)") \
 	X(rewrites,		"rewrites_total",	"",	"Writes before a stream's cursor, not emitted again") \
 	X(truncations,		"truncations_total",	"",	"Files that became shorter than their cursor") \
+	X(rotated_found,	"rotated_found_total",	"",	"Rotated files, their copies and archives that held something unread") \
+	X(rotated_unread,	"rotated_unread_total",	"",	"Rotated files that may hold something unread and could not be opened or unpacked") \
 	X(backfill_waits,	"backfill_waits_total",	"",	"Times that an old log waited for live lines (limits.backfill_bytes_per_s)") \
 	X(streams_refused,	"streams_refused_total","",	"Files not followed because limits.streams was reached") \
 	X(descriptors_refused,	"descriptors_refused_total","",	"Files not opened because descriptors ran out (RLIMIT_NOFILE)") \
