@@ -149,7 +149,7 @@ def renamed(rung):
     assert s.lost() == 0
 
 
-@each_rung(rungs=("bpf",))
+@each_rung()
 def renamed_often(rung):
     """a size-limited handler: twenty rotations in a row, a chain of names, all in one second"""
     s = Scene(rung)
@@ -229,7 +229,7 @@ def truncated_unread(rung):
     assert s.lost() == 0, f"{s.lost()} lost, {end - at} were unread"
 
 
-@each_rung(rungs=("bpf",))
+@each_rung()
 def same_again(rung):
     """emptied by `>` at each start and written again, to the same length, the same text"""
     s = Scene(rung)

@@ -62,9 +62,11 @@ static int setup(void **state)
 	snprintf(f->path, sizeof(f->path), "/tmp/gso-stream-XXXXXX");
 	f->fd = mkstemp(f->path);
 	assert_true(f->fd >= 0);
-	f->opt = (struct obs_stream_options){
-		.line_bytes = LINE_BYTES, .counters = &f->counters, .on_event = on_event, .ctx = f
-	};
+	f->opt = (struct obs_stream_options){ .line_bytes = LINE_BYTES,
+					      .captured = true,
+					      .counters = &f->counters,
+					      .on_event = on_event,
+					      .ctx = f };
 	open_stream(f, NULL, -1);
 	*state = f;
 	return 0;

@@ -53,15 +53,25 @@ int obs_watch_new(uv_loop_t *loop, obs_watch_fn fn, void *ctx, struct obs_watch 
 	return 0;
 }
 
-int obs_watch_add(struct obs_watch *w, int fd)
+static int add(struct obs_watch *w, int fd, uint32_t mask)
 {
 	char path[64];
 	int wd;
 
 	/* The magic link leads to the inode itself, in whatever mount namespace it is. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	wd = inotify_add_watch(w->fd, path, IN_MODIFY);
+	wd = inotify_add_watch(w->fd, path, mask);
 	return wd < 0 ? -errno : wd;
+}
+
+int obs_watch_add(struct obs_watch *w, int fd)
+{
+	return add(w, fd, IN_MODIFY);
+}
+
+int obs_watch_add_dir(struct obs_watch *w, int fd)
+{
+	return add(w, fd, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
 }
 
 void obs_watch_drop(struct obs_watch *w, int wd)

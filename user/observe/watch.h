@@ -16,6 +16,8 @@ int obs_watch_new(uv_loop_t *loop, obs_watch_fn fn, void *ctx, struct obs_watch 
 
 /** obs_watch_add() - watch the file behind our descriptor @fd. Return: wd, or negative errno. */
 int obs_watch_add(struct obs_watch *w, int fd);
+/** obs_watch_add_dir() - be told of files that come into directory @fd, made or renamed there. */
+int obs_watch_add_dir(struct obs_watch *w, int fd);
 void obs_watch_drop(struct obs_watch *w, int wd);
 
 /** obs_watch_free() - stop; the loop must run once more for the handle to close. */

@@ -769,6 +769,7 @@ static int open_follow(struct obs_engine *e)
 	struct obs_follow_options opt = {
 		.stream = { .line_bytes = e->config->limits.line_bytes,
 			    .paused = &e->paused,
+			    .captured = captures(e),
 			    .counters = e->counters,
 			    .parser = { .patterns = e->patterns,
 					.rpc_host = has_rpc ? e->rpc_host : NULL },

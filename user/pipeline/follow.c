@@ -28,6 +28,7 @@
 #define PATH_BYTES	 4096
 #define UNLINKED_KEEP_NS 60000000000ULL
 #define CURSORS_PER_NAME 16
+#define PLACES_MAX	 256
 #define ERRANDS_MAX	 256
 #define ERRANDS_A_SWEEP	 8
 #define ROTATED_KEEP_NS	 600000000000ULL
@@ -70,8 +71,20 @@ struct errand {
 	char path[PATH_BYTES];
 };
 
+/* Without captured writes: a directory in which a followed file stands. */
+struct place {
+	int wd;
+	int fd;		       /* owned */
+	struct obs_node *node; /* NULL: nobody's */
+	char *path;	       /* as the node sees it; owned */
+	bool due;	       /* something came into it */
+	struct place *next;
+};
+
 struct obs_follow {
 	struct obs_follow_options opt;
+	struct place *places; /* list, owned */
+	size_t n_places;
 	struct entry *entries; /* hash, owned */
 	struct entry *last;    /* found last: writes come in runs */
 	struct obs_watch *watch;
@@ -243,6 +256,9 @@ static int open_inside(pid_t pid, const char *path)
 	return fd < 0 ? -errno : (int)fd;
 }
 
+static struct entry *follow_fd(struct obs_follow *f, struct obs_node *node, pid_t pid,
+			       const struct obs_file_id *id, int fd, const char *path, bool told);
+
 /* What the kernel calls it now; renaming, also of a directory above, changes that. */
 static uint64_t place_of(int fd)
 {
@@ -311,7 +327,7 @@ static void look_beside_later(struct obs_follow *f, const struct entry *en, cons
 
 struct beside {
 	struct obs_follow *f;
-	const struct errand *errand;
+	struct obs_node *node;
 	int dir_fd; /* owned */
 	size_t found;
 	char dir[PATH_BYTES];
@@ -327,8 +343,8 @@ static void open_dir_inside(void *ctx, pid_t pid)
 
 static void open_dir(struct beside *b)
 {
-	if (b->errand->node)
-		obs_targets_each_pid(b->f->opt.targets, b->errand->node, open_dir_inside, b);
+	if (b->node)
+		obs_targets_each_pid(b->f->opt.targets, b->node, open_dir_inside, b);
 	else
 		b->dir_fd = use_fd(b->f, open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
@@ -367,12 +383,11 @@ static void follow_beside(void *ctx, const struct obs_rotated_file *file)
 	}
 	snprintf(path, sizeof(path), "%s/%s", b->dir, file->name);
 	if (obs_stream_new_file(&f->opt.stream, &file->id, fd, path,
-				file->cursor.offset ? &file->cursor : NULL, &start, b->errand->node,
+				file->cursor.offset ? &file->cursor : NULL, &start, b->node,
 				&stream) < 0)
 		return;
-	set_zone(stream,
-		 b->errand->node ? obs_targets_any_pid(f->opt.targets, b->errand->node) : 0);
-	en = add_entry(f, &key, b->errand->node, stream);
+	set_zone(stream, b->node ? obs_targets_any_pid(f->opt.targets, b->node) : 0);
+	en = add_entry(f, &key, b->node, stream);
 	if (!en)
 		return;
 	en->touched = en->rotated = true;
@@ -380,20 +395,32 @@ static void follow_beside(void *ctx, const struct obs_rotated_file *file)
 	b->found++;
 }
 
-/* Return: files with something unread. */
-static size_t look_beside(struct obs_follow *f, struct errand *e)
+static void copy_beside(void *ctx, const char *name, const struct obs_cursor *c)
 {
-	struct beside b = { .f = f, .errand = e, .dir_fd = -1 };
+	struct beside *b = ctx;
+	struct obs_cursor known = *c;
+
+	snprintf(known.path, sizeof(known.path), "%.200s/%.50s", b->dir, name);
+	known.seen_ns = obs_wall_ns();
+	b->f->opt.outlet->put_cursor(b->f->opt.outlet->ctx, &known);
+}
+
+/* Return: files with something unread. */
+static size_t look_beside(struct obs_follow *f, struct errand *e, bool live)
+{
+	struct beside b = { .f = f, .node = e->node, .dir_fd = -1 };
 	struct obs_rotated_search search = {
 		.base = strrchr(e->path, '/') ? strrchr(e->path, '/') + 1 : e->path,
 		.current = &e->current,
 		.cursors = e->cursors,
 		.n_cursors = e->n,
 		.since_ns = e->since_ns,
+		.live = live,
 		.tmp_dir = f->opt.config->state_dir,
 		.counters = f->opt.stream.counters,
 		.identify = identify_beside,
 		.known = known_beside,
+		.copy = copy_beside,
 		.found = follow_beside,
 		.ctx = &b,
 	};
@@ -415,7 +442,7 @@ static void run_errands(struct obs_follow *f)
 		cleanup_free struct errand *e = f->errands;
 
 		f->errands = e->next;
-		look_beside(f, e);
+		look_beside(f, e, false);
 	}
 }
 
@@ -450,8 +477,179 @@ static void look_after_cut(struct obs_follow *f, struct entry *en)
 		e->cursors[e->n++] = cut;
 		snprintf(e->path, sizeof(e->path), "%s", obs_stream_path(en->stream));
 	}
-	if (!e || en->orphan || look_beside(f, e) == 0)
+	if (!e || en->orphan || look_beside(f, e, false) == 0)
 		obs_count(&f->opt.stream.counters->bytes_lost_truncated, lost);
+}
+
+/* --- directories: files that come while writes are not captured --- */
+
+static void free_place(struct obs_follow *f, struct place **at)
+{
+	struct place *p = *at;
+
+	*at = p->next;
+	if (f->watch)
+		obs_watch_drop(f->watch, p->wd);
+	f->n_places--;
+	obs_closep(&p->fd);
+	free(p->path);
+	free(p);
+}
+
+static void drop_places(struct obs_follow *f, const struct obs_node *node)
+{
+	for (struct place **at = &f->places; *at;) {
+		if (node && (*at)->node != node)
+			at = &(*at)->next;
+		else
+			free_place(f, at);
+	}
+}
+
+static bool is_in(const char *path, const char *dir, size_t dir_len)
+{
+	return strncmp(path, dir, dir_len) == 0 && path[dir_len] == '/' &&
+	       !strchr(path + dir_len + 1, '/');
+}
+
+static void watch_place(struct obs_follow *f, struct obs_node *node, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	struct beside b = { .f = f, .node = node, .dir_fd = -1 };
+	struct place *p;
+
+	if (!slash || slash == path || f->n_places >= PLACES_MAX)
+		return;
+	snprintf(b.dir, sizeof(b.dir), "%.*s", (int)(slash - path), path);
+	for (p = f->places; p; p = p->next) {
+		if (p->node == node && strcmp(p->path, b.dir) == 0)
+			return;
+	}
+	open_dir(&b);
+	p = b.dir_fd >= 0 ? calloc(1, sizeof(*p)) : NULL;
+	if (!p) {
+		obs_closep(&b.dir_fd);
+		return;
+	}
+	*p = (struct place){ .wd = obs_watch_add_dir(f->watch, b.dir_fd),
+			     .fd = b.dir_fd,
+			     .node = node,
+			     .path = strdup(b.dir),
+			     .due = true,
+			     .next = f->places };
+	f->places = p;
+	f->n_places++;
+	if (p->wd < 0 || !p->path)
+		free_place(f, &f->places);
+}
+
+/* A log made there. One that was copied there by rotation is none: see look_at_logs(). */
+static void look_at_name(struct obs_follow *f, struct place *p, const char *name)
+{
+	pid_t pid = p->node ? obs_targets_any_pid(f->opt.targets, p->node) : 0;
+	struct obs_file_id id;
+	char path[PATH_BYTES];
+	struct key key;
+	struct stat st;
+	int fd;
+
+	snprintf(path, sizeof(path), "%.3800s/%.255s", p->path, name);
+	if (!obs_stream_wanted(path, false, &f->opt.config->log_files) ||
+	    fstatat(p->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+		return;
+	fd = use_fd(f, openat(p->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+	if (fd < 0 || !is_expected(f, fd, NULL, &id) ||
+	    !is_younger(fd, f->opt.outlet->created_ns)) {
+		obs_closep(&fd);
+		return;
+	}
+	key = file_key(&id);
+	if (find(f, &key) || is_full(f))
+		obs_closep(&fd);
+	else
+		set_behind(f, follow_fd(f, p->node, pid, &id, fd, path, false), true, true);
+}
+
+/* Where all files that have, or had, this name are read to. */
+static void fill_places(struct obs_follow *f, struct errand *e)
+{
+	struct entry *en, *next;
+
+	HASH_ITER(hh, f->entries, en, next)
+	{
+		if (e->n + 2 > CURSORS_PER_NAME || en->node != e->node ||
+		    obs_stream_kind(en->stream) != OBS_STREAM_FILE ||
+		    strcmp(obs_stream_path(en->stream), e->path) != 0)
+			continue;
+		obs_stream_place(en->stream, false, &e->cursors[e->n++]);
+		obs_stream_place(en->stream, true, &e->cursors[e->n++]);
+	}
+}
+
+static void look_beside_live(struct obs_follow *f, const struct entry *en)
+{
+	cleanup_free struct errand *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return;
+	e->node = en->node;
+	e->current = *obs_stream_file(en->stream);
+	e->since_ns = f->start_ns;
+	snprintf(e->path, sizeof(e->path), "%s", obs_stream_path(en->stream));
+	fill_places(f, e);
+	look_beside(f, e, true);
+}
+
+/* What lived so shortly here that it has a rotated log's name already. */
+static void look_at_logs(struct obs_follow *f, struct place *p)
+{
+	size_t dir_len = strlen(p->path), n = HASH_COUNT(f->entries);
+	struct entry *en, *next;
+
+	HASH_ITER(hh, f->entries, en, next)
+	{
+		if (n-- == 0)
+			break; /* those that came by looking */
+		if (en->node == p->node && !en->rotated &&
+		    obs_stream_kind(en->stream) == OBS_STREAM_FILE &&
+		    is_in(obs_stream_path(en->stream), p->path, dir_len))
+			look_beside_live(f, en);
+	}
+}
+
+static void look_at_place(struct obs_follow *f, struct place *p)
+{
+	cleanup_close int fd = openat(p->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_closedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	p->due = false;
+	if (!dir)
+		return;
+	fd = -1; /* the stream's now */
+	while ((e = readdir(dir)))
+		look_at_name(f, p, e->d_name);
+	look_at_logs(f, p);
+}
+
+static void look_at_places(struct obs_follow *f)
+{
+	/* following a file may put a place before the others: it is looked at the next time */
+	for (struct place *p = f->places; p; p = p->next) {
+		if (p->due)
+			look_at_place(f, p);
+	}
+}
+
+static bool note_place(struct obs_follow *f, int wd)
+{
+	for (struct place *p = f->places; p; p = p->next) {
+		if (p->wd == wd) {
+			p->due = true;
+			return true;
+		}
+	}
+	return false;
 }
 
 /* @pid: of the node, one that has the file open; 0 = none */
@@ -483,6 +681,8 @@ static struct entry *follow_fd(struct obs_follow *f, struct obs_node *node, pid_
 	en->place = place_of(fd);
 	if (!known || obs_stream_epoch(stream) != cursor.epoch)
 		look_beside_later(f, en, path);
+	if (!f->opt.captures && f->watch)
+		watch_place(f, node, path);
 	return en;
 }
 
@@ -733,6 +933,7 @@ void obs_follow_node_gone(struct obs_follow *f, struct obs_node *node)
 	struct entry *en, *next;
 
 	drop_errands(f, node);
+	drop_places(f, node);
 	HASH_ITER(hh, f->entries, en, next)
 	{
 		if (en->node == node && !outlives_node(f, en, &copy))
@@ -801,6 +1002,7 @@ void obs_follow_sweep(struct obs_follow *f)
 
 	find_configured(f);
 	run_errands(f);
+	look_at_places(f);
 	if (all)
 		f->fresh_ns = now_ns;
 	HASH_ITER(hh, f->entries, en, next)
@@ -956,6 +1158,11 @@ static void on_modified(void *ctx, int wd)
 	struct obs_follow *f = ctx;
 	struct entry *en, *next;
 
+	if (note_place(f, wd)) {
+		look_at_places(f);
+		f->opt.activity(f->opt.stream.ctx);
+		return;
+	}
 	HASH_ITER(hh, f->entries, en, next)
 	{
 		if (en->wd != wd)
@@ -1020,6 +1227,7 @@ void obs_follow_free(struct obs_follow **fp)
 	if (!f)
 		return;
 	drop_errands(f, NULL);
+	drop_places(f, NULL);
 	HASH_ITER(hh, f->entries, en, next)
 	drop_entry(f, en);
 	free(f);

@@ -236,6 +236,15 @@ static void hand_over(const struct obs_rotated_search *s, const struct sibling *
 	s->found(s->ctx, &file);
 }
 
+static void tell_copy(const struct obs_rotated_search *s, const struct sibling *b,
+		      const struct obs_cursor *from)
+{
+	struct obs_cursor c = *from;
+
+	c.file = b->id;
+	s->copy(s->ctx, b->name, &c);
+}
+
 static void look_into(const struct obs_rotated_search *s, const struct sibling *b,
 		      const struct obs_cursor *own)
 {
@@ -247,8 +256,13 @@ static void look_into(const struct obs_rotated_search *s, const struct sibling *
 		obs_count(&s->counters->rotated_unread, 1);
 		return;
 	}
-	if (!from)
+	if (!from) {
 		from = copied_from(s, fd, (uint64_t)st.st_size);
+		if (from && !b->packed)
+			tell_copy(s, b, from);
+		if (from && s->live)
+			return;
+	}
 	if (!from && b->new_ns <= s->since_ns)
 		return; /* a copy of what was read, and was emptied while we looked */
 	if (from && (uint64_t)st.st_size <= from->offset)
@@ -262,6 +276,8 @@ static void visit(const struct obs_rotated_search *s, const struct sibling *b)
 	int r = same_id(&b->id, s->current) ? 1 : s->known(s->ctx, &b->id, &own);
 
 	if (r == 1 || (r == 0 && !b->packed && (uint64_t)b->st.st_size <= own.offset))
+		return;
+	if (b->packed && s->live)
 		return;
 	/* Unpacking costs: not for what is older than the last that was seen of the log. */
 	if (b->packed && b->new_ns <= s->since_ns && r < 0 && s->since_ns != UINT64_MAX)

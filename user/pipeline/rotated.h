@@ -24,18 +24,21 @@ struct obs_rotated_file {
 };
 
 struct obs_rotated_search {
-	int dir_fd;	  /* borrowed */
-	const char *base; /* the log's name in there */
+	int dir_fd;			   /* borrowed */
+	const char *base;		   /* the log's name in there */
 	const struct obs_file_id *current; /* what has that name now, followed already */
 	struct obs_cursor *cursors;	   /* of files that had it, or were it */
 	size_t n_cursors;
 	uint64_t since_ns;   /* CLOCK_REALTIME: what was written later and is no copy is new */
+	bool live;	     /* logs are followed: copies of them hold nothing new */
 	const char *tmp_dir; /* for what has to be unpacked */
 	struct obs_counters *counters;
 
 	int (*identify)(void *ctx, int fd, struct obs_file_id *ret);
 	/* does somebody follow it? else its cursor. Return: 1 followed, 0 a cursor, -ENOENT */
 	int (*known)(void *ctx, const struct obs_file_id *id, struct obs_cursor *ret);
+	/* a copy of what is read elsewhere, up to this cursor in it */
+	void (*copy)(void *ctx, const char *name, const struct obs_cursor *c);
 	void (*found)(void *ctx, const struct obs_rotated_file *file);
 	void *ctx;
 };

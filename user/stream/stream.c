@@ -39,6 +39,8 @@ struct obs_stream {
 	uint64_t told_ns;    /* CLOCK_REALTIME when it was handed out */
 	uint32_t told_epoch;
 	bool told_any;
+	uint64_t sweep_offset;	/* offset at the sweep before */
+	uint64_t mtime_ns;	/* of the file, at the sweep before; 0 = there was none */
 	bool odd;		/* at the last sweep its bytes were not those that were read */
 	bool found;		/* the next bytes read were found by looking */
 	bool ends;		/* nothing more will be written */
@@ -297,18 +299,27 @@ static uint32_t tail_of(int fd, uint64_t end, uint32_t want, uint64_t *ret_hash)
 	return want;
 }
 
-static void note_cut(struct obs_stream *s, uint64_t known)
+void obs_stream_place(const struct obs_stream *s, bool former, struct obs_cursor *ret)
 {
-	obs_count(&s->opt->counters->bytes_lost_truncated, s->cut_lost);
-	s->cut_lost = known > s->offset ? known - s->offset : 0;
-	s->cut_any = true;
-	s->cut = (struct obs_cursor){
+	if (former) {
+		*ret = s->cut;
+		return;
+	}
+	*ret = (struct obs_cursor){
 		.file = s->id,
 		.epoch = s->epoch,
 		.offset = s->offset,
 		.tail_len = s->tail_len,
 		.tail_hash = XXH3_64bits(s->tail, s->tail_len),
 	};
+}
+
+static void note_cut(struct obs_stream *s, uint64_t known)
+{
+	obs_count(&s->opt->counters->bytes_lost_truncated, s->cut_lost);
+	s->cut_lost = known > s->offset ? known - s->offset : 0;
+	s->cut_any = true;
+	obs_stream_place(s, false, &s->cut);
 }
 
 bool obs_stream_take_cut(struct obs_stream *s, struct obs_cursor *ret, uint64_t *ret_lost)
@@ -563,6 +574,18 @@ bool obs_stream_catch_up(struct obs_stream *s, bool to_end)
 	return s->offset < end;
 }
 
+/* Without records: written to, and neither longer nor another than before. */
+static void note_touch(struct obs_stream *s, const struct stat *st, uint64_t size_before)
+{
+	uint64_t ns = (uint64_t)st->st_mtim.tv_sec * 1000000000ULL + (uint64_t)st->st_mtim.tv_nsec;
+
+	if (!s->opt->captured && s->mtime_ns && ns != s->mtime_ns &&
+	    (uint64_t)st->st_size == size_before && s->offset == s->sweep_offset)
+		obs_count(&s->opt->counters->rewrites, 1);
+	s->mtime_ns = ns;
+	s->sweep_offset = s->offset;
+}
+
 bool obs_stream_sweep(struct obs_stream *s)
 {
 	uint64_t before = s->sweep_size;
@@ -581,6 +604,7 @@ bool obs_stream_sweep(struct obs_stream *s)
 		return again;
 	}
 	s->odd = false;
+	note_touch(s, &st, before);
 	if (before <= s->offset)
 		return false;
 	if (s->due < before) {

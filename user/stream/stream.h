@@ -45,6 +45,7 @@ struct obs_stream_options {
 	/* Borrowed, may be NULL. While it is true, nothing is taken out of files: that there is
 	 * more is noted, and catch_up goes on once it is false. Consoles cannot wait. */
 	const bool *paused;
+	bool captured; /* a write before the cursor is told of by a record */
 	struct obs_counters *counters;
 	struct obs_parser_options parser; /* of every stream; its zone is set per stream */
 	/* An event of @s; ev's id and origin are to be filled in. */
@@ -148,6 +149,12 @@ uint64_t obs_stream_active_ns(const struct obs_stream *s);
  * @ret_lost: bytes behind that; counted as lost by the caller if no copy holds them
  */
 bool obs_stream_take_cut(struct obs_stream *s, struct obs_cursor *ret, uint64_t *ret_lost);
+
+/**
+ * obs_stream_place() - where it has been read to, and the bytes before that: to find copies.
+ * @former: before it was emptied last; tail_len is 0 when it never was
+ */
+void obs_stream_place(const struct obs_stream *s, bool former, struct obs_cursor *ret);
 
 /** obs_stream_expect() - a captured write that is not given to it: the file reaches that far. */
 void obs_stream_expect(struct obs_stream *s, const struct obs_chunk *chunk);
