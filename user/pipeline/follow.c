@@ -372,17 +372,15 @@ static void follow_beside(void *ctx, const struct obs_rotated_file *file)
 	struct beside *b = ctx;
 	struct obs_follow *f = b->f;
 	struct key key = file_key(&file->id);
-	int fd = use_fd(f, file->fd);
+	cleanup_close int fd = use_fd(f, file->fd);
 	char path[2 * PATH_BYTES];
 	struct obs_stream *stream;
 	struct entry *en;
 
-	if (fd < 0 || is_full(f)) {
-		obs_closep(&fd);
+	if (fd < 0 || is_full(f))
 		return;
-	}
 	snprintf(path, sizeof(path), "%s/%s", b->dir, file->name);
-	if (obs_stream_new_file(&f->opt.stream, &file->id, fd, path,
+	if (obs_stream_new_file(&f->opt.stream, &file->id, TAKE_FD(fd), path,
 				file->cursor.offset ? &file->cursor : NULL, &start, b->node,
 				&stream) < 0)
 		return;
@@ -549,25 +547,21 @@ static void look_at_name(struct obs_follow *f, struct place *p, const char *name
 	pid_t pid = p->node ? obs_targets_any_pid(f->opt.targets, p->node) : 0;
 	struct obs_file_id id;
 	char path[PATH_BYTES];
+	cleanup_close int fd = -1;
 	struct key key;
 	struct stat st;
-	int fd;
 
 	snprintf(path, sizeof(path), "%.3800s/%.255s", p->path, name);
 	if (!obs_stream_wanted(path, false, &f->opt.config->log_files) ||
 	    fstatat(p->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
 		return;
 	fd = use_fd(f, openat(p->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-	if (fd < 0 || !is_expected(f, fd, NULL, &id) ||
-	    !is_younger(fd, f->opt.outlet->created_ns)) {
-		obs_closep(&fd);
+	if (fd < 0 || !is_expected(f, fd, NULL, &id) || !is_younger(fd, f->opt.outlet->created_ns))
 		return;
-	}
 	key = file_key(&id);
-	if (find(f, &key) || is_full(f))
-		obs_closep(&fd);
-	else
-		set_behind(f, follow_fd(f, p->node, pid, &id, fd, path, false), true, true);
+	if (!find(f, &key) && !is_full(f))
+		set_behind(f, follow_fd(f, p->node, pid, &id, TAKE_FD(fd), path, false), true,
+			   true);
 }
 
 /* Where all files that have, or had, this name are read to. */
