@@ -33,6 +33,8 @@ static uv_loop_t loop;
 static struct obs_server *server;
 static unsigned refreshed;
 
+static void fill_windows(void);
+
 static const char *const drop_reasons[] = { "ring_file", "ring_console" };
 
 static void fill_model(void)
@@ -74,6 +76,30 @@ static void fill_model(void)
 	strcpy(model.sinks[0].name, "http");
 	model.sinks[0].delivered = 40;
 	model.sinks[0].waiting = 1;
+	fill_windows();
+}
+
+/* Windows: one that has just ended, and one of yesterday. */
+static void fill_windows(void)
+{
+	static struct obs_window_number numbers[] = {
+		{ .name = "round_joined", .count = 4 },
+		{ .name = "evil\"} 1\n", .count = 2, .is_series = true, 0.5, 1, 1.5, 0.75 },
+	};
+	static struct obs_window_view windows[2];
+
+	windows[0] = (struct obs_window_view){ .node = "rl-swarm-1",
+					       .length_s = 300,
+					       .start_s = NOW_NS / 1000000000u - 400,
+					       .n = ARRAY_LEN(numbers),
+					       .numbers = numbers };
+	windows[1] = windows[0];
+	windows[1].length_s = 60;
+	windows[1].start_s -= 86400;
+	model.windows = windows;
+	model.n_windows = ARRAY_LEN(windows);
+	model.scrub_rules[0] = (struct obs_scrub_view){ "email", 3 };
+	model.n_scrub_rules = 1;
 }
 
 static const struct obs_model *refresh(void *ctx)
@@ -386,6 +412,11 @@ static void metrics_are_well_formed(void **state)
 		strstr(text, "\ngswarm_sink_events{sink=\"http\",place=\"delivered\"} 40\n"));
 	assert_non_null(strstr(text, "{node=\"evil\\\"} 1\xef\xbf\xbd\\\\ "));
 	assert_non_null(strstr(text, "\ngswarm_lines_total{place=\"backfilled\"} 0\n"));
+	assert_non_null(strstr(text, "\ngswarm_scrubbed_total{rule=\"email\"} 3\n"));
+	assert_non_null(strstr(text, "\ngswarm_window_events{node=\"rl-swarm-1\",window=\"5m\","
+				     "name=\"round_joined\"} 4\n"));
+	assert_non_null(strstr(text, "name=\"evil\\\"} 1\xef\xbf\xbd\",stat=\"mean\"} 1\n"));
+	assert_null(strstr(text, "window=\"1m\""));
 	check_metrics(out.p);
 	regfree(&help_line);
 	regfree(&type_line);
