@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "budget.bpf.h"
 #include "emit.bpf.h"
 #include "file.bpf.h"
 #include "members.bpf.h"
@@ -126,23 +127,6 @@ static __always_inline struct obs_file_value *judge(struct obs_write_args *w,
 	if (bpf_map_update_elem(&files, &seen->id, &pending, BPF_NOEXIST) == 0)
 		obs_announce(w, seen);
 	return bpf_map_lookup_elem(&files, &seen->id);
-}
-
-/* May this target put @bytes more into the ring during this drain? */
-static __always_inline int within_budget(__u32 target, __u64 bytes, struct obs_control *c)
-{
-	struct obs_budget *b = bpf_map_lookup_elem(&budgets, &target);
-
-	if (!b)
-		return 0;
-	if (b->drain != c->drain) {
-		b->drain = c->drain;
-		b->bytes = 0;
-	}
-	if (b->bytes + bytes > c->budget_bytes)
-		return 0;
-	__sync_fetch_and_add(&b->bytes, bytes);
-	return 1;
 }
 
 static __always_inline void fill(struct obs_rec_write *rec, const struct obs_write_args *w,

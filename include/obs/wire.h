@@ -34,6 +34,7 @@ enum obs_rec_type {
 	OBS_REC_DEATH = 8,
 	OBS_REC_TCP = 9,
 	OBS_REC_P2PD = 10,
+	OBS_REC_PACKET = 11,
 	OBS_REC_MAX,
 };
 
@@ -378,6 +379,56 @@ struct obs_listener_key {
 	__u32 port;
 };
 
+#define OBS_FLOWS_MAX  8192
+#define OBS_PACKET_MAX 2048
+
+enum obs_packet_kind {
+	OBS_PACKET_DNS = 1,   /* an answer from port 53 */
+	OBS_PACKET_HELLO = 2, /* a TLS ClientHello of a target */
+};
+
+/* A packet that may tell a name; its payload, cut, follows. */
+struct obs_rec_packet {
+	struct obs_rec_hdr hdr;
+	__u32 target;
+	__u16 payload; /* bytes that follow */
+	__u16 remote_port;
+	__u8 kind; /* enum obs_packet_kind */
+	__u8 inbound;
+	__u16 pad;
+	__u32 pad2;
+	__u8 remote[16]; /* IPv4 as ::ffff:a.b.c.d */
+};
+
+/* flows: UDP between a target's port and a remote -> what has passed, per CPU. */
+struct obs_flow_key {
+	__u32 target;
+	__u16 local_port;
+	__u16 remote_port;
+	__u8 remote[16];
+};
+
+enum obs_flow_flags {
+	OBS_FLOW_HANDSHAKE = 1, /* a QUIC Handshake packet was seen */
+};
+
+struct obs_flow_value {
+	__u64 packets_out;
+	__u64 packets_in;
+	__u64 bytes_out; /* with IP headers */
+	__u64 bytes_in;
+	__u64 first_ns; /* CLOCK_BOOTTIME */
+	__u64 last_ns;
+	__u32 quic_version; /* of the last long header; 0 = none seen */
+	__u8 dcid_len;	    /* its connection ids, bytes */
+	__u8 scid_len;
+	__u8 flags; /* enum obs_flow_flags */
+	__u8 pad;
+};
+
+_Static_assert(sizeof(struct obs_rec_packet) == 48, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_flow_key) == 24, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_flow_value) == 56, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_tcp) == 168, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_sock_value) == 32, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_identity) == 24, "new layout: bump OBS_WIRE_VERSION");

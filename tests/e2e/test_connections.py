@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 from cases import case
-from harness import Api, Env, Observer, check_shape, observer_cmd, unique, wait_for
+from harness import Api, Env, Observer, Skip, check_shape, observer_cmd, unique, wait_for
 from swarm import P2pdPeer
 
 CONNECTOR = Path(__file__).resolve().parent.parent / "triggers" / "connector.py"
@@ -581,3 +581,81 @@ def real_p2pd_bpf():
 def real_p2pd_diag():
     """the same by sock_diag"""
     real_swarm("diag")
+
+
+def cgroup_v2():
+    for line in Path("/proc/mounts").read_text().splitlines():
+        fields = line.split()
+        if fields[2] == "cgroup2":
+            return Path(fields[1])
+    raise Skip("no cgroup v2")
+
+
+def put_in_container(pid):
+    """In a cgroup named as Docker names those of its containers."""
+    docker = cgroup_v2() / "docker"
+    ours = docker / os.urandom(32).hex()
+    had = docker.is_dir()
+    ours.mkdir(parents=True)
+
+    def remove():
+        with contextlib.suppress(OSError):
+            ours.rmdir()
+            if not had:
+                docker.rmdir()
+
+    Env.cleanup.callback(remove)
+    (ours / "cgroup.procs").write_text(str(pid))
+    return ours.name
+
+
+@case(needs=NEEDS)
+def names_and_udp():
+    """a container's remotes get names from DNS answers and ClientHellos; UDP is added up per remote, QUIC told"""
+    a, b = Net(), Net()
+    link(a, b)
+    api = Api()
+    node, other = Connector(a), Connector(b)
+    container = put_in_container(node.pid)
+    Env.cleanup.callback(node.end)
+    observer = watch(node, api=api, connections={"interval": "1s"})
+    wait_for("the container", lambda: peers(observer)[0]["container_id"] == container[:12])
+    probe = [p for p in observer.health()["probes"] if p["need"] == "UDP and names"][0]
+    assert probe["rung"] == "cgroup_skb" and probe["ok"], probe
+
+    for port in (443, 4443):
+        other.do("listen", **{"as": f"s{port}"}, bind=["10.77.0.2", port])
+    b.ip("addr", "add", "10.77.0.3/24", "dev", b.ip("-br", "link", "show", "type", "veth").split("@")[0])
+    other.do("listen", **{"as": "hub"}, bind=["10.77.0.3", 443])
+    other.do("dns", at=["10.77.0.2", 53], ip="10.77.0.3")
+    other.do("echo", at=["10.77.0.2", 9000])
+
+    assert node.do("lookup", name="HuggingFace.co", at=["10.77.0.2", 53]) == {"bytes": 48}
+    c = node.do("connect", **{"as": "hub"}, to=["10.77.0.3", 443])
+    found = wait_connection(observer, (text(c["local"]), text(c["remote"])), lambda x: x.get("name"))
+    assert (found["name"], found["role"]) == ("huggingface.co", "model_hub"), found
+
+    c = node.do("connect", **{"as": "w"}, to=["10.77.0.2", 443])
+    node.do("hello", on="w", name="api.wandb.ai")
+    found = wait_connection(observer, (text(c["local"]), text(c["remote"])), lambda x: x.get("name"))
+    assert (found["name"], found["role"]) == ("api.wandb.ai", "wandb"), found
+
+    initial = "c3" + "00000001" + "08" + "11" * 8 + "05" + "22" * 5 + "00" * 40
+    answers = node.do("udp", **{"as": "q"}, bind=["10.77.0.1", 9100], to=["10.77.0.2", 9000], packets=20, hex=initial)
+    assert answers == {"answers": 20}, answers
+
+    def flow():
+        return next((f for f in peers(observer)[0]["udp"] if f["remote"] == "10.77.0.2:9000"), None)
+
+    f = wait_for("the flow", lambda: (f := flow()) and f["packets_sent"] == 20 and f)
+    size = len(initial) // 2 + 28
+    assert (f["packets_received"], f["bytes_sent"], f["bytes_received"]) == (20, 20 * size, 20 * size), f
+    assert (f["local_port"], f["quic_version"], f["dcid_len"], f["scid_len"]) == (9100, "00000001", 8, 5), f
+    assert f["handshake_seen"] is False and f["role"] == "dht_peer", f
+    e = wait_event(api, "connected", remote="10.77.0.2:9000", transport="quic")
+    assert e["details"]["quic_version"] == "00000001" and e["details"]["local_port"] == 9100, e
+    node.do("udp", **{"as": "q"}, to=["10.77.0.2", 9000], packets=5, hex="e3" + initial[2:])
+    f = wait_for("the handshake", lambda: (f := flow()) and f["packets_sent"] == 25 and f)
+    assert f["handshake_seen"] is True, f
+    totals = peers(observer)[0]["totals"]
+    assert totals["udp_packets_sent"] >= 26, totals

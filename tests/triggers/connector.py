@@ -4,15 +4,17 @@
 stdout. Its other arguments are only there to be found by.
 
 Sockets have names. Commands: listen, connect, accept, send, recv, close, reset, shutdown, fork, pass,
-storm, exit."""
+storm, echo, dns, lookup, udp, hello."""
 
 import array
 import errno
 import json
 import os
 import socket
+import ssl
 import struct
 import sys
+import threading
 import time
 
 SOCKETS = {}
@@ -142,7 +144,69 @@ def storm(cmd):
     return {"times": n}
 
 
-COMMANDS = {"listen": listen, "connect": connect, "accept": accept, "send": send, "recv": recv,
+def udp_socket(at):
+    s = socket.socket(socket.AF_INET6 if ":" in at[0] else socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(tuple(at))
+    return s
+
+
+def serve(at, answer):
+    s = udp_socket(at)
+
+    def run():
+        while True:
+            data, who = s.recvfrom(65536)
+            s.sendto(answer(data), who)
+
+    threading.Thread(target=run, daemon=True).start()
+    return {}
+
+
+def echo(cmd):
+    return serve(cmd["at"], lambda data: data)
+
+
+def dns(cmd):
+    """Every name is at this address: the question again, and an A record that points to its name."""
+    ip = socket.inet_aton(cmd["ip"])
+    return serve(cmd["at"], lambda q: q[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + q[12:]
+                 + b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + ip)
+
+
+def lookup(cmd):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(5)
+        name = b"".join(bytes([len(x)]) + x.encode() for x in cmd["name"].split(".")) + b"\0"
+        s.sendto(b"\x12\x34\1\0\0\1\0\0\0\0\0\0" + name + b"\0\1\0\1", tuple(cmd["at"]))
+        return {"bytes": len(s.recv(512))}
+
+
+def udp(cmd):
+    """Send, and wait for each answer."""
+    s = SOCKETS.get(cmd["as"]) or udp_socket(cmd["bind"])
+    SOCKETS[cmd["as"]] = s
+    s.settimeout(5)
+    n = 0
+    for _ in range(cmd["packets"]):
+        s.sendto(bytes.fromhex(cmd["hex"]), tuple(cmd["to"]))
+        n += len(s.recv(65536)) > 0
+    return {"answers": n}
+
+
+def hello(cmd):
+    """A real ClientHello, and no more of TLS."""
+    out = ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname=cmd["name"])
+    try:
+        tls.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    SOCKETS[cmd["on"]].sendall(out.read())
+    return {}
+
+
+COMMANDS = {"echo": echo, "dns": dns, "lookup": lookup, "udp": udp, "hello": hello,
+            "listen": listen, "connect": connect, "accept": accept, "send": send, "recv": recv,
             "close": close, "reset": reset, "shutdown": shutdown, "fork": fork, "pass": pass_on,
             "storm": storm}
 

@@ -21,6 +21,7 @@
 #define CGRP_LEN  sizeof(struct obs_rec_cgroup)
 #define DEATH_LEN sizeof(struct obs_rec_death)
 #define TCP_LEN	  sizeof(struct obs_rec_tcp)
+#define PACK_LEN  sizeof(struct obs_rec_packet)
 #define V	  OBS_WIRE_VERSION
 
 static const struct decode_case {
@@ -37,6 +38,8 @@ static const struct decode_case {
 	{ "ring padding",	   V,  OBS_REC_WRITE, WRITE_LEN + 1,	WRITE_LEN + 8,	1,   0 },
 	{ "payload lies",	   V,  OBS_REC_WRITE, WRITE_LEN + 119,	WRITE_LEN + 119, 120, -EMSGSIZE },
 	{ "payload too long",	   V,  OBS_REC_WRITE, WRITE_LEN + 4097,	WRITE_LEN + 4097, 4097, -EMSGSIZE },
+	{ "packet",		   V,  OBS_REC_PACKET, PACK_LEN + 100,	PACK_LEN + 104,	100, 0 },
+	{ "packet's payload lies",  V,  OBS_REC_PACKET, PACK_LEN + 99,	PACK_LEN + 99,	100, -EMSGSIZE },
 	{ "tcp",		   V,  OBS_REC_TCP,   TCP_LEN,		TCP_LEN,	0,   0 },
 	{ "tcp cut",		   V,  OBS_REC_TCP,   TCP_LEN - 8,	TCP_LEN - 8,	0,   -EMSGSIZE },
 	{ "file",		   V,  OBS_REC_FILE,  FILE_LEN,		FILE_LEN,	OBS_PATH_LEN, 0 },
@@ -63,6 +66,8 @@ static void set_tail(void *rec, size_t len, const struct decode_case *c)
 {
 	if (c->type == OBS_REC_WRITE && len >= WRITE_LEN)
 		((struct obs_rec_write *)rec)->payload = (__u16)c->tail;
+	if (c->type == OBS_REC_PACKET && len >= PACK_LEN)
+		((struct obs_rec_packet *)rec)->payload = (__u16)c->tail;
 	if (c->type == OBS_REC_FILE && len >= offsetof(struct obs_rec_file, path))
 		((struct obs_rec_file *)rec)->path_len = c->tail;
 	if (c->type == OBS_REC_CGROUP && len >= offsetof(struct obs_rec_cgroup, path))

@@ -13,6 +13,7 @@
 #include "command/follow_loop.h"
 #include "command/show.h"
 #include "observe/connections.h"
+#include "observe/flows.h"
 #include "observe/kernel.h"
 #include "pipeline/engine.h"
 #include "pipeline/part_host.h"
@@ -67,9 +68,12 @@ static void describe_connections(const struct obs_config *c, struct obs_kernel *
 		.kernel = kernel,
 	};
 	struct obs_connections *connections = NULL;
+	struct obs_flows *flows = NULL;
 
 	obs_connections_open(&opt, model, &connections);
 	obs_connections_free(&connections);
+	obs_flows_open(kernel, model, &flows);
+	obs_flows_free(&flows);
 }
 
 static int examine(const struct obs_config *c)

@@ -144,9 +144,15 @@ void obs_peers_free(struct obs_peers **pp)
 	struct obs_peer_name *n, *next_n;
 	struct obs_conn *c, *next_c;
 	struct obs_peer *e, *next_e;
+	struct obs_flow *f, *next_f;
 
 	if (!p)
 		return;
+	HASH_ITER(hh, p->flows, f, next_f)
+	{
+		HASH_DEL(p->flows, f);
+		free(f);
+	}
 	HASH_ITER(hh, p->conns, c, next_c)
 	{
 		HASH_DEL(p->conns, c);
@@ -548,6 +554,63 @@ struct obs_peer *obs_peers_failed(struct obs_peers *p, const struct obs_conn_fac
 	e->failed++;
 	e->last_err = f->err;
 	return e;
+}
+
+/* --- UDP --- */
+
+static struct obs_flow *add_flow(struct obs_peers *p, const struct obs_flow_facts *f,
+				 const struct obs_flow_key_of *key,
+				 const struct obs_peer_hint *hint, uint64_t wall_ns)
+{
+	struct obs_conn_facts facts = { .remote = f->remote, .direction = OBS_DIRECTION_OUT };
+	struct obs_flow *flow;
+	struct obs_peer *e;
+
+	e = HASH_COUNT(p->flows) < p->opt.peers_max ? peer_of(p, &facts, hint, wall_ns) : NULL;
+	flow = e ? calloc(1, sizeof(*flow)) : NULL;
+	if (!flow) {
+		p->totals.not_kept++;
+		return NULL;
+	}
+	flow->key = *key;
+	flow->peer = e;
+	e->open++;
+	HASH_ADD(hh, p->flows, key, sizeof(flow->key), flow);
+	return flow;
+}
+
+struct obs_flow *obs_peers_flow(struct obs_peers *p, const struct obs_flow_facts *f,
+				const struct obs_peer_hint *hint, uint64_t wall_ns, bool *ret_new)
+{
+	struct obs_flow_key_of key = { .remote = f->remote, .local_port = f->local_port };
+	uint64_t out, in;
+	struct obs_flow *flow;
+
+	HASH_FIND(hh, p->flows, &key, sizeof(key), flow);
+	*ret_new = !flow;
+	if (!flow)
+		flow = add_flow(p, f, &key, hint, wall_ns);
+	if (!flow)
+		return NULL;
+	out = more(f->bytes_out, flow->f.bytes_out);
+	in = more(f->bytes_in, flow->f.bytes_in);
+	p->totals.udp_bytes_out += out;
+	p->totals.udp_bytes_in += in;
+	p->totals.udp_packets_out += more(f->packets_out, flow->f.packets_out);
+	p->totals.udp_packets_in += more(f->packets_in, flow->f.packets_in);
+	flow->peer->bytes_sent += out;
+	flow->peer->bytes_received += in;
+	if (out + in)
+		flow->peer->last_ns = wall_ns;
+	flow->f = *f;
+	return flow;
+}
+
+void obs_peers_flow_end(struct obs_peers *p, struct obs_flow *flow)
+{
+	flow->peer->open--;
+	HASH_DEL(p->flows, flow);
+	free(flow);
 }
 
 /* --- listeners --- */

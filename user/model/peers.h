@@ -133,6 +133,28 @@ struct obs_conn {
 	UT_hash_handle hh;
 };
 
+/* UDP between a port of the node and a remote. */
+struct obs_flow_facts {
+	struct obs_endpoint remote;
+	uint16_t local_port;
+	uint64_t packets_out, packets_in, bytes_out, bytes_in; /* bytes with IP headers */
+	uint64_t first_ns, last_ns;			       /* CLOCK_BOOTTIME */
+	uint32_t quic_version;				       /* 0 = no long header was seen */
+	uint8_t dcid_len, scid_len;
+	bool handshake; /* a QUIC Handshake packet was seen */
+};
+
+struct obs_flow {
+	struct obs_flow_key_of {
+		struct obs_endpoint remote;
+		uint64_t local_port;
+	} key;
+	struct obs_flow_facts f;
+	struct obs_peer *peer; /* borrowed */
+	bool told;
+	UT_hash_handle hh;
+};
+
 struct obs_listener {
 	struct obs_conn_id id;
 	struct obs_endpoint local;
@@ -150,6 +172,7 @@ struct obs_conn_totals {
 	uint64_t refused, timed_out, unreachable, reset; /* of failed */
 	uint64_t broken; /* established, and ended by a reset or timeout */
 	uint64_t bytes_sent, bytes_received, retransmits;
+	uint64_t udp_packets_out, udp_packets_in, udp_bytes_out, udp_bytes_in;
 	uint64_t peers_evicted;
 	uint64_t not_kept; /* over the limit of connections */
 	uint64_t lost;	   /* their end was not seen */
@@ -162,6 +185,7 @@ struct obs_peers_options {
 struct obs_peers {
 	struct obs_peers_options opt;
 	struct obs_conn *conns; /* hash by id, owned */
+	struct obs_flow *flows; /* hash by remote and port, owned */
 	struct obs_peer *peers; /* hash by endpoint, owned; the least recently used first */
 	struct obs_listener listeners[OBS_LISTENERS_SHOW];
 	size_t n_listeners;
@@ -204,6 +228,18 @@ void obs_peers_end(struct obs_peers *p, struct obs_conn *c, const struct obs_con
 /** obs_peers_failed() - a connect that led nowhere. Return: its peer, or NULL. Borrowed. */
 struct obs_peer *obs_peers_failed(struct obs_peers *p, const struct obs_conn_facts *f,
 				  const struct obs_peer_hint *hint, uint64_t wall_ns);
+
+/**
+ * obs_peers_flow() - a UDP flow stands like this now.
+ * @ret_new: true when it was not known
+ *
+ * Return: the flow, or NULL when it is not kept (counted).
+ */
+struct obs_flow *obs_peers_flow(struct obs_peers *p, const struct obs_flow_facts *f,
+				const struct obs_peer_hint *hint, uint64_t wall_ns, bool *ret_new);
+
+/** obs_peers_flow_end() - nothing has passed for long. @flow is freed. */
+void obs_peers_flow_end(struct obs_peers *p, struct obs_flow *flow);
 
 /** obs_peers_listens(), _unlistens() - a listening socket is there, or no more. */
 void obs_peers_listens(struct obs_peers *p, const struct obs_conn_facts *f, const char *process);

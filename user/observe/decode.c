@@ -31,6 +31,11 @@ static size_t cgroup_tail(const struct obs_rec_hdr *hdr)
 	return ((const struct obs_rec_cgroup *)hdr)->path_len;
 }
 
+static size_t packet_tail(const struct obs_rec_hdr *hdr)
+{
+	return ((const struct obs_rec_packet *)hdr)->payload;
+}
+
 static const struct {
 	size_t fixed;				       /* bytes before the tail */
 	size_t max_tail;			       /* what tail() may say */
@@ -49,6 +54,7 @@ static const struct {
 	[OBS_REC_CGROUP] = { offsetof(struct obs_rec_cgroup, path), OBS_CGROUP_LEN, OBS_CGROUP_LEN,
 			     cgroup_tail },
 	[OBS_REC_DEATH] = { sizeof(struct obs_rec_death), 0, 0, NULL },
+	[OBS_REC_PACKET] = { sizeof(struct obs_rec_packet), OBS_PACKET_MAX, 0, packet_tail },
 	[OBS_REC_TCP] = { sizeof(struct obs_rec_tcp), 0, 0, NULL },
 };
 

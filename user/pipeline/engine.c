@@ -436,6 +436,8 @@ static uint32_t slot_of(const struct obs_record *rec)
 		return rec->tcp->target;
 	case OBS_REC_P2PD:
 		return rec->p2pd->target;
+	case OBS_REC_PACKET:
+		return rec->packet->target;
 	default:
 		return 0;
 	}
@@ -453,7 +455,7 @@ static void on_held(struct obs_engine *e, const struct obs_record *rec)
 static void (*const handlers[OBS_REC_MAX])(struct obs_engine *, const struct obs_record *) = {
 	[OBS_REC_WRITE] = on_write, [OBS_REC_FILE] = on_file,	     [OBS_REC_EXEC] = on_exec,
 	[OBS_REC_FORK] = on_fork,   [OBS_REC_EXIT] = on_exit_record, [OBS_REC_CGROUP] = on_cgroup,
-	[OBS_REC_TCP] = on_held,    [OBS_REC_P2PD] = on_held,
+	[OBS_REC_TCP] = on_held,    [OBS_REC_P2PD] = on_held,	     [OBS_REC_PACKET] = on_held,
 };
 
 static void handle(struct obs_engine *e, const struct obs_record *rec)

@@ -13,8 +13,11 @@
 #include "model/peers.h"
 #include "model/peers_state.h"
 #include "observe/connections.h"
+#include "observe/flows.h"
 #include "observe/proc.h"
+#include "parse/dns.h"
 #include "parse/maddr.h"
+#include "parse/tls.h"
 #include "pipeline/engine.h"
 #include "pipeline/part.h"
 #include "util/cleanup.h"
@@ -25,6 +28,7 @@
 #define FRESH_NS       OBS_NS_PER_S	  /* a look this old will do for showing the model */
 #define UNSEEN_PASSES  2
 #define SNAPSHOT_PEERS 64
+#define IDLE_NS	       (60 * OBS_NS_PER_S) /* a UDP flow is over */
 #define KEEP_NS	       (60 * OBS_NS_PER_S)
 #define KEPT_PEERS     1024
 #define RTTS_MAX       4096
@@ -45,6 +49,7 @@ struct watched {
 struct part {
 	struct obs_part_env env;
 	struct obs_connections *source;		  /* owned */
+	struct obs_flows *flows;		  /* owned; NULL where it cannot be had */
 	struct watched *watched[OBS_TARGETS_MAX]; /* by slot, owned */
 	uint64_t looked_ns;			  /* CLOCK_BOOTTIME */
 	uint64_t due_ns;
@@ -298,18 +303,10 @@ static struct watched *watched_in(struct part *p, uint32_t slot)
 	return slot < OBS_TARGETS_MAX ? p->watched[slot] : NULL;
 }
 
-static void on_record(void *part, struct obs_node *node, const struct obs_record *rec)
+static void on_tcp(struct part *p, struct watched *w, const struct obs_record *rec)
 {
-	struct part *p = part;
 	struct obs_conn_facts f;
-	struct watched *w;
 
-	(void)node;
-	if (rec->hdr->type != OBS_REC_TCP)
-		return;
-	w = watched_in(p, rec->tcp->target);
-	if (!w)
-		return;
 	obs_conn_facts_of(rec->tcp, &f);
 	switch (rec->tcp->what) {
 	case OBS_TCP_OPEN:
@@ -330,6 +327,113 @@ static void on_record(void *part, struct obs_node *node, const struct obs_record
 	default:
 		break;
 	}
+}
+
+/* Of a packet only the name and whose it is are kept. */
+static void on_packet(struct watched *w, const struct obs_record *rec)
+{
+	struct obs_endpoint at = {};
+	struct obs_dns_answer answer;
+	char name[OBS_TLS_NAME_MAX];
+
+	if (rec->packet->kind == OBS_PACKET_DNS) {
+		if (obs_dns_parse(rec->tail, &answer) < 0)
+			return;
+		for (size_t i = 0; i < answer.n; i++) {
+			memcpy(at.ip, answer.ip[i], sizeof(at.ip));
+			obs_peers_note_name(w->peers, &at, answer.name);
+		}
+	} else if (obs_tls_server_name(rec->tail, name) == 0) {
+		memcpy(at.ip, rec->packet->remote, sizeof(at.ip));
+		obs_peers_note_name(w->peers, &at, name);
+	}
+}
+
+static uint32_t slot_of(const struct obs_record *rec)
+{
+	if (rec->hdr->type == OBS_REC_TCP)
+		return rec->tcp->target;
+	return rec->hdr->type == OBS_REC_PACKET ? rec->packet->target : 0;
+}
+
+static void on_record(void *part, struct obs_node *node, const struct obs_record *rec)
+{
+	struct part *p = part;
+	struct watched *w = watched_in(p, slot_of(rec));
+
+	(void)node;
+	if (w && rec->hdr->type == OBS_REC_TCP)
+		on_tcp(p, w, rec);
+	else if (w)
+		on_packet(w, rec);
+}
+
+/* --- UDP --- */
+
+static void begin_flow_event(struct obs_event *ev, const char *name, const struct obs_flow *flow,
+			     struct spoken *words, char version[16])
+{
+	struct obs_conn_facts f = { .remote = flow->f.remote };
+
+	begin_event(ev, name, &f, flow->peer, "", words);
+	obs_event_add_uint(ev, "local_port", flow->f.local_port);
+	add_text(ev, "transport", "quic");
+	snprintf(version, 16, "%08x", flow->f.quic_version);
+	add_text(ev, "quic_version", version);
+	obs_event_add_bool(ev, "handshake_seen", flow->f.handshake);
+}
+
+static void tell_flow(struct part *p, struct watched *w, struct obs_flow *flow)
+{
+	struct spoken words;
+	struct obs_event ev;
+	char version[16];
+
+	if (!flow->f.quic_version || flow->told || !may_tell(p, w))
+		return;
+	flow->told = true;
+	begin_flow_event(&ev, "connected", flow, &words, version);
+	ev.wall_ns = p->env.to_wall(p->env.ctx, flow->f.first_ns);
+	emit(p, w, &ev, "");
+}
+
+static void end_flow(struct part *p, struct watched *w, struct obs_flow *flow)
+{
+	struct spoken words;
+	struct obs_event ev;
+	char version[16];
+
+	if (flow->told && may_tell(p, w)) {
+		begin_flow_event(&ev, "disconnected", flow, &words, version);
+		obs_event_add_uint(&ev, "bytes_sent", flow->f.bytes_out);
+		obs_event_add_uint(&ev, "bytes_received", flow->f.bytes_in);
+		obs_event_add_real(&ev, "duration_ms",
+				   (double)(flow->f.last_ns - flow->f.first_ns) / 1e6);
+		add_text(&ev, "closed_by", "idle");
+		emit(p, w, &ev, "");
+	}
+	obs_peers_flow_end(w->peers, flow);
+}
+
+/* Only p2pd speaks QUIC in a node, except to web servers. */
+static bool on_flow(void *ctx, uint32_t slot, const struct obs_flow_facts *f)
+{
+	struct part *p = ctx;
+	struct watched *w = watched_in(p, slot);
+	bool swarm = f->quic_version && f->remote.port != 443, is_new;
+	struct obs_peer_hint hint = { swarm ? obs_role_str(OBS_ROLE_P2PD) : "", p->rpc_host };
+	struct obs_flow *flow;
+
+	if (!w)
+		return false;
+	flow = obs_peers_flow(w->peers, f, &hint, obs_wall_ns(), &is_new);
+	if (flow)
+		tell_flow(p, w, flow);
+	if (obs_boot_ns() - f->last_ns < IDLE_NS)
+		return true;
+	if (flow)
+		end_flow(p, w, flow);
+	return false;
 }
 
 /* --- looking at all of them --- */
@@ -397,6 +501,8 @@ static void look(struct part *p)
 		obs_peers_end_pass(u.w->peers, on_unseen, &u);
 		u.w->looked = true;
 	}
+	if (p->flows)
+		obs_flows_read(p->flows, on_flow, p);
 	obs_count(&p->env.counters->connection_passes, 1);
 }
 
@@ -629,6 +735,8 @@ static void on_ready(void *part, struct obs_node *node)
 	w->snapshot_ns = w->found_ns = obs_boot_ns();
 	recall(p, w);
 	p->watched[node->slot] = w;
+	if (p->flows)
+		obs_flows_watch(p->flows, node, obs_targets_any_pid(p->env.targets, node));
 	if (obs_boot_ns() - p->looked_ns > READY_NS)
 		look(p);
 	else
@@ -637,10 +745,13 @@ static void on_ready(void *part, struct obs_node *node)
 
 static void on_gone(void *part, struct obs_node *node)
 {
-	struct watched *w = watched_in(part, node->slot);
+	struct part *p = part;
+	struct watched *w = watched_in(p, node->slot);
 
 	if (!w)
 		return;
+	if (p->flows)
+		obs_flows_unwatch(p->flows, node->slot);
 	w->gone = true;
 	w->gone_ns = obs_boot_ns();
 }
@@ -711,6 +822,7 @@ static void free_part(void **part)
 	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++)
 		free_watched(p, i);
 	obs_connections_free(&p->source);
+	obs_flows_free(&p->flows);
 	p->env.model->n_node_peers = 0;
 	free(p->views);
 	free(p);
@@ -749,6 +861,8 @@ static int start(const struct obs_part_env *env, void **ret)
 		free(p->views);
 		return r;
 	}
+	r = obs_flows_open(strcmp(opt.rung, "diag") != 0 ? env->kernel : NULL, env->model,
+			   &p->flows);
 	find_rpc_host(p);
 	*ret = TAKE_PTR(p);
 	return 0;

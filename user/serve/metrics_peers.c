@@ -9,7 +9,7 @@
 
 /* The numbers of one node in one place. */
 struct shown {
-	uint64_t open, known, outside, other_failures;
+	uint64_t open, known, flows, outside, other_failures;
 	struct obs_conn_totals totals;
 };
 
@@ -39,6 +39,11 @@ static const struct row {
 	{ "gswarm_node_sent_bytes_total", "counter", "Bytes sent over TCP, with those sent again", NULL, NULL, TOTAL(bytes_sent) },
 	{ "gswarm_node_received_bytes_total", "counter", "Bytes received over TCP", NULL, NULL, TOTAL(bytes_received) },
 	{ "gswarm_node_retransmits_total", "counter", "TCP segments sent again", NULL, NULL, TOTAL(retransmits) },
+	{ "gswarm_node_udp_flows", "gauge", "UDP flows of the node that are not idle", NULL, NULL, AT(flows) },
+	{ "gswarm_node_udp_packets_total", "counter", "UDP packets", "direction", "sent", TOTAL(udp_packets_out) },
+	{ "gswarm_node_udp_packets_total", "counter", "UDP packets", "direction", "received", TOTAL(udp_packets_in) },
+	{ "gswarm_node_udp_bytes_total", "counter", "Bytes over UDP, with IP headers", "direction", "sent", TOTAL(udp_bytes_out) },
+	{ "gswarm_node_udp_bytes_total", "counter", "Bytes over UDP, with IP headers", "direction", "received", TOTAL(udp_bytes_in) },
 	{ "gswarm_node_reached_from_outside", "gauge", "1 when anybody outside has connected since the node was found", NULL, NULL, AT(outside) },
 	/* clang-format on */
 };
@@ -50,6 +55,7 @@ static struct shown numbers_of(const struct obs_peers *p)
 	return (struct shown){
 		.open = HASH_COUNT(p->conns),
 		.known = HASH_COUNT(p->peers),
+		.flows = HASH_COUNT(p->flows),
 		.outside = p->outside_ns != 0,
 		.other_failures = t->failed - t->refused - t->timed_out - t->unreachable - t->reset,
 		.totals = *t,

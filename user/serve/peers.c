@@ -6,6 +6,7 @@
  */
 #include "serve/serve.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "model/peers.h"
@@ -82,6 +83,31 @@ static void put_connection(struct obs_json *j, const struct obs_conn *c)
 	obs_json_object_close(j);
 }
 
+static void put_flow(struct obs_json *j, const struct obs_flow *f)
+{
+	char version[16];
+
+	obs_json_object_open(j);
+	key_endpoint(j, "remote", &f->f.remote);
+	key_count(j, "local_port", f->f.local_port);
+	key_text(j, "role", obs_peer_role_str(f->peer->role));
+	key_text(j, "name", f->peer->name);
+	key_text(j, "peer_id", f->peer->peer_id);
+	key_count(j, "packets_sent", f->f.packets_out);
+	key_count(j, "packets_received", f->f.packets_in);
+	key_count(j, "bytes_sent", f->f.bytes_out);
+	key_count(j, "bytes_received", f->f.bytes_in);
+	if (f->f.quic_version) {
+		snprintf(version, sizeof(version), "%08x", f->f.quic_version);
+		key_text(j, "quic_version", version);
+		key_count(j, "dcid_len", f->f.dcid_len);
+		key_count(j, "scid_len", f->f.scid_len);
+		obs_json_key_str(j, "handshake_seen");
+		obs_json_bool(j, f->f.handshake);
+	}
+	obs_json_object_close(j);
+}
+
 static void put_peer(struct obs_json *j, const struct obs_peer *e)
 {
 	obs_json_object_open(j);
@@ -142,6 +168,10 @@ static void put_totals(struct obs_json *j, const struct obs_node_peers *v)
 	key_count(j, "bytes_sent", t->bytes_sent);
 	key_count(j, "bytes_received", t->bytes_received);
 	key_count(j, "retransmits", t->retransmits);
+	key_count(j, "udp_packets_sent", t->udp_packets_out);
+	key_count(j, "udp_packets_received", t->udp_packets_in);
+	key_count(j, "udp_bytes_sent", t->udp_bytes_out);
+	key_count(j, "udp_bytes_received", t->udp_bytes_in);
 	key_count(j, "peers_evicted", t->peers_evicted);
 	key_count(j, "not_kept", t->not_kept);
 	key_count(j, "ends_missed", t->lost);
@@ -155,6 +185,11 @@ static void put_lists(struct obs_json *j, const struct obs_peers *p)
 	obs_json_array_open(j);
 	for (const struct obs_conn *c = p->conns; c; c = c->hh.next)
 		put_connection(j, c);
+	obs_json_array_close(j);
+	obs_json_key_str(j, "udp");
+	obs_json_array_open(j);
+	for (const struct obs_flow *f = p->flows; f; f = f->hh.next)
+		put_flow(j, f);
 	obs_json_array_close(j);
 	obs_json_key_str(j, "listening");
 	obs_json_array_open(j);

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * flows.bpf.c - what containers send and get over UDP, added up per remote, and the packets that
+ * tell names: DNS answers, TLS ClientHellos.
+ *
+ * Hooks: cgroup_skb/{ingress,egress}, attached to each node's cgroup, so that packets of others
+ * cost nothing. One unconnected socket serves all of QUIC's peers: remotes are in packets only.
+ * Cost: a look at the headers of each packet, a per-CPU counter for each one of UDP, a record for
+ * each DNS answer and each ClientHello.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "budget.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define PASS	    1
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define PORT_DNS    53
+#define DEPTH_MAX   6 /* a container's own cgroups lie below the one that is known */
+
+#define UDP_BYTES      8
+#define HELLO_LEAST    48
+#define QUIC_LONG      0xc0 /* header form and fixed bit, RFC 9000 17.2 */
+#define QUIC_LEAST     7
+#define QUIC_HANDSHAKE 2
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_PERCPU_HASH);
+	__uint(max_entries, OBS_FLOWS_MAX);
+	__type(key, struct obs_flow_key);
+	__type(value, struct obs_flow_value);
+} flows SEC(".maps");
+
+struct scratch_packet {
+	struct obs_rec_packet rec;
+	__u8 payload[OBS_PACKET_MAX];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch_packet);
+} scratch SEC(".maps");
+
+struct packet {
+	struct obs_flow_key key;
+	__u32 l4; /* offset of the transport's header */
+	__u8 protocol;
+	__u8 inbound;
+};
+
+static __always_inline __u32 target_of(struct __sk_buff *skb)
+{
+	__u64 id = bpf_skb_cgroup_id(skb);
+	struct obs_target_value *v = bpf_map_lookup_elem(&cgroups, &id);
+
+	for (int level = DEPTH_MAX; level > 0 && !v; level--) {
+		id = bpf_skb_ancestor_cgroup_id(skb, level);
+		v = bpf_map_lookup_elem(&cgroups, &id);
+	}
+	return v ? v->target : 0;
+}
+
+static __always_inline int take_ip4(struct __sk_buff *skb, struct packet *p)
+{
+	__u8 h[20];
+
+	if (bpf_skb_load_bytes(skb, 0, h, sizeof(h)) < 0 || (h[6] & 0x1f) || h[7])
+		return -1; /* not the first fragment: no ports in it */
+	p->l4 = (h[0] & 0x0f) * 4;
+	p->protocol = h[9];
+	p->key.remote[10] = p->key.remote[11] = 0xff;
+	__builtin_memcpy(p->key.remote + 12, p->inbound ? h + 12 : h + 16, 4);
+	return 0;
+}
+
+static __always_inline int take_ip6(struct __sk_buff *skb, struct packet *p)
+{
+	__u8 h[40];
+
+	if (bpf_skb_load_bytes(skb, 0, h, sizeof(h)) < 0)
+		return -1;
+	p->l4 = sizeof(h);
+	p->protocol = h[6];
+	__builtin_memcpy(p->key.remote, p->inbound ? h + 8 : h + 24, 16);
+	return 0;
+}
+
+static __always_inline int take_ip(struct __sk_buff *skb, struct packet *p)
+{
+	__u8 version;
+
+	if (bpf_skb_load_bytes(skb, 0, &version, 1) < 0)
+		return -1;
+	version >>= 4;
+	if (version == 4)
+		return take_ip4(skb, p);
+	return version == 6 ? take_ip6(skb, p) : -1;
+}
+
+static __always_inline int take_ports(struct __sk_buff *skb, struct packet *p)
+{
+	__be16 ports[2];
+
+	if (bpf_skb_load_bytes(skb, p->l4, ports, sizeof(ports)) < 0)
+		return -1;
+	p->key.local_port = bpf_ntohs(p->inbound ? ports[1] : ports[0]);
+	p->key.remote_port = bpf_ntohs(p->inbound ? ports[0] : ports[1]);
+	return 0;
+}
+
+static __always_inline void send_packet(struct __sk_buff *skb, const struct packet *p, __u8 kind,
+					__u32 from)
+{
+	struct obs_control *c = obs_control();
+	__u32 zero = 0, n = skb->len > from ? skb->len - from : 0;
+	struct scratch_packet *s = bpf_map_lookup_elem(&scratch, &zero);
+
+	if (!c || !s)
+		return;
+	if (n > OBS_PACKET_MAX)
+		n = OBS_PACKET_MAX;
+	barrier_var(n);
+	if (n == 0 || n > OBS_PACKET_MAX || bpf_skb_load_bytes(skb, from, s->payload, n) < 0)
+		return;
+	if (!within_budget(p->key.target, sizeof(s->rec) + n, c)) {
+		obs_drop(OBS_DROP_RING_PROCESS, 1);
+		return;
+	}
+	obs_header(&s->rec.hdr, OBS_REC_PACKET, sizeof(s->rec) + n);
+	s->rec.target = p->key.target;
+	s->rec.kind = kind;
+	s->rec.inbound = p->inbound;
+	s->rec.remote_port = p->key.remote_port;
+	s->rec.payload = n;
+	s->rec.pad = 0;
+	s->rec.pad2 = 0;
+	__builtin_memcpy(s->rec.remote, p->key.remote, sizeof(s->rec.remote));
+	if (bpf_ringbuf_output(&events, s, sizeof(s->rec) + n, obs_wakeup(c)) < 0)
+		obs_drop(OBS_DROP_RING_PROCESS, 1);
+}
+
+/* RFC 8999: the version and the lengths of connection ids stand in every long header. */
+static __always_inline void look_for_quic(struct __sk_buff *skb, __u32 from,
+					  struct obs_flow_value *v)
+{
+	__u8 h[QUIC_LEAST];
+	__u32 at;
+
+	if (bpf_skb_load_bytes(skb, from, h, sizeof(h)) < 0 || (h[0] & QUIC_LONG) != QUIC_LONG ||
+	    h[5] > 20)
+		return;
+	v->quic_version = (__u32)h[1] << 24 | (__u32)h[2] << 16 | (__u32)h[3] << 8 | h[4];
+	v->dcid_len = h[5];
+	at = from + 6 + h[5];
+	if (bpf_skb_load_bytes(skb, at, h + 6, 1) == 0)
+		v->scid_len = h[6];
+	if (((h[0] >> 4) & 3) == QUIC_HANDSHAKE)
+		v->flags |= OBS_FLOW_HANDSHAKE;
+}
+
+static __always_inline void count_udp(struct __sk_buff *skb, const struct packet *p)
+{
+	struct obs_flow_value *v = bpf_map_lookup_elem(&flows, &p->key);
+	__u64 now = bpf_ktime_get_boot_ns();
+
+	if (!v) {
+		struct obs_flow_value fresh = { .first_ns = now };
+
+		bpf_map_update_elem(&flows, &p->key, &fresh, BPF_NOEXIST);
+		v = bpf_map_lookup_elem(&flows, &p->key);
+		if (!v) {
+			obs_drop(OBS_DROP_MAP, 1);
+			return;
+		}
+	}
+	if (!v->first_ns)
+		v->first_ns = now; /* another CPU made the entry */
+	v->last_ns = now;
+	if (p->inbound) {
+		v->packets_in++;
+		v->bytes_in += skb->len;
+	} else {
+		v->packets_out++;
+		v->bytes_out += skb->len;
+	}
+	look_for_quic(skb, p->l4 + UDP_BYTES, v);
+}
+
+static __always_inline void look_for_hello(struct __sk_buff *skb, const struct packet *p)
+{
+	__u8 offset, h[6];
+	__u32 from;
+
+	if (bpf_skb_load_bytes(skb, p->l4 + 12, &offset, 1) < 0)
+		return;
+	from = p->l4 + (offset >> 4) * 4;
+	if (skb->len < from + HELLO_LEAST || bpf_skb_load_bytes(skb, from, h, sizeof(h)) < 0)
+		return;
+	if (h[0] == 22 && h[1] == 3 && h[5] == 1)
+		send_packet(skb, p, OBS_PACKET_HELLO, from);
+}
+
+static __always_inline int look_at(struct __sk_buff *skb, __u8 inbound)
+{
+	struct packet p = { .inbound = inbound };
+
+	if (take_ip(skb, &p) < 0 || (p.protocol != IPPROTO_UDP && p.protocol != IPPROTO_TCP))
+		return PASS;
+	if (p.protocol == IPPROTO_TCP && inbound)
+		return PASS;
+	p.key.target = target_of(skb);
+	if (!p.key.target || take_ports(skb, &p) < 0)
+		return PASS;
+	if (p.protocol == IPPROTO_TCP) {
+		look_for_hello(skb, &p);
+		return PASS;
+	}
+	count_udp(skb, &p);
+	if (inbound && p.key.remote_port == PORT_DNS)
+		send_packet(skb, &p, OBS_PACKET_DNS, p.l4 + UDP_BYTES);
+	return PASS;
+}
+
+SEC("cgroup_skb/egress")
+int obs_egress(struct __sk_buff *skb)
+{
+	return look_at(skb, 0);
+}
+
+SEC("cgroup_skb/ingress")
+int obs_ingress(struct __sk_buff *skb)
+{
+	return look_at(skb, 1);
+}

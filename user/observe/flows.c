@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* flows.c - see flows.h. */
+#include "observe/flows.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <mntent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "bpf/flows.skel.h"
+#include "observe/proc.h"
+#include "util/cleanup.h"
+
+#define PATH_BYTES 4096
+
+struct obs_flows {
+	struct flows_bpf *skel; /* owned */
+	struct {
+		struct bpf_link *in, *out; /* owned; NULL = not watched */
+	} links[OBS_TARGETS_MAX];
+	int n_cpus;
+	struct obs_flow_value *values; /* owned, n_cpus entries */
+	char mount[PATH_BYTES];	       /* of cgroup v2 */
+};
+
+static int find_mount(char *out, size_t size)
+{
+	FILE *f = setmntent("/proc/mounts", "re");
+	const struct mntent *m;
+	int r = -ENOENT;
+
+	while (f && r < 0 && (m = getmntent(f))) {
+		if (strcmp(m->mnt_type, "cgroup2") == 0)
+			r = snprintf(out, size, "%s", m->mnt_dir) < (int)size ? 0 : -ENAMETOOLONG;
+	}
+	if (f)
+		endmntent(f);
+	return r;
+}
+
+static int load(struct obs_kernel *kernel, struct obs_flows *f)
+{
+	int r = find_mount(f->mount, sizeof(f->mount));
+
+	if (r < 0)
+		return r;
+	f->n_cpus = libbpf_num_possible_cpus();
+	f->values = f->n_cpus > 0 ? calloc((size_t)f->n_cpus, sizeof(*f->values)) : NULL;
+	f->skel = f->values ? flows_bpf__open() : NULL;
+	if (!f->skel)
+		return -ENOMEM;
+	r = obs_kernel_share_maps(kernel, f->skel->obj);
+	return r < 0 ? r : flows_bpf__load(f->skel);
+}
+
+int obs_flows_open(struct obs_kernel *kernel, struct obs_model *model, struct obs_flows **ret)
+{
+	struct obs_probe_status *p = &model->probes[model->n_probes++];
+	struct obs_flows *f = calloc(1, sizeof(*f));
+	int r;
+
+	*p = (struct obs_probe_status){ .need = "UDP and names", .rung = "none" };
+	snprintf(p->unseen, sizeof(p->unseen), "UDP and QUIC flows, names by DNS and TLS");
+	if (!f)
+		return -ENOMEM;
+	r = kernel ? load(kernel, f) : -ECANCELED;
+	if (r < 0) {
+		if (r != -ECANCELED)
+			snprintf(p->refused, sizeof(p->refused), "cgroup_skb: %s", strerror(-r));
+		p->ok = true; /* of what is looked at for itself nothing is missing */
+		obs_flows_free(&f);
+		*ret = NULL;
+		return 0;
+	}
+	p->rung = "cgroup_skb";
+	p->ok = p->first_choice = true;
+	snprintf(p->unseen, sizeof(p->unseen),
+		 "UDP and QUIC flows of nodes that run outside a container");
+	*ret = f;
+	return 0;
+}
+
+void obs_flows_free(struct obs_flows **fp)
+{
+	struct obs_flows *f = *fp;
+
+	if (!f)
+		return;
+	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++)
+		obs_flows_unwatch(f, i);
+	flows_bpf__destroy(f->skel);
+	free(f->values);
+	free(f);
+	*fp = NULL;
+}
+
+/* --- attaching --- */
+
+/* "0::/docker/<id>/init" -> "/docker/<id>": the part of the path that names the container. */
+static int container_path(pid_t pid, const char *id, char *out, size_t size)
+{
+	cleanup_buf struct obs_buf text = {};
+	const char *line, *at, *end;
+
+	if (obs_proc_read(pid, "cgroup", &text) < 0)
+		return -ESRCH;
+	line = obs_buf_cstr(&text);
+	if (strncmp(line, "0::", 3) != 0) {
+		line = strstr(line, "\n0::");
+		if (!line)
+			return -ENOTSUP;
+		line++;
+	}
+	line += 3;
+	at = strstr(line, id);
+	end = line + strcspn(line, "\n");
+	if (!at || at > end)
+		return -ENOTSUP;
+	at += strcspn(at, "/\n");
+	return snprintf(out, size, "%.*s", (int)(at - line), line) < (int)size ? 0 : -ENAMETOOLONG;
+}
+
+int obs_flows_watch(struct obs_flows *f, const struct obs_node *node, pid_t pid)
+{
+	char path[PATH_BYTES], full[2 * PATH_BYTES];
+	cleanup_close int fd = -1;
+	int r;
+
+	if (!*node->ref.id || !node->cgroup || f->links[node->slot].in)
+		return -ENOTSUP;
+	r = container_path(pid, node->ref.id, path, sizeof(path));
+	if (r < 0)
+		return r;
+	snprintf(full, sizeof(full), "%s%s", f->mount, path);
+	fd = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	f->links[node->slot].in = bpf_program__attach_cgroup(f->skel->progs.obs_ingress, fd);
+	if (!f->links[node->slot].in)
+		return -errno;
+	f->links[node->slot].out = bpf_program__attach_cgroup(f->skel->progs.obs_egress, fd);
+	return f->links[node->slot].out ? 0 : -errno;
+}
+
+void obs_flows_unwatch(struct obs_flows *f, uint32_t slot)
+{
+	bpf_link__destroy(f->links[slot].in);
+	bpf_link__destroy(f->links[slot].out);
+	f->links[slot].in = f->links[slot].out = NULL;
+}
+
+/* --- reading --- */
+
+/* Each CPU has counted its share. */
+static struct obs_flow_facts add_up(const struct obs_flows *f, const struct obs_flow_key *key)
+{
+	struct obs_flow_facts sum = { .local_port = key->local_port };
+
+	memcpy(sum.remote.ip, key->remote, sizeof(sum.remote.ip));
+	sum.remote.port = key->remote_port;
+	for (int cpu = 0; cpu < f->n_cpus; cpu++) {
+		const struct obs_flow_value *v = &f->values[cpu];
+
+		sum.packets_out += v->packets_out;
+		sum.packets_in += v->packets_in;
+		sum.bytes_out += v->bytes_out;
+		sum.bytes_in += v->bytes_in;
+		sum.handshake |= (v->flags & OBS_FLOW_HANDSHAKE) != 0;
+		if (v->first_ns && (!sum.first_ns || v->first_ns < sum.first_ns))
+			sum.first_ns = v->first_ns;
+		if (v->last_ns > sum.last_ns)
+			sum.last_ns = v->last_ns;
+		if (v->quic_version) {
+			sum.quic_version = v->quic_version;
+			sum.dcid_len = v->dcid_len;
+			sum.scid_len = v->scid_len;
+		}
+	}
+	return sum;
+}
+
+/* The next key is asked for before this one may be deleted. */
+int obs_flows_read(struct obs_flows *f, obs_flows_fn fn, void *ctx)
+{
+	int fd = bpf_map__fd(f->skel->maps.flows);
+	struct obs_flow_key key, next;
+	int r = bpf_map_get_next_key(fd, NULL, &next);
+
+	for (unsigned i = 0; r == 0 && i < 2 * OBS_FLOWS_MAX; i++) {
+		struct obs_flow_facts flow;
+
+		key = next;
+		r = bpf_map_get_next_key(fd, &key, &next);
+		if (bpf_map_lookup_elem(fd, &key, f->values) < 0)
+			continue;
+		flow = add_up(f, &key);
+		if (!fn(ctx, key.target, &flow))
+			bpf_map_delete_elem(fd, &key);
+	}
+	return 0;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * flows.h - UDP flows of containers, and the packets that tell names (bpf/flows.bpf.c).
+ *
+ * Belongs to the event loop's thread.
+ */
+#pragma once
+
+#include "model/model.h"
+#include "model/peers.h"
+#include "observe/kernel.h"
+#include "observe/targets.h"
+
+struct obs_flows;
+
+/**
+ * obs_flows_open() - load the programs; they are attached node by node.
+ * @kernel: borrowed; NULL without BPF
+ * @model:  gets its row among the probes
+ * @ret:    owned by the caller; NULL when it cannot be had here (still success)
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int obs_flows_open(struct obs_kernel *kernel, struct obs_model *model, struct obs_flows **ret);
+void obs_flows_free(struct obs_flows **f);
+
+/**
+ * obs_flows_watch() - look at the packets of a container.
+ * @pid: a process in it
+ *
+ * Return: 0, -ENOTSUP for a node without a cgroup of its own, or a negative errno.
+ */
+int obs_flows_watch(struct obs_flows *f, const struct obs_node *node, pid_t pid);
+
+/** obs_flows_unwatch() - no more. */
+void obs_flows_unwatch(struct obs_flows *f, uint32_t slot);
+
+/** typedef obs_flows_fn - a flow of the node in @slot as it stands. Return: false to forget it. */
+typedef bool (*obs_flows_fn)(void *ctx, uint32_t slot, const struct obs_flow_facts *flow);
+
+/** obs_flows_read() - all flows. Return: 0 or a negative errno. */
+int obs_flows_read(struct obs_flows *f, obs_flows_fn fn, void *ctx);
