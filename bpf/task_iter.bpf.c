@@ -34,19 +34,21 @@ static __always_inline __s64 percpu_count(struct mm_struct___percpu *mm, int i)
 	return n;
 }
 
+static __always_inline __s64 atomic_count(struct mm_struct___atomic *mm, int i)
+{
+	__s64 n = 0;
+
+	/* No plain load: 6.1's verifier does not look through the typedef atomic_long_t. */
+	bpf_probe_read_kernel(&n, sizeof(n), &mm->rss_stat.count[i]);
+	return n;
+}
+
 static __always_inline void count_pages(struct mm_struct *mm, struct pages *p)
 {
-	if (bpf_core_type_exists(struct mm_rss_stat)) {
-		struct mm_struct___atomic *old = (void *)mm;
+	__u32 percpu = !bpf_core_type_exists(struct mm_rss_stat);
 
-		for (int i = 0; i < NR_MM_COUNTERS; i++)
-			p->n[i] = old->rss_stat.count[i].counter;
-	} else {
-		struct mm_struct___percpu *new = (void *)mm;
-
-		for (int i = 0; i < NR_MM_COUNTERS; i++)
-			p->n[i] = percpu_count(new, i);
-	}
+	for (int i = 0; i < NR_MM_COUNTERS; i++)
+		p->n[i] = percpu ? percpu_count((void *)mm, i) : atomic_count((void *)mm, i);
 }
 
 static __always_inline __u64 positive(__s64 n)

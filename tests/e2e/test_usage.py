@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cases import case
-from harness import (Api, Env, Observer, ProcessNode, Skip, check_file, check_ledger, docker,
+from harness import (Api, ContainerNode, Env, Observer, ProcessNode, Skip, check_file, check_ledger, docker,
                      observer_cmd, script_lines, unique, wait_for)
 
 EVERY_SECOND = {"usage": {"interval": 1}}
@@ -205,6 +205,30 @@ def host_files():
     st = os.statvfs("/")
     check_near("size of /", disk[0]["total_bytes"], st.f_blocks * st.f_frsize, 2)
     check_near("room on /", disk[0]["available_bytes"], st.f_bavail * st.f_frsize, 2)
+
+
+@case()
+def roles_of_a_node():
+    """trainer, DHT process, p2pd, login server: each one's share, and together the node's"""
+    node = ContainerNode("", "--hold")
+    want = {role: node.process(name) for role, name in
+            (("trainer", "trainer"), ("p2pd", "p2pd"), ("login_server", "server"))}
+    api = Api()
+    observer = Observer(api, EVERY_SECOND).start()
+    wait_for("all its roles", lambda: want.keys() <= snapshots(api, node)[-1]["details"]["roles"].keys()
+             if snapshots(api, node) else False, 20)
+    d = snapshots(api, node)[-1]["details"]
+    for key in ("processes", "threads", "rss_bytes"):
+        assert sum(r[key] for r in d["roles"].values()) == d[key], (key, d)
+    for role, pid in want.items():
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        check_near(f"{role}: rss", d["roles"][role]["rss_bytes"] / d["roles"][role]["processes"],
+                   pages * os.sysconf("SC_PAGESIZE"), 2, floor=1 << 19)
+    assert all(p["role"] in d["roles"] for p in d["top"]), d["top"]
+    shown = {k for k in observer.metrics() if k.startswith("gswarm_role_processes{")}
+    assert all(any(f'role="{role}"' in k for k in shown) for role in want), shown
+    usage = next(n for n in observer.health()["nodes"] if n["container_id"] == node.id[:12])["usage"]
+    assert usage["processes"] == d["processes"] and usage["memory_bytes"] > 0, usage
 
 
 BURN = """

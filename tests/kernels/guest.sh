@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # guest.sh - all that runs inside one kernel: what docs/kernels.md says of its functions, then
-# every way to write on every rung.
+# every way to write on every rung, then what a process uses.
 #
 # Usage: guest.sh OBSERVER WAYS WRITE_HOOKS ; one line "ok …" or "not ok …" per result
 bad=0
 tests/kernels/filesystems.sh "$3" || bad=1
 tests/kernels/ways.sh "$1" "$2" fexit sys_exit inotify || bad=1
+tests/kernels/usage.sh "$1" || bad=1
 exit "$bad"

@@ -6,6 +6,7 @@
  */
 #include "serve/serve.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -153,6 +154,26 @@ static void add_probes(cJSON *root, const struct obs_model *m)
 	}
 }
 
+static void add_usage(cJSON *node, const struct obs_node_usage *u)
+{
+	uint64_t memory = u->has_cgroup && u->cgroup.memory_bytes != OBS_UNKNOWN
+				  ? u->cgroup.memory_bytes
+				  : u->rss_bytes;
+	cJSON *o = cJSON_AddObjectToObject(node, "usage");
+
+	add_time(o, "sampled", u->sampled_ns);
+	cJSON_AddNumberToObject(o, "cpu_percent", round(u->cpu_percent * 10) / 10);
+	if (!isnan(u->cpu_limit))
+		cJSON_AddNumberToObject(o, "cpu_limit", u->cpu_limit);
+	add_count(o, "memory_bytes", memory);
+	if (u->has_cgroup && u->cgroup.memory_limit_bytes != OBS_UNKNOWN)
+		add_count(o, "memory_limit_bytes", u->cgroup.memory_limit_bytes);
+	if (u->has_cgroup && u->cgroup.oom_kills != OBS_UNKNOWN)
+		add_count(o, "oom_kills", u->cgroup.oom_kills);
+	add_count(o, "processes", u->processes);
+	add_count(o, "threads", u->threads);
+}
+
 static void add_nodes(cJSON *root, const struct obs_model *m, uint64_t now_ns)
 {
 	cJSON *list = cJSON_AddArrayToObject(root, "nodes");
@@ -174,6 +195,8 @@ static void add_nodes(cJSON *root, const struct obs_model *m, uint64_t now_ns)
 		if (n->last_event_ns)
 			cJSON_AddNumberToObject(o, "last_event_age_s",
 						seconds_between(n->last_event_ns, now_ns));
+		if (n->usage)
+			add_usage(o, n->usage);
 	}
 }
 

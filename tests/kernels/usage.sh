@@ -1,0 +1,61 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# usage.sh - inside one kernel: what the kernel's iterator says of a process, beside /proc.
+#
+# Usage: usage.sh OBSERVER ; one line "ok …" or "not ok …" per result
+dir=$(mktemp -d)
+bad=0
+
+cat >"$dir/c.yaml" <<EOF
+state_dir: $dir/state
+server: {listen: ""}
+system: {poll_interval: 0}
+usage: {interval: 1}
+targets: {builtin: false, include: {command: ["*gso-test-burn*"]}}
+EOF
+
+result() { # TEXT GOT WANT PERCENT
+	if [ "$(($2 * 100))" -ge "$(($3 * (100 - $4)))" ] &&
+		[ "$(($2 * 100))" -le "$(($3 * (100 + $4)))" ]; then
+		echo "ok usage: $1: observed $2, /proc $3"
+	else
+		echo "not ok usage: $1: observed $2, /proc $3"
+		bad=1
+	fi
+}
+
+# Eight MiB of its own, then nothing but work.
+sh -c 'x=$(head -c 8388608 /dev/zero | tr "\0" x); while :; do :; done' gso-test-burn &
+burner=$!
+sleep 2
+"$1" run -c "$dir/c.yaml" >"$dir/log" 2>&1 &
+observer=$!
+for _ in $(seq 120); do # emulated machines load programs slowly
+	grep -q "^  health\|  nodes" "$dir/log" && break
+	sleep 1
+done
+sleep 6
+kill "$observer"
+wait "$observer"
+grep -q "resource use .*iter/task" "$dir/log" || {
+	echo "not ok usage: the iterator is not used"
+	tail -n 20 "$dir/log"
+	exit 1
+}
+last=$("$1" events --state-dir "$dir/state" --all | grep '"container_snapshot"' | tail -n 1)
+number() { echo "$last" | sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"; }
+
+pages=$(cut -d ' ' -f 2 <"/proc/$burner/statm")
+result "resident KiB" "$(($(number rss_bytes) / 1024))" "$((pages * 4))" 5
+result "threads" "$(number threads)" 1 0
+cpu=$(number cpu_percent)
+if [ "${cpu:-0}" -ge 40 ]; then
+	echo "ok usage: it works: $cpu % of a core"
+else
+	echo "not ok usage: $cpu % of a core by a process that does nothing else"
+	bad=1
+fi
+kill "$burner"
+rm -rf "$dir"
+exit "$bad"
