@@ -138,6 +138,7 @@ static long p2pd_take_segment(__u32 turn, struct p2pd_segments *walk)
 	n = seg.len;
 	if (n > OBS_P2PD_PAYLOAD_MAX - used)
 		n = OBS_P2PD_PAYLOAD_MAX - used;
+	barrier_var(n); /* 6.1's verifier has to see the bound itself */
 	if (n > OBS_P2PD_PAYLOAD_MAX || bpf_probe_read_user(s->payload + used, n, (void *)seg.base))
 		return 1;
 	s->used = used + n;
