@@ -23,11 +23,12 @@ $(FUZZ_OUT)/fuzz_%: $(FUZZ_OUT)/tests/fuzz/fuzz_%.o $(FUZZ_OUT)/libobs.a
 	$(call say,LINK,$@)
 	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
 
-# Seeds: every corpus line, and all of them as one text.
-$(FUZZ_OUT)/seeds: tests/data/loglines.tsv
+# Seeds: every corpus line, all of them as one text, and the scenarios, which have tracebacks.
+$(FUZZ_OUT)/seeds: tests/data/loglines.tsv $(wildcard tests/data/scenario-*.txt)
 	$(Q)mkdir -p $@
 	$(Q)cut -f3 $< | sed 1d | split -l 1 - $@/line.
 	$(Q)cut -f3 $< | sed 1d >$@/all
+	$(Q)cp $(wordlist 2,99,$^) $@/
 	$(Q)touch $@
 
 FUZZ_JOBS ?= 1
