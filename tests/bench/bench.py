@@ -86,6 +86,11 @@ ROWS = [
     ("spread_target_max", "    maximum", "ns", None, None),
     ("getppid", "getppid, untraced", "ns", None, None),
     ("getppid_other_ns", "  observer runs, caller is no target", "+ns", 50, 25),
+    ("talk", "node -> p2pd -> node, 100-byte call, untraced", "ns", None, None),
+    ("talk_target", "  observer runs, both are targets", "ratio", None, 1.03),
+    ("talk_bulk", "the same, 1 MB calls, untraced", "ns", None, None),
+    ("talk_bulk_target", "  observer runs, both are targets", "ratio", None, 1.03),
+    ("talk_rate", "  bytes decoded, all accounted for", "MB/s", None, ("min", 1000)),
     ("first_event", "observer start -> first event at the API", "ms", 500, 300),
     ("restart", "restart, 100 known files -> first new event", "ms", 400, 200),
     ("backfill", "an old log, read from the file and parsed", "MB/s", None, ("min", 1000)),
@@ -106,6 +111,9 @@ ROWS = [
      ("min", 500_000)),
     ("replay_rss", "    peak RSS of both", "MiB", None, 16),
 ]
+
+# What a ratio is to, if not to "write".
+RATIO_TO = {"talk_target": "talk", "talk_bulk_target": "talk_bulk"}
 
 SPREAD_TARGET = [key for key, *_ in ROWS if key.startswith("spread_target")]
 
@@ -168,6 +176,16 @@ class Loop:
         self.proc.stdout.close()
         if os.path.exists(self.path):
             os.unlink(self.path)
+
+
+class Talk(Loop):
+    """One talk_loop: a node and its p2pd."""
+
+    def __init__(self, bench, tag):
+        self.path = f"/tmp/hivemind-p2pd-{tag}.sock"
+        program = os.path.join(os.path.dirname(bench.args.loop), "talk_loop")
+        self.proc = subprocess.Popen([program, tag, self.path], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, text=True, bufsize=1)
 
 
 class Observer:
@@ -399,6 +417,30 @@ class Bench:
         self.note_spread("spread_target", loop)
         self.note("unaccounted", self.args.writes - sum(got.values()))
 
+    def talk(self):
+        """The observer is there for the second and third half: what drifts, drifts for both."""
+        self.need_observer()
+        self.talk_once("")
+        with Observer(self) as obs:
+            obs.ready()
+            self.talk_once("_target", obs)
+        self.talk_once("")
+
+    def talk_once(self, suffix, obs=None):
+        calls = self.args.writes // 10
+        with Talk(self, TARGET_TAG if suffix else OTHER_TAG) as talk:
+            time.sleep(0.3)  # found, if it is to be
+            talk.ask("talk", f"{calls // 10} 100")
+            self.note("talk" + suffix, talk.ask("talk", f"{calls} 100"))
+            before = obs.metric("p2pd_bytes_total") if obs else 0
+            ns = talk.ask("talk", f"{calls // 10} 1000000")
+            self.note("talk_bulk" + suffix, ns)
+            if obs:
+                want = calls // 10 * 1_000_000
+                if not obs.wait_metric("p2pd_bytes_total", before + want):
+                    raise Skip("not all bytes were accounted for")
+                self.note("talk_rate", 1_000_000 / ns * 1e3)
+
     def strace(self):
         if not shutil.which("strace"):
             raise Skip("no strace here")
@@ -627,6 +669,8 @@ class Bench:
             self.attempt(["write_other", "write_target", "captured", "unaccounted",
                           "getppid_other", *SPREAD_TARGET], self.observed)
             self.untraced()  # before and after: what drifts, drifts for both
+            self.attempt(["talk", "talk_target", "talk_bulk", "talk_bulk_target", "talk_rate"],
+                         self.talk)
             self.attempt(["write_strace"], self.strace)
             self.attempt(["write_bpftrace"], self.bpftrace)
             self.attempt(["first_event"], self.first_event)
@@ -656,7 +700,7 @@ class Bench:
             return None
         value = statistics.median(self.values[key])
         if unit == "ratio":
-            value /= statistics.median(self.values["write"])
+            value /= statistics.median(self.values[RATIO_TO.get(key, "write")])
         return value
 
     def results(self):

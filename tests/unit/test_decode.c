@@ -18,6 +18,7 @@
 #define EXEC_LEN  sizeof(struct obs_rec_exec)
 #define FORK_LEN  sizeof(struct obs_rec_fork)
 #define EXIT_LEN  sizeof(struct obs_rec_exit)
+#define P2PD_LEN  sizeof(struct obs_rec_p2pd)
 #define CGRP_LEN  sizeof(struct obs_rec_cgroup)
 #define DEATH_LEN sizeof(struct obs_rec_death)
 #define TCP_LEN	  sizeof(struct obs_rec_tcp)
@@ -50,6 +51,9 @@ static const struct decode_case {
 	{ "fork",		   V,  OBS_REC_FORK,  FORK_LEN,		FORK_LEN,	0,   0 },
 	{ "exit",		   V,  OBS_REC_EXIT,  EXIT_LEN,		EXIT_LEN,	0,   0 },
 	{ "cgroup",		   V,  OBS_REC_CGROUP, CGRP_LEN,	CGRP_LEN,	OBS_CGROUP_LEN, 0 },
+	{ "p2pd",		   V,  OBS_REC_P2PD,   P2PD_LEN + 512,	P2PD_LEN + 512, 512,		    0 },
+	{ "p2pd payload too long", V,  OBS_REC_P2PD,   P2PD_LEN + 600,	P2PD_LEN + 600, 513,		    -EMSGSIZE },
+	{ "p2pd payload lies",	   V,  OBS_REC_P2PD,   P2PD_LEN + 8,	P2PD_LEN + 8,	9,		    -EMSGSIZE },
 	{ "cgroup path too long",  V,  OBS_REC_CGROUP, CGRP_LEN,	CGRP_LEN,	OBS_CGROUP_LEN + 1, -EMSGSIZE },
 	{ "death",		   V,  OBS_REC_DEATH, DEATH_LEN,	DEATH_LEN,	0,   0 },
 	{ "death cut",		   V,  OBS_REC_DEATH, DEATH_LEN - 8,	DEATH_LEN - 8,	0,   -EMSGSIZE },
@@ -70,6 +74,8 @@ static void set_tail(void *rec, size_t len, const struct decode_case *c)
 		((struct obs_rec_packet *)rec)->payload = (__u16)c->tail;
 	if (c->type == OBS_REC_FILE && len >= offsetof(struct obs_rec_file, path))
 		((struct obs_rec_file *)rec)->path_len = c->tail;
+	if (c->type == OBS_REC_P2PD && len >= P2PD_LEN)
+		((struct obs_rec_p2pd *)rec)->payload = (__u16)c->tail;
 	if (c->type == OBS_REC_CGROUP && len >= offsetof(struct obs_rec_cgroup, path))
 		((struct obs_rec_cgroup *)rec)->path_len = c->tail;
 	if (c->type == OBS_REC_EXEC && len >= offsetof(struct obs_rec_exec, args))

@@ -44,15 +44,13 @@ struct conn {
 	UT_hash_handle hh;
 };
 
-struct call_key {
-	uint64_t conn;
-	uint8_t id[OBS_CALL_ID_LEN];
-	uint64_t way; /* enum obs_p2p_way */
-};
+#define CALL_KEY_LEN (sizeof(uint64_t) + OBS_CALL_ID_LEN + 1)
 
 /* A call in flight. */
 struct call {
-	struct call_key key;
+	char key[CALL_KEY_LEN]; /* connection, id, way */
+	uint64_t conn;
+	enum obs_p2p_way way;
 	unsigned rpc; /* index */
 	char peer[OBS_PEER_ID_BYTES_MAX];
 	size_t peer_len;
@@ -120,18 +118,25 @@ static unsigned rpc_index(struct obs_p2pd *p, struct obs_slice name)
 
 static void forget_call(struct obs_p2pd *p, struct call *c)
 {
-	p->view.rpcs[c->rpc].way[c->key.way].in_flight--;
+	p->view.rpcs[c->rpc].way[c->way].in_flight--;
 	HASH_DEL(p->calls, c);
 	free(c);
 }
 
+static void make_key(char *out, uint64_t conn, enum obs_p2p_way way, const uint8_t *id)
+{
+	memcpy(out, &conn, sizeof(conn));
+	memcpy(out + sizeof(conn), id, OBS_CALL_ID_LEN);
+	out[CALL_KEY_LEN - 1] = (char)way;
+}
+
 static struct call *find_call(struct obs_p2pd *p, enum obs_p2p_way way, const uint8_t *id)
 {
-	struct call_key key = { .conn = p->conn->id, .way = way };
+	char key[CALL_KEY_LEN];
 	struct call *c;
 
-	memcpy(key.id, id, sizeof(key.id));
-	HASH_FIND(hh, p->calls, &key, sizeof(key), c);
+	make_key(key, p->conn->id, way, id);
+	HASH_FIND(hh, p->calls, key, CALL_KEY_LEN, c);
 	return c;
 }
 
@@ -159,7 +164,7 @@ static void start_dht(struct obs_p2pd *p, struct call *c, struct obs_slice name,
 		      struct obs_head data)
 {
 	struct obs_dht_numbers *d = &p->view.dht;
-	enum obs_p2p_way way = (enum obs_p2p_way)c->key.way;
+	enum obs_p2p_way way = c->way;
 	struct obs_dht_request req;
 
 	c->dht = obs_dht_rpc_of(name);
@@ -204,16 +209,16 @@ static void start_call(struct obs_p2pd *p, const struct obs_p2pd_call *m, enum o
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return;
-	c->key.conn = p->conn->id;
-	c->key.way = way;
-	memcpy(c->key.id, m->id, sizeof(c->key.id));
+	c->conn = p->conn->id;
+	c->way = way;
+	make_key(c->key, c->conn, way, m->id);
 	c->rpc = rpc_index(p, m->proto);
 	c->peer_len = m->peer.len < sizeof(c->peer) ? m->peer.len : 0;
 	if (c->peer_len)
 		memcpy(c->peer, m->peer.p, c->peer_len);
 	c->started_ns = frame->started_ns;
 	c->wall_ns = p->now->wall_ns;
-	HASH_ADD(hh, p->calls, key, sizeof(c->key), c);
+	HASH_ADD(hh, p->calls, key, CALL_KEY_LEN, c);
 
 	n = &p->view.rpcs[c->rpc].way[way];
 	n->calls++;
@@ -271,7 +276,7 @@ static void end_store(struct obs_p2pd *p, const struct call *c, const struct obs
 {
 	struct obs_dht_numbers *d = &p->view.dht;
 
-	if (c->key.way == OBS_P2P_IN) {
+	if (c->way == OBS_P2P_IN) {
 		d->records_taken += a->n_ok;
 		return;
 	}
@@ -294,9 +299,9 @@ static void end_find(struct obs_p2pd *p, const struct call *c, const struct obs_
 		const struct obs_dht_result *res = &a->results[i];
 		struct obs_sync_step step;
 
-		d->hits[c->key.way] += res->found != OBS_DHT_NOT_FOUND;
-		d->misses[c->key.way] += res->found == OBS_DHT_NOT_FOUND;
-		if (c->key.way == OBS_P2P_IN)
+		d->hits[c->way] += res->found != OBS_DHT_NOT_FOUND;
+		d->misses[c->way] += res->found == OBS_DHT_NOT_FOUND;
+		if (c->way == OBS_P2P_IN)
 			continue;
 		d->value_bytes_received += res->value_bytes;
 		if (i >= c->n_keys)
@@ -316,7 +321,7 @@ static void end_ping(struct obs_p2pd *p, const struct call *c, const struct obs_
 	struct obs_p2p_peer *peer = peer_of(p, c);
 	double middle = ((double)c->wall_ns + (double)p->now->wall_ns) / 2 / 1e9, offset;
 
-	if (c->key.way == OBS_P2P_IN || !(a->dht_time > 0) || a->dht_time > 1e11)
+	if (c->way == OBS_P2P_IN || !(a->dht_time > 0) || a->dht_time > 1e11)
 		return;
 	offset = a->dht_time - middle;
 	d->has_clock = true;
@@ -361,23 +366,23 @@ static void fail_call(struct obs_p2pd *p, const struct call *c, const struct obs
 		.rpc = p->view.rpcs[c->rpc].name,
 		.peer_id = peer ? peer->id : "",
 		.error = m->kind == OBS_CALL_DAEMON_ERROR ? m->error : obs_head_slice(m->data),
-		.way = (enum obs_p2p_way)c->key.way,
+		.way = c->way,
 		.by_daemon = m->kind == OBS_CALL_DAEMON_ERROR,
 		.latency_ns = latency_ns,
 		.wall_ns = p->now->wall_ns,
 		.pid = p->now->pid,
 	};
 
-	p->view.rpcs[c->rpc].way[c->key.way].failed++;
+	p->view.rpcs[c->rpc].way[c->way].failed++;
 	if (peer)
-		peer->failed[c->key.way]++;
+		peer->failed[c->way]++;
 	tell_failure(p, &f);
 }
 
 static void answer_call(struct obs_p2pd *p, const struct call *c, const struct obs_p2pd_call *m,
 			uint64_t latency_ns)
 {
-	struct obs_rpc_numbers *n = &p->view.rpcs[c->rpc].way[c->key.way];
+	struct obs_rpc_numbers *n = &p->view.rpcs[c->rpc].way[c->way];
 	struct obs_p2p_peer *peer = peer_of(p, c);
 
 	n->answered++;
@@ -385,9 +390,8 @@ static void answer_call(struct obs_p2pd *p, const struct call *c, const struct o
 	if (m->data.len > n->answer_max)
 		n->answer_max = m->data.len;
 	if (peer) {
-		*(c->key.way == OBS_P2P_OUT ? &peer->bytes_received : &peer->bytes_sent) +=
-			m->data.len;
-		if (c->key.way == OBS_P2P_OUT)
+		*(c->way == OBS_P2P_OUT ? &peer->bytes_received : &peer->bytes_sent) += m->data.len;
+		if (c->way == OBS_P2P_OUT)
 			peer->latency_ns = latency_ns;
 	}
 	end_dht(p, c, m->data);
@@ -641,9 +645,9 @@ static void forget_conn(struct obs_p2pd *p, struct conn *conn)
 
 	HASH_ITER(hh, p->calls, c, next)
 	{
-		if (c->key.conn != conn->id)
+		if (c->conn != conn->id)
 			continue;
-		p->view.rpcs[c->rpc].way[c->key.way].cancelled++;
+		p->view.rpcs[c->rpc].way[c->way].cancelled++;
 		forget_call(p, c);
 	}
 	HASH_DEL(p->conns, conn);

@@ -131,9 +131,8 @@ void obs_p2pd_blank(char *p, size_t have, uint64_t len, enum obs_p2pd_writer by)
 		return;
 	}
 	body = obs_head(p + head, have - (size_t)head, n);
-	if (by == OBS_P2PD_BY_HANDLER)
-		blank(body, 0);
-	else if (by == OBS_P2PD_BY_DIALER && obs_p2pd_stream_info_parse(body, &info) < 0)
+	if (by == OBS_P2PD_BY_HANDLER ||
+	    (by == OBS_P2PD_BY_DIALER && obs_p2pd_stream_info_parse(body, &info) < 0))
 		blank(body, 0);
 	else if (by != OBS_P2PD_BY_DIALER && p[head] == 0x0a)
 		blank_call(body, by_daemon);

@@ -13,7 +13,7 @@
 struct obs_p2pd_peers;
 
 int obs_p2pd_peers_new(size_t max, struct obs_p2pd_peers **ret);
-void obs_p2pd_peers_free(struct obs_p2pd_peers **peers);
+void obs_p2pd_peers_free(struct obs_p2pd_peers **pp);
 
 /**
  * obs_p2pd_peers_get() - the peer with this binary id, made if it is new.

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A swarm of real hivemind DHT processes with their real p2pd: what the observer counted against
+what hivemind's own code counted, and against its own API."""
+
+from cases import case
+from harness import Api, wait_for
+from swarm import HivemindPeer
+from test_p2pd import observe, rpcs, value
+
+
+def check(observer, peer):
+    """Calls, answers and bytes of every RPC in both directions, as hivemind counted them."""
+
+    def same():
+        truth = peer.do("counts")["counts"]
+        have = rpcs(observer, peer.pid)
+        for key, (calls, answers, request_bytes, answer_bytes) in truth.items():
+            way, name = key.split()
+            got = have.get((name, way), {})
+            want = {"calls_total": calls, "answered_total": answers,
+                    "request_bytes_total": request_bytes, "answer_bytes_total": answer_bytes}
+            wrong = {k: (got.get(k), v) for k, v in want.items() if got.get(k) != v}
+            assert not wrong, f"{peer.pid} {key}: (seen, true) {wrong}"
+        return truth
+
+    return wait_for("the same counts", same, 30)
+
+
+@case(300, ("root", "bpf", "long"))
+def dht():
+    """three real DHT processes exchange a round: RPCs, sizes, identity and peers are hivemind's own"""
+    api = Api()
+    first = HivemindPeer()
+    observer = observe([first], api)  # it comes later than this one
+    peers = [first, HivemindPeer(first.addrs), HivemindPeer(first.addrs)]
+    late = observe(peers[1:], Api())  # and later than these
+    for size, peer in zip((3000, 40000, 700), peers):
+        assert peer.do("store", key="39512", size=size)["ok"]
+    for peer in peers:
+        assert peer.do("get", key="39512")["subkeys"] == sorted(p.id for p in peers)
+        assert peer.do("get", key="nobody stored this")["subkeys"] == []
+        assert set(peer.do("addrs")["addrs"])
+
+    for peer, by in zip(peers, (observer, late, late)):
+        # what a late observer has not seen it cannot count
+        if by is observer:
+            truth = check(by, peer)
+            assert truth["in DHTProtocol.rpc_store"][0] >= 2, truth
+        wait_for("identity", lambda p=peer, o=by: value(o, p.pid, "gswarm_p2p_identity",
+                                                        f'peer_id="{p.id}"') == 1)
+        assert value(by, peer.pid, "gswarm_p2p_peers") == 2
+        offset = value(by, peer.pid, "gswarm_dht_clock_offset_seconds")
+        assert offset is None or abs(offset) < 2, offset
+
+    def syncs():
+        return [e["details"] for e in api.events() if e["details"]["event"] == "swarm_sync"]
+
+    d = wait_for("the round", syncs, 30)[0]
+    assert d["round"] == 39512 and d["stored_on"] == 2, d
+    assert d["received_from"] == 2 and d["received_bytes"] > 40000, d
+    m = observer.metrics()
+    assert m["gswarm_p2pd_messages_bad_total"] == 0
+    for peer in peers:
+        peer.stop()
