@@ -55,11 +55,13 @@ demo: all node ## start a node look-alike in a container and show its events liv
 test-e2e: all node ## run the end-to-end tests (root: all of them; else those that can)
 	$(Q)tests/e2e/run.py --observer $(abspath $(BIN)) --node $(abspath $(NODE)) $(E2E)
 
-# What takes long or needs much: a real hivemind (1 GB), fetched first.
+# What takes long or needs much: a thousand kills, 1 GB through a small ring, and a real
+# hivemind (1 GB), fetched first.
 .PHONY: test-long
-test-long: all node ## the long tests: how real hivemind nodes fail (root; fetches about 1 GB once)
+test-long: all node ## the long tests: 1,000 kills, 1 GB bursts, real hivemind nodes (root; fetches about 1 GB once)
 	$(Q)scripts/fetch-hivemind.sh >/dev/null
-	$(Q)GSO_LONG=1 tests/e2e/run.py --observer $(abspath $(BIN)) --node $(abspath $(NODE)) $(or $(E2E),real.)
+	$(Q)GSO_LONG=1 tests/e2e/run.py --observer $(abspath $(BIN)) --node $(abspath $(NODE)) \
+	  $(or $(E2E),real. crash.kill_9 burst.small_ring_big)
 
 .PHONY: test
 test: ## install what is missing, run every test, sum up in the last line

@@ -127,9 +127,13 @@ class _Handler(BaseHTTPRequestHandler):
     def read_chunked(self):
         body = b""
         while True:
-            n = int(self.rfile.readline().split(b";")[0], 16)
+            head = self.rfile.readline()
+            if not head.endswith(b"\n"):
+                return None  # its sender was killed
+            n = int(head.split(b";")[0], 16)
             body += self.rfile.read(n)
-            self.rfile.readline()
+            if not self.rfile.readline():
+                return None
             if n == 0:
                 return body
 
@@ -138,8 +142,15 @@ class _Handler(BaseHTTPRequestHandler):
             pass  # BaseHTTPRequestHandler has answered it
         if "chunked" in self.headers.get("Transfer-Encoding", ""):
             body = self.read_chunked()
+            if body is None:
+                self.close_connection = True
+                return
         else:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            n = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(n)
+            if len(body) < n:  # its sender was killed: not a request
+                self.close_connection = True
+                return
         request = Request({k.lower(): v for k, v in self.headers.items()}, body)
         status, headers = self.server.api.take(request)
         self.send_response(status)

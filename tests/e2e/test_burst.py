@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Full speed: whatever the ring drops is read from the file, nothing twice, all of it counted."""
 
+import os
 import time
 
 from cases import case
 from harness import Api, ContainerNode, Observer, check_file, check_ledger, check_order, wait_for
+
+
+LONG = bool(os.environ.get("GSO_LONG"))  # `make test-long`
 
 
 def burst(n, config, limit_s):
@@ -44,23 +48,23 @@ def small_ring():
     assert backfilled > 0, "a burst through a 64 KiB ring without a drop: is the option used?"
 
 
-@case(limit_s=90)
-def small_ring_300_mb():
-    """300 MB at full speed through a ring of 64 KiB: the ledger adds up to the line"""
-    n = 600_000
+@case(limit_s=90 if not LONG else 300)
+def small_ring_big_burst():
+    """300 MB at full speed through a ring of 64 KiB (1 GB in test-long): the ledger adds up"""
+    n = 2_000_000 if LONG else 600_000
     observer = Observer(None, {"limits": {"ring_bytes": 65536}, "forward": "events"}).start()
     node = ContainerNode("", "--burst", n, "--bytes", 500, "--gate")
     node.process("trainer")
     start = time.monotonic()
     node.gate()
-    node.wait_written(n, 60)
+    node.wait_written(n, 120)
     size = len(node.read())
     written = time.monotonic() - start
 
     def m(name):
         return observer.metrics().get(name, 0)
 
-    wait_for("all lines", lambda: m("gswarm_lines_parsed_total") >= n, 60, 0.2)
+    wait_for("all lines", lambda: m("gswarm_lines_parsed_total") >= n, 120, 0.2)
     seconds = time.monotonic() - start
     time.sleep(1.5)  # what comes twice has come by then
     wait_for("a ledger that adds up",

@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 
 from cases import case
-from harness import Api, Env, Observer, Skip, check_ledger, wait_for
+from harness import (IMAGE, Api, ContainerNode, Env, Observer, Skip, check_file, check_ledger, docker,
+                     script_lines, unique, wait_for)
 from writer import Writer
 
 RUNGS = {"bpf": [], "inotify": ["--no-bpf"]}
@@ -635,3 +636,98 @@ def btrfs_subvolume(rung):
     s.observer.start()
     s.lines("then", 20, at)
     s.check()
+
+
+# --- containers ------------------------------------------------------------------
+
+
+def container_case(rung, node, n, first=0):
+    """Lines before the observer, with it, while it is away, and after a restart of it."""
+    api = Api()
+    observer = Observer(api, args=RUNGS[rung]).start()
+    if rung == "inotify":
+        time.sleep(1.2)
+    node.gate()
+    api.wait_file(node, n // 3 + first)
+    observer.kill()
+    node.gate()
+    node.wait_written(2 * n // 3 + first)
+    observer.start()
+    node.gate()
+    api.wait_file(node, n + first)
+    api.settle(1.3)
+    check_file(observer.stored(), node)
+
+
+THREE = "".join("gate\n" + script_lines(tag, 20) for tag in ("one", "two", "three"))
+
+
+@each_rung(needs=("docker",))
+def overlay_copy_up(rung):
+    """a log that came with the image and is first appended to: copied up under the observer"""
+    name = unique()
+    layer = Path(Env.tmp) / "layer"
+    path = ContainerNode.home + "/logs"
+    (layer / path.lstrip("/")).mkdir(parents=True)
+    old = b"".join(b"[2025-09-25 17:35:18,616][x][INFO] - from the image %d\n" % i for i in range(5))
+    (layer / path.lstrip("/") / "swarm_launcher.log").write_bytes(old)
+    for p in (layer / "home").glob("**/*"):
+        p.chmod(0o777 if p.is_dir() else 0o666)
+    (layer / "Dockerfile").write_text(f"FROM {IMAGE}\nCOPY home /home\n")
+    docker("build", "-q", "-t", "gswarm/logged:test", str(layer))
+    cid = docker("create", "--name", name, "--network", "none", "gswarm/logged:test", "--script",
+                 THREE, "--hold")
+    Env.cleanup.callback(lambda: docker("rm", "-f", cid, check=False))
+    docker("start", cid)
+    node = ContainerNode.__new__(ContainerNode)
+    node.container, node.id = name, cid
+    node.pid = int(docker("inspect", "-f", "{{.State.Pid}}", cid))
+    container_case(rung, node, 60, 5)
+
+
+def mounted(kind, *opts):
+    def run(rung):
+        mount = [o.format(tmp=Env.tmp, home=ContainerNode.home) for o in opts]
+        (Path(Env.tmp) / "logs").mkdir()
+        (Path(Env.tmp) / "logs").chmod(0o777)
+        if kind == "volume":
+            docker("volume", "create", "gso-test-volume")
+            Env.cleanup.callback(lambda: docker("volume", "rm", "-f", "gso-test-volume", check=False))
+            os.chmod(docker("volume", "inspect", "-f", "{{.Mountpoint}}", "gso-test-volume"), 0o777)
+        container_case(rung, ContainerNode(THREE, opts=mount), 60)
+
+    run.__name__ = f"log_on_{kind}"
+    run.__doc__ = f"a container's log on a {kind.replace('_', ' ')}: found, followed, gone on with"
+    each_rung(needs=("docker",))(run)
+
+
+mounted("bind_mount", "-v", "{tmp}/logs:{home}/logs")
+mounted("volume", "-v", "gso-test-volume:{home}/logs")
+mounted("tmpfs", "--tmpfs", "{home}/logs")
+
+
+@case()
+def container_stopped():
+    """a container stopped while the observer is away: what it wrote arrives when it is started"""
+    api = Api()
+    observer = Observer(api).start()
+    node = ContainerNode("gate\n" + script_lines("first", 20) + "gate\n" + script_lines("last", 20))
+    node.process("trainer")
+    node.gate()
+    api.wait_file(node, 20)
+    observer.kill()
+    node.gate()
+    node.wait_written(40)
+    docker("stop", "-t", "1", node.id)
+    observer.start()
+    time.sleep(1)
+    assert len(api.seen(node)) == 20
+    docker("start", node.id)
+    node.pid = int(docker("inspect", "-f", "{{.State.Pid}}", node.id))
+    node.process("trainer")
+    node.gate()
+    node.wait_written(60)
+    node.gate()
+    api.wait_file(node, 80)
+    api.settle(1.3)
+    check_file(observer.stored(), node)

@@ -103,7 +103,8 @@ static int fill_info(struct obs_inspect *in, const cJSON *root, const char *id)
 {
 	const char *name = get_str(root, "Name"), *real_id = get_str(root, "Id");
 	const cJSON *config = get(root, "Config"), *state = get(root, "State");
-	const char *image = get_str(config, "Image"), *health;
+	const char *image = get_str(config, "Image"), *log_path = get_str(root, "LogPath");
+	const char *health;
 
 	if (!name || !image || !cJSON_IsObject(state) || (real_id && strcmp(real_id, id) != 0))
 		return -EPROTO;
@@ -111,6 +112,9 @@ static int fill_info(struct obs_inspect *in, const cJSON *root, const char *id)
 	copy_cut(in->info.id, sizeof(in->info.id), id);
 	copy_cut(in->info.name, sizeof(in->info.name), name[0] == '/' ? name + 1 : name);
 	copy_cut(in->info.image, sizeof(in->info.image), image);
+	/* a cut path would be another file's */
+	if (log_path && log_path[0] == '/' && strlen(log_path) < sizeof(in->info.log_path))
+		copy_cut(in->info.log_path, sizeof(in->info.log_path), log_path);
 	in->info.paused = get_true(state, "Paused");
 	in->info.running = get_true(state, "Running") || in->info.paused;
 	health = get_str(get(state, "Health"), "Status");

@@ -353,9 +353,10 @@ static void fall_back_to_inotify(struct obs_probe_status *files, struct obs_prob
 	set_text(files->unseen, sizeof(files->unseen),
 		 "who wrote a line and when exactly; lines of files removed before they are read");
 	set_text(files->advice, sizeof(files->advice), "%s", advice_for(err));
-	set_text(consoles->unseen, sizeof(consoles->unseen),
-		 "stdout and stderr of nodes: out-of-memory kills, daemon start failures, "
-		 "hivemind's own messages");
+	set_text(
+		consoles->unseen, sizeof(consoles->unseen),
+		"stdout and stderr of nodes, except where Docker keeps a json-file of them: out-of-memory kills, daemon start failures, "
+		"hivemind's own messages");
 	set_text(consoles->advice, sizeof(consoles->advice), "%s", advice_for(err));
 }
 

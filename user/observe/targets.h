@@ -34,7 +34,8 @@ struct obs_node {
 	char name[128];		      /* container name; "" = unknown or plain */
 	char id12[13];		      /* container id, short; "" = plain */
 	char image[256];
-	char title[160]; /* for people: the name, or "pid 4711 (bash)" */
+	char log_path[512]; /* where the engine keeps its output, on the host; "" = nowhere */
+	char title[160];    /* for people: the name, or "pid 4711 (bash)" */
 	bool paused;
 	char health[16]; /* as its engine tells; "" = unknown or unchecked */
 	bool empty;	 /* no process has been seen in it yet */

@@ -585,6 +585,7 @@ static void on_ready(void *ctx, struct obs_node *node)
 	obs_targets_each_pid(e->targets, node, tell_joined, e);
 	replay_pending(e, node);
 	obs_targets_each_pid(e->targets, node, scan_files_of, e);
+	obs_follow_engine_log(e->follow, node);
 	catch_up_soon(e);
 	commit_if_due(e);
 }
@@ -638,8 +639,10 @@ static void scan_node_files(void *ctx, struct obs_node *node)
 {
 	struct obs_engine *e = ctx;
 
-	if (node->state == OBS_NODE_READY)
-		obs_targets_each_pid(e->targets, node, scan_files_of, e);
+	if (node->state != OBS_NODE_READY)
+		return;
+	obs_targets_each_pid(e->targets, node, scan_files_of, e);
+	obs_follow_engine_log(e->follow, node);
 }
 
 static void on_sweep(uv_timer_t *timer)

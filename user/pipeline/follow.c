@@ -829,6 +829,23 @@ void obs_follow_scan(struct obs_follow *f, struct obs_node *node, pid_t pid)
 		obs_proc_each_fd(pid, scan_fd, &scan);
 }
 
+void obs_follow_engine_log(struct obs_follow *f, struct obs_node *node)
+{
+	cleanup_close int fd = -1;
+	struct obs_file_id id;
+	struct key key;
+
+	if (f->opt.captures || !*node->log_path)
+		return;
+	fd = use_fd(f, open_regular(node->log_path));
+	if (fd < 0 || !is_expected(f, fd, NULL, &id))
+		return;
+	key = file_key(&id);
+	if (!find(f, &key) && !is_full(f))
+		set_behind(f, follow_fd(f, node, 0, &id, TAKE_FD(fd), node->log_path, false), true,
+			   false);
+}
+
 void obs_follow_file_write(struct obs_follow *f, struct obs_node *node,
 			   const struct obs_file_id *id, const struct obs_chunk *chunk)
 {

@@ -39,6 +39,12 @@ void obs_follow_free(struct obs_follow **f);
 void obs_follow_announced(struct obs_follow *f, struct obs_node *node, const struct obs_file_id *id,
 			  pid_t pid, int fd, struct obs_slice names);
 
+/**
+ * obs_follow_engine_log() - where consoles are not captured: follow what the container's engine
+ * keeps of @node's output. To be called now and then, since the engine rotates it.
+ */
+void obs_follow_engine_log(struct obs_follow *f, struct obs_node *node);
+
 /** obs_follow_scan() - look at the files that @pid has open for writing. */
 void obs_follow_scan(struct obs_follow *f, struct obs_node *node, pid_t pid);
 
