@@ -129,6 +129,22 @@ static __always_inline struct obs_file_value *judge(struct obs_write_args *w,
 	return bpf_map_lookup_elem(&files, &seen->id);
 }
 
+/* Its 16 bytes as two plain loads, by way of a struct of two words. */
+static __always_inline void take_comm(char *out)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct timespec64 *words;
+
+	if (!bpf_rdonly_cast) {
+		bpf_get_current_comm(out, OBS_COMM_LEN);
+		return;
+	}
+	words = bpf_rdonly_cast((void *)task + bpf_core_field_offset(struct task_struct, comm),
+				bpf_core_type_id_kernel(struct timespec64));
+	((__u64 *)out)[0] = words->tv_sec;
+	((__u64 *)out)[1] = words->tv_nsec;
+}
+
 static __always_inline void fill(struct obs_rec_write *rec, const struct obs_write_args *w,
 				 const struct obs_seen_file *seen, __u32 payload)
 {
@@ -146,7 +162,7 @@ static __always_inline void fill(struct obs_rec_write *rec, const struct obs_wri
 	rec->flags = w->flags;
 	rec->payload = payload;
 	rec->pad = 0;
-	bpf_get_current_comm(rec->comm, sizeof(rec->comm));
+	take_comm(rec->comm);
 }
 
 /* Up to @want bytes of one buffer into the scratch record. Return: bytes, or 0. */

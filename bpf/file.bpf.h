@@ -39,6 +39,13 @@ static __always_inline struct file *obs_file_of_fd(struct task_struct *task, __u
 
 	if (fd >= fdt->max_fds)
 		return NULL;
+	if (bpf_rdonly_cast) {
+		/* any struct that begins with a pointer: one plain load */
+		struct hlist_head *slot =
+			bpf_rdonly_cast(&fdt->fd[fd], bpf_core_type_id_kernel(struct hlist_head));
+
+		return (struct file *)slot->first;
+	}
 	bpf_probe_read_kernel(&file, sizeof(file), &fdt->fd[fd]);
 	return file;
 }

@@ -34,6 +34,14 @@ struct {
 } members SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, OBS_RECENT_MAX);
+	__type(key, __u32);   /* tgid % OBS_RECENT_MAX */
+	__type(value, __u64); /* tgid << 32 | target slot; 0 = nothing */
+} recent SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, OBS_TGIDS_MAX);
 	__type(key, __u32); /* tgid, root PID namespace */

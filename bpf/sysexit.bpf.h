@@ -118,7 +118,5 @@ static __noinline int obs_mark_resized(struct pt_regs *regs, __u32 target)
 /* The node that the calling process belongs to, or 0. */
 static __always_inline __u32 obs_current_target(void)
 {
-	struct obs_target_value *target = obs_target_of(bpf_get_current_pid_tgid() >> 32);
-
-	return target ? target->target : 0;
+	return obs_slot_of(bpf_get_current_pid_tgid() >> 32);
 }

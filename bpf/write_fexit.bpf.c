@@ -24,14 +24,12 @@ static __always_inline void seen_by_vfs(struct obs_write_args *w, long long *pos
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct obs_seen_file seen = {};
-	struct obs_target_value *target;
 	long long end;
 
-	target = obs_target_of(tgid);
-	if (!target)
+	w->target = obs_slot_of(tgid);
+	if (!w->target)
 		return;
 	w->task = bpf_get_current_task_btf();
-	w->target = target->target;
 	w->fd = obs_console_fd(w->task, w->file);
 	obs_look_at(w->file, &seen);
 	if (pos && bpf_probe_read_kernel(&end, sizeof(end), pos) == 0)

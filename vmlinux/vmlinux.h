@@ -17,6 +17,7 @@ typedef __u16 u16;
 typedef __u32 u32;
 typedef __u64 u64;
 typedef __s32 s32;
+typedef __s64 s64;
 typedef int pid_t;
 typedef unsigned long size_t;
 typedef long ssize_t;
@@ -216,6 +217,15 @@ struct unix_address {
 struct unix_sock {
 	struct unix_address *addr;
 	struct sock *peer;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+struct timespec64 {
+	s64 tv_sec;
+	long tv_nsec;
 };
 
 struct fdtable {

@@ -255,6 +255,9 @@ struct obs_target_value {
 #define OBS_TARGETS_MAX 1024
 #define OBS_SLOT_CANARY (OBS_TARGETS_MAX - 1) /* no node: our own child, see canary.h */
 #define OBS_TGIDS_MAX	16384
+/* recent: answers of the targets map, kept where a look costs next to nothing; whoever changes
+ * that map forgets the answer */
+#define OBS_RECENT_MAX 4096
 /* PID_MAX_LIMIT of include/linux/threads.h on 64-bit: one bit per tgid */
 #define OBS_PID_BITS  (4 * 1024 * 1024)
 #define OBS_FILES_MAX 16384

@@ -42,6 +42,8 @@ struct obs_kernel {
 	size_t control_bytes;
 	uint64_t *members; /* mapped */
 	size_t member_bytes;
+	uint64_t *recent; /* mapped */
+	size_t recent_bytes;
 	uint64_t *late; /* mapped, by slot */
 	size_t late_bytes;
 	uint32_t ring_bytes;
@@ -76,7 +78,8 @@ static struct bpf_map *find_map(struct bpf_object *obj, const char *name)
 /* --- shared maps --- */
 
 static const char *const shared_maps[] = {
-	"events", "control", "members", "targets", "cgroups", "files", "budgets", "drops", "notes",
+	"events",  "control", "members", "recent", "targets",
+	"cgroups", "files",   "budgets", "drops",  "notes",
 };
 
 static int reuse_maps(struct bpf_object *from, struct bpf_object *to)
@@ -119,6 +122,10 @@ static int map_control(struct obs_kernel *k, const struct obs_kernel_options *op
 	if (r < 0)
 		return r;
 	k->members = p;
+	r = map_array(k->process->maps.recent, &p, &k->recent_bytes);
+	if (r < 0)
+		return r;
+	k->recent = p;
 	r = map_array(k->process->maps.late, &p, &k->late_bytes);
 	if (r < 0)
 		return r;
@@ -457,6 +464,8 @@ void obs_kernel_free(struct obs_kernel **kp)
 		munmap(k->control, k->control_bytes);
 	if (k->members)
 		munmap(k->members, k->member_bytes);
+	if (k->recent)
+		munmap(k->recent, k->recent_bytes);
 	if (k->late)
 		munmap(k->late, k->late_bytes);
 	write_fexit_bpf__destroy(k->fexit);
@@ -501,6 +510,7 @@ int obs_kernel_add_process(struct obs_kernel *k, uint32_t tgid, uint32_t slot)
 {
 	int r = set_target(k->process->maps.targets, &tgid, slot);
 
+	__atomic_store_n(&k->recent[tgid % OBS_RECENT_MAX], 0, __ATOMIC_SEQ_CST);
 	/* The bit last: whoever sees it finds the entry. */
 	if (r == 0 && tgid / 8 < k->member_bytes)
 		__atomic_fetch_or(&k->members[tgid / 64], UINT64_C(1) << (tgid % 64),
@@ -510,10 +520,22 @@ int obs_kernel_add_process(struct obs_kernel *k, uint32_t tgid, uint32_t slot)
 
 int obs_kernel_drop_process(struct obs_kernel *k, uint32_t tgid)
 {
+	int r;
+
 	if (tgid / 8 < k->member_bytes)
 		__atomic_fetch_and(&k->members[tgid / 64], ~(UINT64_C(1) << (tgid % 64)),
 				   __ATOMIC_SEQ_CST);
-	return bpf_map_delete_elem(bpf_map__fd(k->process->maps.targets), &tgid);
+	r = bpf_map_delete_elem(bpf_map__fd(k->process->maps.targets), &tgid);
+	__atomic_store_n(&k->recent[tgid % OBS_RECENT_MAX], 0, __ATOMIC_SEQ_CST);
+	return r;
+}
+
+void obs_kernel_tick(struct obs_kernel *k)
+{
+	for (size_t i = 0; i < OBS_RECENT_MAX; i++) {
+		if (k->recent[i])
+			__atomic_store_n(&k->recent[i], 0, __ATOMIC_RELAXED);
+	}
 }
 
 int obs_kernel_add_cgroup(struct obs_kernel *k, uint64_t id, uint32_t slot)

@@ -651,6 +651,8 @@ static void on_sweep(uv_timer_t *timer)
 
 	look_at_clock(e);
 	e->sweeps++;
+	if (e->kernel)
+		obs_kernel_tick(e->kernel);
 	if (!e->ring || e->sweeps % RESCAN_SWEEPS_BPF == 0)
 		obs_targets_scan(e->targets);
 	if (!e->ring)
