@@ -351,6 +351,36 @@ static void patience_follows_the_node_s_own_rounds(void **state)
 	close_play(&p);
 }
 
+static unsigned gathered;
+
+static void on_gather(void *ctx, const struct obs_life *life, const struct obs_change *change)
+{
+	(void)ctx;
+	(void)life;
+	if (change->to.state == OBS_STATE_GATHERING && change->wall_ns == 7 * NS_PER_S)
+		gathered |= 1;
+	if (change->from.state == OBS_STATE_GATHERING && change->wall_ns == 10 * NS_PER_S)
+		gathered |= 2;
+}
+
+/* p2pd's part tells of an exchange when it is over. */
+static void an_exchange_has_its_own_times(void **state)
+{
+	struct obs_event ev = { .type = OBS_EVENT_PEER,
+				.name = "swarm_sync",
+				.wall_ns = 10 * NS_PER_S };
+	struct obs_life l;
+
+	(void)state;
+	obs_event_add_real(&ev, "duration_s", 3);
+	obs_life_init(&l, 1, on_gather, NULL);
+	obs_life_event(&l, &ev);
+	assert_int_equal(gathered, 0); /* of a node that is not known to train */
+	obs_life_input(&l, OBS_INPUT_ROUND_JOINED, 5 * NS_PER_S, "joined");
+	obs_life_event(&l, &ev);
+	assert_int_equal(gathered, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -358,6 +388,7 @@ int main(void)
 		cmocka_unit_test(every_failure_reaches_its_state),
 		cmocka_unit_test(the_kernel_knows_better),
 		cmocka_unit_test(patience_follows_the_node_s_own_rounds),
+		cmocka_unit_test(an_exchange_has_its_own_times),
 	};
 
 	return cmocka_run_group_tests_name("life", tests, NULL, NULL);

@@ -391,6 +391,21 @@ static void note_peers(struct obs_life *l, const struct obs_event *ev)
 		feed(l, n > 0 ? OBS_INPUT_PEERS_BACK : OBS_INPUT_NO_PEERS, ev);
 }
 
+/* The exchange of a round, told when it is over: so its two changes come late, with their own
+ * times, unless the round has gone on meanwhile. */
+static void note_exchange(struct obs_life *l, const struct obs_event *ev)
+{
+	double took_s = 0;
+	uint64_t took_ns;
+
+	number_of(ev, "duration_s", &took_s);
+	took_ns = took_s > 0 && took_s < 86400 ? (uint64_t)(took_s * (double)NS_PER_S) : 0;
+	obs_life_input(l, OBS_INPUT_GATHER_STARTED, ev->wall_ns - took_ns,
+		       "p2pd: it stores its results at its peers");
+	obs_life_input(l, OBS_INPUT_GATHER_ENDED, ev->wall_ns,
+		       "p2pd: its peers' results have come");
+}
+
 void obs_life_event(struct obs_life *l, const struct obs_event *ev)
 {
 	const struct rule *rule;
@@ -406,6 +421,8 @@ void obs_life_event(struct obs_life *l, const struct obs_event *ev)
 		note_chain_snapshot(l, ev);
 	if (ev->type == OBS_EVENT_DHT_SNAPSHOT)
 		note_peers(l, ev);
+	if (ev->type == OBS_EVENT_PEER && strcmp(ev->name, "swarm_sync") == 0)
+		note_exchange(l, ev);
 	if (ev->type == OBS_EVENT_TRAINING_PROGRESS && strcmp(ev->name, "metrics") == 0)
 		keep(l->submits.last_reward, sizeof(l->submits.last_reward), ev, "reward");
 	if (ev->type == OBS_EVENT_CHAIN && strcmp(ev->name, "api_call") == 0)
