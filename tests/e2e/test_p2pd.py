@@ -105,6 +105,7 @@ def observer_first():
     for e, peer in zip(ready(), (a, b)):
         assert e["origin"]["pid"] == peer.p2pd and e["origin"]["via"] == "p2pd", e
         assert 0 < e["details"]["ready_s"] < 60 and e["details"]["restarts"] == 0, e
+        assert e["details"]["peer_id"] == peer.id, e
     a.do("identify")
     wait_for("identity", lambda: value(observer, a.pid, "gswarm_p2p_identity",
                                        f'peer_id="{a.id}"') == 1)
@@ -148,7 +149,7 @@ def failures():
 
 @case(60, NEEDS)
 def in_flight_and_clock():
-    """a slow call is in flight, then its latency is right; a peer's clock that is off is seen"""
+    """calls in flight, their latency, a clock that is off; p2pd is killed: what was in flight is cut off"""
     a = P2pdPeer(env={"SWARM_CLOCK_OFFSET": "2.5"})
     b = P2pdPeer(a.addrs)
     observer = observe([b])
@@ -162,6 +163,12 @@ def in_flight_and_clock():
     assert value(observer, b.pid, "gswarm_rpc_duration_seconds_bucket", 'le="0.5"') is not None
     offset = value(observer, b.pid, "gswarm_dht_clock_offset_seconds")
     assert 2.0 < offset < 3.0, offset
+    b.send("slow", peer=a.id, seconds=30.0)
+    wait_for("one is in flight", lambda: rpcs(observer, b.pid)["Test.rpc_slow", "out"]["in_flight"] == 1)
+    os.kill(b.p2pd, 9)
+    wait_for("it is cut off", lambda: rpcs(observer, b.pid)["Test.rpc_slow", "out"]["cancelled_total"] == 1)
+    assert rpcs(observer, b.pid)["Test.rpc_slow", "out"]["calls_total"] == 2
+    assert value(observer, b.pid, "gswarm_p2p_control_connections") == 0
 
 
 @case(60, NEEDS)
@@ -206,20 +213,6 @@ def streams_and_lists():
     m = observer.metrics()
     assert m["gswarm_p2pd_messages_bad_total"] == 0 and m["gswarm_p2pd_bytes_lost_total"] == 0
     assert rpcs(observer, b.pid) == {}
-
-
-@case(60, NEEDS)
-def daemon_killed():
-    """p2pd is killed: what was in flight is cut off, what was counted stays"""
-    a, b = swarm(2)
-    observer = observe([b])
-    b.do("call", peer=a.id, name="Test.rpc_echo", size=100, times=5)
-    b.send("slow", peer=a.id, seconds=30.0)
-    wait_for("it is in flight", lambda: rpcs(observer, b.pid)["Test.rpc_slow", "out"]["in_flight"] == 1)
-    os.kill(b.p2pd, 9)
-    wait_for("it is cut off", lambda: rpcs(observer, b.pid)["Test.rpc_slow", "out"]["cancelled_total"] == 1)
-    assert rpcs(observer, b.pid)["Test.rpc_echo", "out"]["calls_total"] == 5
-    assert value(observer, b.pid, "gswarm_p2p_control_connections") == 0
 
 
 @case(60, NEEDS)

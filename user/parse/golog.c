@@ -95,3 +95,21 @@ bool obs_golog_scan(struct obs_slice s, struct obs_prefix *p)
 	}
 	return p->level.len && p->text.p && take_char(&s, '}');
 }
+
+bool obs_golog_console_scan(struct obs_slice s, struct obs_prefix *p)
+{
+	size_t n = obs_time_scan_iso(s, &p->time);
+	struct obs_slice level, logger, where;
+
+	if (n == 0)
+		return false;
+	s = slice_from(s, n);
+	if (!take_char(&s, '\t') || !take_until(&s, '\t', &level) ||
+	    !take_until(&s, '\t', &logger) || !take_until(&s, '\t', &where))
+		return false;
+	p->level = level;
+	p->logger = logger;
+	p->where = where;
+	p->text = s;
+	return level.len > 0;
+}

@@ -11,6 +11,14 @@
 struct obs_prefix;
 
 /**
+ * obs_golog_console_scan() - the same library's lines for consoles: time, LEVEL, logger, caller and
+ * message, with tabs between; fields as JSON may follow the message and stay with it.
+ *
+ * Return: was it such a line?
+ */
+bool obs_golog_console_scan(struct obs_slice line, struct obs_prefix *ret);
+
+/**
  * obs_golog_scan() - the scanner of grammar G12.
  *
  * Reads a flat object; nested values are passed over. Escapes in the texts stay as they

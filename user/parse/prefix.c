@@ -317,6 +317,8 @@ static bool scan_kernel(struct obs_slice line, struct obs_prefix *p)
 const struct obs_grammar_row obs_grammars[] = {
 	{ OBS_GRAMMAR_G3, "G3", "[", scan_g3,
 	  "[2025-10-26 23:30:27,842][genrl.logging_utils.global_defs][INFO] - Joining round: 39512" },
+	{ OBS_GRAMMAR_G12, "G12", DIGITS, obs_golog_console_scan,
+	  "2025-10-26T23:33:49.827Z\tERROR\tp2pd\tgo-libp2p-daemon/daemon.go:198\terror accepting connection" },
 	{ OBS_GRAMMAR_G2, "G2", DIGITS, scan_dated,
 	  "2025-06-09 07:10:43,736 - INFO - hivemind_exp.trainer.hivemind_grpo_trainer:mammalian whiskered badger:302 - Joining round: 646" },
 	{ OBS_GRAMMAR_G1, "G1", "DIWECF", scan_g1,

@@ -178,6 +178,8 @@ const struct obs_pattern_row obs_pattern_rows[] = {
 	      "hivemind.p2p.p2p_daemon_bindings.utils.P2PDaemonError: Daemon failed to start in 15.0 seconds"),
 	ERROR("DAEMON_START_FAILED", 0, "Daemon failed to start: <{:g} >{reason:s}", NULL,
 	      "hivemind.p2p.p2p_daemon_bindings.utils.P2PDaemonError: Daemon failed to start: 2025/05/05 05:11:19 failed to connect to bootstrap peers"),
+	ERROR("DAEMON_START_FAILED", 0, "failed to connect to bootstrap peers$", "reason=failed to connect to bootstrap peers",
+	      "2025/05/05 05:11:19 failed to connect to bootstrap peers"),
 	ERROR("DHT_BOOTSTRAP_FAILED", 0, "DHTNode bootstrap failed: none of the initial_peers responded", NULL,
 	      "RuntimeError: DHTNode bootstrap failed: none of the initial_peers responded to a ping. (set ensure_bootstrap_success=False to ignore)"),
 	ERROR("DHT_PROCESS_DIED", OBS_ROW_HOLD, "Process DHT-{:u}:", NULL, "Process DHT-1:"),

@@ -24,7 +24,7 @@ struct p2pd_part;
 
 struct p2pd_node {
 	struct p2pd_part *part;
-	struct obs_node *node;
+	const struct obs_node *node;
 	struct obs_p2pd *p2pd; /* owned */
 	struct obs_p2pd_limit limit;
 	pid_t daemon; /* 0 = none was seen */
@@ -70,7 +70,7 @@ static void on_sync(void *ctx, const struct obs_swarm_sync *s)
 
 static const struct obs_p2pd_ops ops = { .failed = on_failed, .sync = on_sync };
 
-static struct p2pd_node *node_of(struct p2pd_part *part, struct obs_node *node)
+static struct p2pd_node *node_of(struct p2pd_part *part, const struct obs_node *node)
 {
 	struct p2pd_node *n = part->nodes[node->slot];
 
@@ -155,11 +155,12 @@ static void p2pd_event(void *ctx, const struct obs_node *node, const struct obs_
 	char id[OBS_P2P_ID_LEN];
 	uint32_t round;
 
-	if (!n)
-		return;
-	if (obs_p2pd_event_round(ev, &round))
+	if (n && obs_p2pd_event_round(ev, &round))
 		obs_p2pd_learn_round(n->p2pd, round);
-	if (obs_p2pd_event_identity(ev, id))
+	if (!node || !obs_p2pd_event_identity(ev, id))
+		return;
+	n = node_of(part, node); /* p2pd prints its id before anybody talks to it */
+	if (n)
 		obs_p2pd_learn_id(n->p2pd, id);
 }
 
