@@ -123,10 +123,13 @@ static __always_inline void send_packet(struct __sk_buff *skb, const struct pack
 
 	if (!c || !s)
 		return;
+	if (n == 0)
+		return;
 	if (n > OBS_PACKET_MAX)
 		n = OBS_PACKET_MAX;
 	barrier_var(n);
-	if (n == 0 || n > OBS_PACKET_MAX || bpf_skb_load_bytes(skb, from, s->payload, n) < 0)
+	n = ((n - 1) & (OBS_PACKET_MAX - 1)) + 1; /* what 6.1's verifier believes */
+	if (bpf_skb_load_bytes(skb, from, s->payload, n) < 0)
 		return;
 	if (!within_budget(p->key.target, sizeof(s->rec) + n, c)) {
 		obs_drop(OBS_DROP_RING_PROCESS, 1);

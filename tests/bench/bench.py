@@ -100,6 +100,10 @@ ROWS = [
     ("look_50", "a look at 50 containers, 1,000 processes", "ms2", None, 5),
     ("look_growth", "    of twice as many, of one of them", "times", None, 1.25),
     ("look_proc", "    by /proc, without BPF", "ms2", None, None),
+    ("connect", "connect, accept, close both: CPU, untraced", "ns", None, None),
+    ("connect_other", "  observer runs, it is no target's", "ratio", None, None),
+    ("connect_target", "  observer runs, both ends are a target's", "ratio", None, 1.03),
+    ("conn_look", "a look at 10,000 TCP sockets", "ms2", None, 15),
     ("latency_p50", "write -> event at the API, 1,000 lines/s: p50", "ms1", None, 5),
     ("latency_p99", "    p99", "ms1", None, 20),
     ("throughput", "write -> store -> API, at full speed", "lines/s", None, ("min", 450_000)),
@@ -113,7 +117,7 @@ ROWS = [
 ]
 
 # What a ratio is to, if not to "write".
-RATIO_TO = {"talk_target": "talk", "talk_bulk_target": "talk_bulk"}
+RATIO_TO = {"connect_other": "connect", "connect_target": "connect", "talk_target": "talk", "talk_bulk_target": "talk_bulk"}
 
 SPREAD_TARGET = [key for key, *_ in ROWS if key.startswith("spread_target")]
 
@@ -589,6 +593,47 @@ class Bench:
         self.note("look_growth", whole / 50 / (half / 25))
         self.note("look_proc", self.look(50, more="probes:\n  bpf: false\n", looks=3))
 
+    def storm(self, mode, n, tag):
+        program = os.path.join(os.path.dirname(self.args.loop), "../triggers/connect_storm")
+        if not os.access(program, os.X_OK):
+            raise Skip("no connect_storm was built")
+        return subprocess.Popen([program, mode, str(n), tag], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, text=True)
+
+    def connect_ns(self, tag, n=20_000):
+        with self.storm("storm", n, tag) as proc:
+            return float(proc.communicate()[0])
+
+    def connects(self):
+        """CPU of the one that connects, before, with and after an observer; nothing between."""
+        self.need_observer()
+        base = self.connect_ns(OTHER_TAG)
+        with Observer(self, forward="events").ready():
+            self.note("connect_other", self.connect_ns(OTHER_TAG))
+            self.note("connect_target", self.connect_ns(TARGET_TAG))
+        self.note("connect", (base + self.connect_ns(OTHER_TAG)) / 2)
+
+    def conn_look(self, seconds=5):
+        """CPU of a look at 10,000 sockets, without what else the observer does in a second."""
+        self.need_observer()
+        more = ("usage:\n  interval: 0\nsystem:\n  poll_interval: 0\n"
+                "connections:\n  interval: 1\n  events_per_second: 0\n")
+
+        def per_look(obs):
+            start = obs.cpu_ns(), obs.metric("connection_passes_total")
+            time.sleep(seconds)
+            passes = obs.metric("connection_passes_total") - start[1]
+            return (obs.cpu_ns() - start[0]) / max(passes, 1) / 1e6
+
+        with Observer(self, more=more, forward="events").ready() as obs:
+            alone = per_look(obs)
+            with self.storm("hold", 5000, TARGET_TAG) as proc:
+                if proc.stdout.readline() != "ready\n":
+                    raise Skip("5,000 connections could not be made")
+                time.sleep(1)
+                self.note("conn_look", per_look(obs) - alone)
+                proc.stdin.close()
+
     def write_log(self, name, text, lines):
         """TEXT again and again until the file has LINES; returns its path and how many it has."""
         path = os.path.join(self.dir, name)
@@ -671,6 +716,7 @@ class Bench:
             self.untraced()  # before and after: what drifts, drifts for both
             self.attempt(["talk", "talk_target", "talk_bulk", "talk_bulk_target", "talk_rate"],
                          self.talk)
+            self.attempt(["connect", "connect_other", "connect_target"], self.connects)
             self.attempt(["write_strace"], self.strace)
             self.attempt(["write_bpftrace"], self.bpftrace)
             self.attempt(["first_event"], self.first_event)
@@ -684,6 +730,7 @@ class Bench:
         progress("looks")
         self.attempt(["look_25", "look_50", "look_growth", "look_proc"], self.looks)
         progress("idle")
+        self.attempt(["conn_look"], self.conn_look)
         self.attempt(["idle_cpu", "idle_rss"], self.idle)
         progress("")
         return self.results()

@@ -659,3 +659,45 @@ def names_and_udp():
     assert f["handshake_seen"] is True, f
     totals = peers(observer)[0]["totals"]
     assert totals["udp_packets_sent"] >= 26, totals
+
+
+@case(needs=NEEDS)
+def full_accept_queue():
+    """a listener that does not accept: what waits for it and what was refused are shown"""
+    net = Net()
+    net.sysctl("net.ipv4.tcp_syn_retries", 1)
+    node, other = Connector(net), Connector(net)
+    observer = watch(node)
+    node.do("listen", **{"as": "s"}, bind=["127.0.0.1", 4001], backlog=1)
+    for i in range(4):
+        other.do("connect", **{"as": f"c{i}"}, to=["127.0.0.1", 4001], timeout_s=0.3)
+
+    def listener():
+        found = peers(observer)[0]["listening"]
+        return found and found[0]["drops"] > 0 and found[0]
+
+    seen = wait_for("drops", listener)
+    assert (seen["queue"], seen["queue_max"]) == (2, 1), seen  # the kernel takes one more than asked
+
+
+@case(needs=NEEDS)
+def mptcp():
+    """MPTCP: its subflows are seen from their first SYN to their end, and doctor says what is not"""
+    net = Net()
+    api = Api()
+    node = Connector(net)
+    observer = watch(node, api=api)
+    try:
+        net.sysctl("net.mptcp.enabled", 1)
+    except RuntimeError:
+        raise Skip("this kernel has no MPTCP") from None
+    node.do("listen", **{"as": "s"}, mptcp=1, bind=["127.0.0.1", 4001])
+    c = node.do("connect", **{"as": "c"}, mptcp=1, to=["127.0.0.1", 4001])
+    assert "error" not in c, c
+    node.do("accept", **{"from": "s", "as": "d"})
+    wait_event(api, "connected", remote="127.0.0.1:4001", direction="out")
+    node.do("close", on="c")
+    node.do("close", on="d")
+    wait_event(api, "disconnected", remote="127.0.0.1:4001", direction="out")
+    probe = [p for p in observer.health()["probes"] if p["need"] == "connections"][0]
+    assert "MPTCP" in probe["unseen"], probe

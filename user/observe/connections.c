@@ -148,7 +148,8 @@ static const struct conn_rung {
 	const char *unseen;
 } rungs[] = {
 	{ "bpf", "tp_btf/inet_sock_set_state, iter/task_file", load_tcp,
-	  "connects refused before a packet was sent; MPTCP, except for its subflows' ends" },
+	  "connects refused before a packet was sent; counters of MPTCP while it is open (its subflows' "
+	  "begin and end are seen)" },
 	{ "diag", "sock_diag, /proc/PID/fd", load_diag,
 	  "connections that live for less than the interval, why a connect failed, exact times and "
 	  "final counters" },
