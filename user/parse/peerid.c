@@ -178,7 +178,7 @@ static int format_part(struct obs_slice *in, char *out, size_t size)
 	r = format_address(p->kind, a, out + n, size - (size_t)n);
 	if (r < 0)
 		return r;
-	return (size_t)(n + r) < size ? n + r : -EMSGSIZE;
+	return (size_t)n + (size_t)r < size ? n + r : -EMSGSIZE;
 }
 
 int obs_multiaddr_format(struct obs_slice in, char *out, size_t size)

@@ -36,8 +36,8 @@ struct p2pd_node {
 struct p2pd_part {
 	struct obs_part_env env;
 	struct p2pd_node *nodes[OBS_TARGETS_MAX]; /* by slot, owned; made when p2pd is heard */
-	const struct obs_p2p_view **views;	  /* owned; what the model shows */
-	FILE *save;				  /* owned; NULL = nothing is saved */
+	const struct obs_p2p_view *views[OBS_TARGETS_MAX]; /* what the model shows */
+	FILE *save;					   /* owned; NULL = nothing is saved */
 	long ticks_per_s;
 };
 
@@ -260,11 +260,6 @@ static int p2pd_start(const struct obs_part_env *env, void **ret)
 	part->ticks_per_s = sysconf(_SC_CLK_TCK);
 	if (part->ticks_per_s <= 0)
 		part->ticks_per_s = 100;
-	part->views = calloc(OBS_TARGETS_MAX, sizeof(*part->views));
-	if (!part->views) {
-		free(part);
-		return -ENOMEM;
-	}
 	open_save(part);
 	*ret = part;
 	return 0;
@@ -283,7 +278,6 @@ static void p2pd_free(void **ctx)
 	part->env.model->n_p2p = 0;
 	if (part->save)
 		fclose(part->save);
-	free(part->views);
 	free(part);
 	*ctx = NULL;
 }
