@@ -72,6 +72,7 @@ ROWS = [
     ("write_other", "  observer runs, writer is no target", "ratio", None, None),
     ("write_other_ns", "    the same as a difference", "+ns", 50, 25),
     ("write_target", "  observer runs, writer is a target", "ratio", 1.6, 1.35),
+    ("bursts_target", "  the same, 50 at a time: all with payload", "ratio", 1.6, 1.35),
     ("write_bpftrace", "  bpftrace prints the payload", "ratio", None, None),
     ("write_strace", "  strace -e trace=write", "ratio", None, None),
     ("captured", "of the target's lines, taken at the write", "%", None, None),
@@ -117,7 +118,11 @@ ROWS = [
 ]
 
 # What a ratio is to, if not to "write".
+<<<<<<< HEAD
 RATIO_TO = {"connect_other": "connect", "connect_target": "connect", "talk_target": "talk", "talk_bulk_target": "talk_bulk"}
+=======
+RATIO_TO = {"bursts_target": "bursts", "talk_target": "talk", "talk_bulk_target": "talk_bulk"}
+>>>>>>> 680a2f0 (bench: writes that are all taken with payload; docs: what is attached of which function)
 
 SPREAD_TARGET = [key for key, *_ in ROWS if key.startswith("spread_target")]
 
@@ -165,6 +170,11 @@ class Loop:
             raise Skip("write_loop ended during 'spread'")
         self.ask("truncate")
         return values
+
+    def bursts_ns(self, n):
+        ns = self.ask("bursts", n // 4)
+        self.ask("truncate")
+        return ns
 
     def write_ns(self, n):
         ns = self.ask("write", n)
@@ -373,11 +383,12 @@ class Bench:
         return not self.args.only or any(self.args.only in k for k in keys)
 
     def untraced(self):
-        if not self.wanted(["write", "getppid", "spread"]):
+        if not self.wanted(["write", "getppid", "spread", "bursts", "write_target", "getppid_other"]):
             return
         with Loop(self, OTHER_TAG) as loop:
             loop.write_ns(self.args.writes // 10)
             self.note("write", loop.write_ns(self.args.writes))
+            self.note("bursts", loop.bursts_ns(self.args.writes))
             self.note("getppid", loop.ask("getppid", self.args.writes))
             self.note_spread("spread", loop)
 
@@ -419,6 +430,7 @@ class Bench:
         got = {p: (obs.metric("lines_total", p) or 0) - before[p] for p in before}
         self.note("captured", 100 * got["captured"] / self.args.writes)
         self.note_spread("spread_target", loop)
+        self.note("bursts_target", loop.bursts_ns(self.args.writes))
         self.note("unaccounted", self.args.writes - sum(got.values()))
 
     def talk(self):
@@ -711,7 +723,7 @@ class Bench:
         for i in range(self.args.rounds):
             progress(f"round {i + 1} of {self.args.rounds}")
             self.untraced()
-            self.attempt(["write_other", "write_target", "captured", "unaccounted",
+            self.attempt(["write_other", "write_target", "bursts_target", "captured", "unaccounted",
                           "getppid_other", *SPREAD_TARGET], self.observed)
             self.untraced()  # before and after: what drifts, drifts for both
             self.attempt(["talk", "talk_target", "talk_bulk", "talk_bulk_target", "talk_rate"],

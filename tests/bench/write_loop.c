@@ -9,6 +9,8 @@
  *
  *   write N    N appended writes of one 120-byte log line -> nanoseconds per write
  *   spread N   the same, each timed: its p50, p99, p99.9 and maximum, in nanoseconds
+ *   bursts N   N such writes, 50 at a time with 0.5 ms of doing nothing in between, so that a
+ *              reader keeps up -> nanoseconds per write, median of the bursts
  *   getppid N  N calls of getppid(2)                      -> nanoseconds per call
  *   drip N     N such lines, 5 ms apart                   -> nanoseconds per line
  *   paced N    N lines, 1 ms apart, that hold "at=NANOSECONDS." of CLOCK_MONOTONIC
@@ -29,9 +31,11 @@
 
 #include "util/cleanup.h"
 
-#define LINE_BYTES 120
-#define DRIP_NS	   5000000
-#define PACE_NS	   1000000
+#define LINE_BYTES     120
+#define DRIP_NS	       5000000
+#define PACE_NS	       1000000
+#define BURST_WRITES   50
+#define BURST_PAUSE_NS 500000
 
 static char line[LINE_BYTES + 1];
 
@@ -98,6 +102,44 @@ static int do_spread(int fd, unsigned long n)
 	return 1;
 }
 
+static int by_real(const void *a, const void *b)
+{
+	const double *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static void free_reals(double **v)
+{
+	free(*v);
+}
+
+/* Waits without sleeping: a core that slept is a slower one. Answers itself. */
+static int do_bursts(int fd, unsigned long n)
+{
+	unsigned long bursts = n / BURST_WRITES;
+	OBS_CLEANUP(free_reals) double *took = calloc(bursts ? bursts : 1, sizeof(*took));
+
+	if (!took)
+		return -ENOMEM;
+	if (bursts == 0)
+		return -EINVAL;
+	for (unsigned long i = 0; i < bursts; i++) {
+		uint64_t start_ns = now_ns(), end_ns;
+		int r = do_write(fd, BURST_WRITES);
+
+		if (r < 0)
+			return r;
+		end_ns = now_ns();
+		took[i] = (double)(end_ns - start_ns) / BURST_WRITES;
+		while (now_ns() < end_ns + BURST_PAUSE_NS)
+			;
+	}
+	qsort(took, bursts, sizeof(*took), by_real);
+	printf("%.2f\n", took[bursts / 2]);
+	return 1;
+}
+
 /* The raw system call: a C library may keep the answer. */
 static int do_getppid(int fd, unsigned long n)
 {
@@ -149,8 +191,9 @@ static const struct {
 	const char *name;
 	int (*run)(int fd, unsigned long n);
 } commands[] = {
-	{ "write", do_write }, { "getppid", do_getppid },   { "drip", do_drip },
-	{ "paced", do_paced }, { "truncate", do_truncate }, { "spread", do_spread },
+	{ "write", do_write },	 { "getppid", do_getppid },   { "drip", do_drip },
+	{ "paced", do_paced },	 { "truncate", do_truncate }, { "spread", do_spread },
+	{ "bursts", do_bursts },
 };
 
 static int answer(int fd, const char *text)
