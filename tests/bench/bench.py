@@ -118,11 +118,8 @@ ROWS = [
 ]
 
 # What a ratio is to, if not to "write".
-<<<<<<< HEAD
-RATIO_TO = {"connect_other": "connect", "connect_target": "connect", "talk_target": "talk", "talk_bulk_target": "talk_bulk"}
-=======
-RATIO_TO = {"bursts_target": "bursts", "talk_target": "talk", "talk_bulk_target": "talk_bulk"}
->>>>>>> 680a2f0 (bench: writes that are all taken with payload; docs: what is attached of which function)
+RATIO_TO = {"bursts_target": "bursts", "connect_other": "connect", "connect_target": "connect",
+            "talk_target": "talk", "talk_bulk_target": "talk_bulk"}
 
 SPREAD_TARGET = [key for key, *_ in ROWS if key.startswith("spread_target")]
 
