@@ -145,3 +145,24 @@ def seen_twice():
 
     via = wait_for("both", both, 15, 0.2)
     assert via["file"] == via["console"], via
+
+
+@case()
+def kubelet_log():
+    """BPF refused, and a log as a kubelet keeps it: found by the container's id, read as text"""
+    observer = Observer(None, args=["--no-bpf"]).start()
+    node = ContainerNode("gate\n", opts=["--log-driver", "none"])
+    logs = Path("/var/log/containers")
+    if not logs.exists():
+        logs.mkdir()
+        Env.cleanup.callback(logs.rmdir)
+    log = logs / f"gso-test_default_node-{node.id}.log"
+    Env.cleanup.callback(lambda: log.unlink(missing_ok=True))
+    log.write_text("2026-10-06T00:17:09.669794202Z stdout F said by a pod\n"
+                   "2026-10-06T00:17:10.669794202Z stderr F complained by a pod\n")
+
+    def texts():
+        return [e["details"].get("message") for e in of_node(observer.stored(), node)
+                if e["origin"].get("path") == str(log)]
+
+    wait_for("both", lambda: texts() == ["said by a pod", "complained by a pod"], 15, 0.2)

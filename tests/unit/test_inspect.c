@@ -71,6 +71,26 @@ static void check_info(const struct inspect_case *c, const struct obs_container_
 		fail_msg("%s: %zu labels", c->name, info->n_labels);
 }
 
+static void the_log_is_told_whole_or_not_at_all(void **state)
+{
+	static char body[2048], path[1024];
+
+	(void)state;
+	for (size_t len = 10; len < 1000; len += 300) {
+		OBS_CLEANUP(obs_inspect_free) struct obs_inspect in = {};
+
+		memset(path, 'p', len);
+		path[0] = '/';
+		path[len] = '\0';
+		snprintf(body, sizeof(body),
+			 "{\"Name\":\"/n\",\"LogPath\":\"%s\",\"State\":" UP
+			 ",\"Config\":{\"Image\":\"i\"}}",
+			 path);
+		assert_int_equal(parse_copy(obs_slice_str(body), &in), 0);
+		assert_string_equal(in.info.log_path, len < sizeof(in.info.log_path) ? path : "");
+	}
+}
+
 static void inspect_checks_every_answer(void **state)
 {
 	(void)state;
@@ -178,6 +198,7 @@ static void event_checks_every_line(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_log_is_told_whole_or_not_at_all),
 		cmocka_unit_test(inspect_checks_every_answer),
 		cmocka_unit_test(inspect_keeps_its_limits),
 		cmocka_unit_test(inspect_cuts_names_between_characters),

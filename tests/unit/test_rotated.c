@@ -183,6 +183,20 @@ static void a_live_copy_is_not_read(void **state)
 	assert_string_equal(obs_buf_cstr(&f->out), "");
 }
 
+static void a_copy_in_the_making_is_not_read(void **state)
+{
+	struct fixture *f = *state;
+
+	put(f, "app.log", text);
+	put(f, "app.log.1", "a line that was");
+	put(f, "app.log.2", "");
+	put(f, "app.log.3", "another\n");
+	f->search.since_ns = 1;
+	f->search.live = true;
+	assert_int_equal(obs_rotated_look(&f->search), 0);
+	assert_string_equal(obs_buf_cstr(&f->out), "app.log.3@0;");
+}
+
 static void what_cannot_be_unpacked_is_counted(void **state)
 {
 	struct fixture *f = *state;
@@ -201,7 +215,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(siblings_are_told_by_name), T(a_copy_is_known_by_its_bytes),
 		T(what_is_new_is_read_from_its_start),	     T(a_live_copy_is_not_read),
-		T(what_cannot_be_unpacked_is_counted),
+		T(a_copy_in_the_making_is_not_read),	     T(what_cannot_be_unpacked_is_counted),
 	};
 
 	return cmocka_run_group_tests_name("rotated", tests, NULL, NULL);

@@ -362,7 +362,7 @@ static void fall_back_to_inotify(struct obs_probe_status *files, struct obs_prob
 	set_text(files->advice, sizeof(files->advice), "%s", advice_for(err));
 	set_text(
 		consoles->unseen, sizeof(consoles->unseen),
-		"stdout and stderr of nodes, except where Docker keeps a json-file of them: out-of-memory kills, daemon start failures, "
+		"stdout and stderr of nodes, except where Docker keeps a json-file, or a kubelet a log, of them: out-of-memory kills, daemon start failures, "
 		"hivemind's own messages");
 	set_text(consoles->advice, sizeof(consoles->advice), "%s", advice_for(err));
 }

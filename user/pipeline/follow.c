@@ -829,21 +829,41 @@ void obs_follow_scan(struct obs_follow *f, struct obs_node *node, pid_t pid)
 		obs_proc_each_fd(pid, scan_fd, &scan);
 }
 
+/* Docker tells the path; a kubelet links it under a name that ends in the container's id. */
+static bool find_engine_log(const struct obs_node *node, char *path, size_t size)
+{
+	char pattern[128];
+	glob_t found;
+	bool any;
+
+	snprintf(path, size, "%s", node->log_path);
+	if (*path || !*node->ref.id)
+		return *path;
+	snprintf(pattern, sizeof(pattern), "/var/log/containers/*-%s.log", node->ref.id);
+	if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
+		return false;
+	any = found.gl_pathc > 0;
+	if (any)
+		snprintf(path, size, "%s", found.gl_pathv[0]);
+	globfree(&found);
+	return any;
+}
+
 void obs_follow_engine_log(struct obs_follow *f, struct obs_node *node)
 {
 	cleanup_close int fd = -1;
 	struct obs_file_id id;
+	char path[PATH_BYTES];
 	struct key key;
 
-	if (f->opt.captures || !*node->log_path)
+	if (f->opt.captures || !find_engine_log(node, path, sizeof(path)))
 		return;
-	fd = use_fd(f, open_regular(node->log_path));
+	fd = use_fd(f, open_regular(path));
 	if (fd < 0 || !is_expected(f, fd, NULL, &id))
 		return;
 	key = file_key(&id);
 	if (!find(f, &key) && !is_full(f))
-		set_behind(f, follow_fd(f, node, 0, &id, TAKE_FD(fd), node->log_path, false), true,
-			   false);
+		set_behind(f, follow_fd(f, node, 0, &id, TAKE_FD(fd), path, false), true, false);
 }
 
 void obs_follow_file_write(struct obs_follow *f, struct obs_node *node,

@@ -245,6 +245,17 @@ static void tell_copy(const struct obs_rotated_search *s, const struct sibling *
 	s->copy(s->ctx, b->name, &c);
 }
 
+/* A copy in the making is shorter than what was read; it begins like the log. */
+static bool may_be_copied_now(const struct obs_rotated_search *s, int fd, uint64_t size)
+{
+	cleanup_close int log = open_sibling(s, s->base);
+	char a[OBS_TAIL_BYTES], b[OBS_TAIL_BYTES];
+	size_t len = size < sizeof(a) ? size : sizeof(a);
+
+	return len == 0 || (log >= 0 && pread(fd, a, len, 0) == (ssize_t)len &&
+			    pread(log, b, len, 0) == (ssize_t)len && memcmp(a, b, len) == 0);
+}
+
 static void look_into(const struct obs_rotated_search *s, const struct sibling *b,
 		      const struct obs_cursor *own)
 {
@@ -263,6 +274,8 @@ static void look_into(const struct obs_rotated_search *s, const struct sibling *
 		if (from && s->live)
 			return;
 	}
+	if (!from && s->live && may_be_copied_now(s, fd, (uint64_t)st.st_size))
+		return;
 	if (!from && b->new_ns <= s->since_ns)
 		return; /* a copy of what was read, and was emptied while we looked */
 	if (from && (uint64_t)st.st_size <= from->offset)
