@@ -88,11 +88,15 @@ short_form() {
     }
     {
         type = text("event_type"); c = type in colour ? colour[type] : 34
-        message = text("message"); if (length(message) > 90) message = substr(message, 1, 89) "…"
+        event = text("event"); message = text("message")
+        if (type == "error") event = text("code")
+        if (type == "node_state") message = text("from") " -> " text("to") ": " text("reason")
+        if (message == "" || type == "node_lifecycle") message = text("role") " " text("reason") message
+        if (length(message) > 90) message = substr(message, 1, 89) "…"
         where = text("path"); sub(/.*\//, "", where)
         if (where == "") where = text("comm")
         printf "%s  \033[%dm%-17s %-16s\033[0m %s  \033[90m%s %s %s\033[0m\n",
-            substr(text("timestamp"), 12, 12), c, type, text("event"), message,
+            substr(text("timestamp"), 12, 12), c, type, event, message,
             text("via"), text("container"), where
     }'
 }

@@ -65,5 +65,5 @@ test-long: all node ## the long tests: 1,000 kills, 1 GB bursts, real hivemind n
 
 .PHONY: test
 test: ## install what is missing, run every test, sum up in the last line
-	$(Q)test ! -x scripts/install-deps.sh || scripts/install-deps.sh test
+	$(Q)test ! -x scripts/install-deps.sh || scripts/install-deps.sh test fuzz kernels
 	$(Q)OUT=$(OUT) tests/all.sh $(UNIT_BINS)
