@@ -22,6 +22,7 @@
 #include "store/store.h"
 #include "util/clock.h"
 #include "util/log.h"
+#include "util/memory.h"
 
 #define STOP_GRACE_MS  400
 #define GREETING_MS    300
@@ -252,6 +253,7 @@ static void on_greeting(uv_timer_t *timer)
 		printf("  %-16s %s (%s, %u processes)\n", i ? "" : "nodes", d->model.nodes[i].name,
 		       d->model.nodes[i].runtime, d->model.nodes[i].pids);
 	fflush(stdout);
+	obs_memory_trim(); /* all has been loaded, and all that was there has been found */
 }
 
 /* --- start --- */
