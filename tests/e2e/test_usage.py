@@ -343,6 +343,27 @@ def fork_storm():
     check_ledger(observer.metrics())
 
 
+ZOMBIE = """
+import os, sys, time
+if os.fork() == 0:
+    os._exit(0)
+open(sys.argv[1], "w").close()
+time.sleep(600)
+"""
+
+
+@case(needs=("root",))
+def zombie():
+    """a child that has ended and that nobody asks how is no process of the node any more"""
+    _, home = start_program(ZOMBIE, Path(Env.tmp) / "forked")
+    wait_for("the fork", lambda: (Path(Env.tmp) / "forked").exists(), 10)
+    observer = Observer(config={"targets": {"include": {"command": [f"*{home}*"]}}},
+                        args=["--no-bpf"]).start()
+    wait_for("the node", lambda: metric(observer, "gswarm_node_pids") >= 1, 10)
+    time.sleep(1.5)  # it looks again each second
+    assert metric(observer, "gswarm_node_pids") == 1
+
+
 def standin():
     """What plays NVIDIA's library; this machine has no GPU of theirs."""
     path = Path(Env.node).parent.parent / "unit" / "nvml_standin.so"

@@ -37,22 +37,36 @@ int obs_proc_read(pid_t pid, const char *name, struct obs_buf *out)
 	return n < 0 ? -errno : 0;
 }
 
-/* Field @want (from 1, as in proc(5)) of /proc/PID/stat, counted behind the name's last
- * parenthesis, since a process may put parentheses and spaces into its name. */
+/* Where field @want (from 1, as in proc(5)) of the text of /proc/PID/stat begins, counted behind
+ * the name's last parenthesis, since a process may put parentheses and spaces into its name. */
+static const char *find_field(struct obs_buf *text, int want)
+{
+	const char *p = strrchr(obs_buf_cstr(text), ')');
+
+	for (int field = 2; p && field < want; field++)
+		p = strchr(p + 1, ' ');
+	return p ? p + 1 : "";
+}
+
 static uint64_t stat_field(pid_t pid, int want)
 {
 	cleanup_buf struct obs_buf text = {};
-	const char *p;
-	int field = 2;
 
 	if (obs_proc_read(pid, "stat", &text) < 0)
 		return 0;
-	p = strrchr(obs_buf_cstr(&text), ')');
-	while (p && field < want) {
-		p = strchr(p + 1, ' ');
-		field++;
-	}
-	return p ? strtoull(p + 1, NULL, 10) : 0;
+	return strtoull(find_field(&text, want), NULL, 10);
+}
+
+bool obs_proc_is_zombie(pid_t pid)
+{
+	cleanup_buf struct obs_buf text = {};
+	char state;
+
+	if (obs_proc_read(pid, "stat", &text) < 0)
+		return false;
+	state = *find_field(&text, 3);
+	/* A leader may end before its threads: that process lives. */
+	return (state == 'Z' || state == 'X') && strtoul(find_field(&text, 20), NULL, 10) <= 1;
 }
 
 pid_t obs_proc_parent(pid_t pid)

@@ -23,6 +23,9 @@ pid_t obs_proc_parent(pid_t pid);
  * names one process for good (field 22 of proc(5) stat). */
 uint64_t obs_proc_start_ticks(pid_t pid);
 
+/** obs_proc_is_zombie() - has it ended, and only waits for its parent to ask how? */
+bool obs_proc_is_zombie(pid_t pid);
+
 /**
  * obs_proc_cgroup_v2() - the v2 cgroup's id, the number bpf_get_current_cgroup_id() gives.
  * @cgroup: text of /proc/PID/cgroup

@@ -306,8 +306,9 @@ static bool add_if_child(void *ctx, pid_t pid)
 	struct tree_walk *w = ctx;
 	struct process *parent = find_process(w->t, obs_proc_parent(pid));
 
+	/* its exit may have been told already: it would come to life again */
 	if (parent && parent->p.node == w->node && !find_process(w->t, pid) &&
-	    add_process(w->t, w->node, pid) > 0)
+	    !obs_proc_is_zombie(pid) && add_process(w->t, w->node, pid) > 0)
 		w->grown = true;
 	return true;
 }
@@ -381,7 +382,7 @@ static bool add_if_inside(void *ctx, pid_t pid)
 
 	if (obs_proc_read(pid, "cgroup", &w->text) == 0 &&
 	    obs_cgroup_parse(obs_buf_slice(&w->text), &ref) == 0 &&
-	    strcmp(ref.id, w->node->ref.id) == 0)
+	    strcmp(ref.id, w->node->ref.id) == 0 && !obs_proc_is_zombie(pid))
 		add_process(w->t, w->node, pid);
 	return true;
 }
