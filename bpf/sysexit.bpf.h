@@ -64,10 +64,11 @@ static __always_inline void find_offset(struct obs_write_args *w, const struct o
 	}
 }
 
-/* The calling task, of a node, has returned from write-like call @nr with @ret > 0. A function of
- * its own: what it keeps on the stack counts for its own callees only, and every other system
- * call of the host does without. */
-static __noinline int obs_capture_syscall(struct pt_regs *regs, __u64 nr, long ret, __u32 target)
+/* The calling task, of a node, has returned from write-like call @nr with @ret > 0. @no_files:
+ * another probe takes what goes to regular files. A function of its own: what it keeps on the
+ * stack counts for its own callees only, and every other system call of the host does without. */
+static __noinline int obs_capture_syscall(struct pt_regs *regs, __u64 nr, long ret, __u32 target,
+					  __u32 no_files)
 {
 	struct obs_write_args w = { .len = ret, .target = target };
 	struct obs_seen_file seen = {};
@@ -81,6 +82,8 @@ static __noinline int obs_capture_syscall(struct pt_regs *regs, __u64 nr, long r
 		return 0;
 
 	obs_look_at(w.file, &seen);
+	if (no_files && seen.kind == OBS_KIND_REG)
+		return 0;
 	find_content(&w, regs, nr);
 	find_offset(&w, &seen, regs, nr);
 	if (obs_is_shared(w.task, &seen))

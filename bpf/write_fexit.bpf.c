@@ -3,12 +3,14 @@
  * write_fexit.bpf.c - writes of targets, seen when the VFS is done with them.
  *
  * Hooks: fexit/vfs_write and fexit/vfs_writev, the outermost functions (docs/kernels.md:
- * deeper ones see overlayfs's inner file too); tp_btf/sys_exit for splice, sendfile,
- * copy_file_range, tee, vmsplice, aio and changes of size, which do not pass there.
+ * deeper ones see overlayfs's inner file too) for regular files; tp_btf/sys_exit for splice,
+ * sendfile, copy_file_range, tee, vmsplice, aio and changes of size, which do not pass there,
+ * and for all that goes to pipes, terminals and sockets.
  * Better than sys_exit alone: the position is the write's own (the pos argument),
  * whatever other writers of the description do meanwhile.
- * fexit programs may be preempted: a second run on the same CPU is skipped by the
- * trampoline's recursion check; user space finds that write by looking at the file.
+ * fexit programs may be preempted, and a second run on the same CPU is skipped by the
+ * trampoline's recursion check (__bpf_prog_enter_recur): user space finds such a write by looking
+ * at the file. A console has no file; tracepoints run with preemption off and miss nothing.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -32,11 +34,13 @@ static __always_inline void seen_by_vfs(struct obs_write_args *w, long long *pos
 	w->task = bpf_get_current_task_btf();
 	w->fd = obs_console_fd(w->task, w->file);
 	obs_look_at(w->file, &seen);
+	if (seen.kind != OBS_KIND_REG)
+		return; /* obs_call_exit() takes it */
 	if (pos && bpf_probe_read_kernel(&end, sizeof(end), pos) == 0)
 		w->offset = end - w->len;
-	else if (seen.kind == OBS_KIND_REG)
+	else
 		w->flags |= OBS_W_NO_OFFSET;
-	obs_capture_or_talk(w, &seen);
+	obs_capture(w, &seen);
 }
 
 SEC("fexit/vfs_write")
@@ -68,10 +72,10 @@ static __always_inline int passes_no_vfs_write(__u64 nr)
 }
 
 SEC("tp_btf/sys_exit")
-int BPF_PROG(obs_payloadless_exit, struct pt_regs *regs, long ret)
+int BPF_PROG(obs_call_exit, struct pt_regs *regs, long ret)
 {
 	__u64 nr = SYSCALL_NR(regs);
-	int is_write = passes_no_vfs_write(nr);
+	int is_write = obs_is_write(nr);
 	__u32 target;
 
 	if (ret < is_write || (!is_write && !obs_is_other(nr)))
@@ -80,7 +84,7 @@ int BPF_PROG(obs_payloadless_exit, struct pt_regs *regs, long ret)
 	if (!target)
 		return 0;
 	if (is_write)
-		obs_capture_syscall(regs, nr, ret, target);
+		obs_capture_syscall(regs, nr, ret, target, !passes_no_vfs_write(nr));
 	else if (obs_is_send(nr))
 		obs_p2pd_send_call(regs, nr, ret, target);
 	else if (obs_is_aio(nr))

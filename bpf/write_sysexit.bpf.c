@@ -29,7 +29,7 @@ int BPF_PROG(obs_sys_exit, struct pt_regs *regs, long ret)
 	if (!target)
 		return 0;
 	if (is_write)
-		obs_capture_syscall(regs, nr, ret, target);
+		obs_capture_syscall(regs, nr, ret, target, 0);
 	else if (obs_is_send(nr))
 		obs_p2pd_send_call(regs, nr, ret, target);
 	else if (obs_is_aio(nr))
