@@ -186,7 +186,7 @@ BENCH_ARGS ?=
 
 $(OUT)/tests/bench/%: $(OUT)/tests/bench/%.o
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $<
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $< $(LIBS)
 
 .PHONY: bench
 bench: $(BIN) $(BENCH_BINS) $(OUT)/tests/triggers/connect_storm ## what watching costs, measured here (root; BENCH_ARGS=--help)

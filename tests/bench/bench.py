@@ -69,6 +69,7 @@ STAMP = re.compile(rb"at=(\d+)\.")
 # Ratios and differences are to the untraced value of the same run.
 ROWS = [
     ("write", "120-byte appended write, untraced", "ns", None, None),
+    ("write_floor_ns", "  an empty program at tp_btf/sys_exit", "+ns", None, None),
     ("write_other", "  observer runs, writer is no target", "ratio", None, None),
     ("write_other_ns", "    the same as a difference", "+ns", 50, 25),
     ("write_target", "  observer runs, writer is a target", "ratio", 1.6, 1.35),
@@ -86,6 +87,7 @@ ROWS = [
     ("spread_target_p999", "    p99.9", "ns", None, None),
     ("spread_target_max", "    maximum", "ns", None, None),
     ("getppid", "getppid, untraced", "ns", None, None),
+    ("getppid_floor_ns", "  an empty program at tp_btf/sys_exit", "+ns", None, None),
     ("getppid_other_ns", "  observer runs, caller is no target", "+ns", 50, 25),
     ("talk", "node -> p2pd -> node, 100-byte call, untraced", "ns", None, None),
     ("talk_target", "  observer runs, both are targets", "ratio", None, 1.03),
@@ -380,7 +382,8 @@ class Bench:
         return not self.args.only or any(self.args.only in k for k in keys)
 
     def untraced(self):
-        if not self.wanted(["write", "getppid", "spread", "bursts", "write_target", "getppid_other"]):
+        if not self.wanted(["write", "getppid", "spread", "bursts", "write_target", "getppid_other",
+                            "write_floor"]):
             return
         with Loop(self, OTHER_TAG) as loop:
             loop.write_ns(self.args.writes // 10)
@@ -402,6 +405,21 @@ class Bench:
         said = subprocess.run([self.args.bin, "--help"], capture_output=True, text=True)
         if " run " not in said.stdout:
             raise Skip("this build has no 'run' command")
+
+    def floor(self):
+        """What an empty program on the observer's hook costs: no observer can cost less there."""
+        if os.geteuid() != 0:
+            raise Skip("needs root")
+        program = os.path.join(os.path.dirname(self.args.loop), "floor")
+        with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) as p:
+            if p.stdout.readline() != "ready\n":
+                raise Skip(p.stderr.read().strip() or "it did not start")
+            with Loop(self, OTHER_TAG) as loop:
+                loop.write_ns(self.args.writes // 10)
+                self.note("write_floor", loop.write_ns(self.args.writes))
+                self.note("getppid_floor", loop.ask("getppid", self.args.writes))
+            p.stdin.close()
 
     def observed(self):
         self.need_observer()
@@ -720,6 +738,7 @@ class Bench:
         for i in range(self.args.rounds):
             progress(f"round {i + 1} of {self.args.rounds}")
             self.untraced()
+            self.attempt(["write_floor", "getppid_floor"], self.floor)
             self.attempt(["write_other", "write_target", "bursts_target", "captured", "unaccounted",
                           "getppid_other", *SPREAD_TARGET], self.observed)
             self.untraced()  # before and after: what drifts, drifts for both
@@ -746,9 +765,11 @@ class Bench:
 
     def result(self, key, unit):
         base = {"write_other_ns": ("write_other", "write"),
+                "write_floor_ns": ("write_floor", "write"),
+                "getppid_floor_ns": ("getppid_floor", "getppid"),
                 "getppid_other_ns": ("getppid_other", "getppid")}.get(key)
         if base:
-            if base[0] not in self.values:
+            if not all(k in self.values for k in base):
                 return None
             return (statistics.median(self.values[base[0]])
                     - statistics.median(self.values[base[1]]))
