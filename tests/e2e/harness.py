@@ -464,8 +464,12 @@ def skip_beside_other_nodes():
     """For cases that use the built-in patterns: tests observe only what they started."""
     for p in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            if re.search(rb"swarm_launcher|train_single_gpu|p2pd", args := p.read_bytes()):
-                raise Skip(f"a node that is not ours runs here: {args[:60]!r}")
+            program, *args = p.read_bytes().split(b"\0")
+            # what is run, not what is talked of: a build's command line names test_p2pd
+            runs = [os.path.basename(program)] + [a.rsplit(b"/")[-1] for a in args[:3]]
+            if any(re.search(rb"(^|[.])(swarm_launcher|train_single_gpu|run_rl_swarm.*)(\.py)?$|^p2pd$", r)
+                   for r in runs):
+                raise Skip(f"a node that is not ours runs here: {program + b' ' + b' '.join(args)[:60]!r}")
 
 
 def docker(*args, check=True, timeout=60):
