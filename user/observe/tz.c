@@ -16,9 +16,9 @@
 #define DATABASE "/usr/share/zoneinfo/"
 
 /* The value of TZ in the environment that @pid was started with, or NULL. */
-static const char *find_tz(struct obs_buf *environ)
+static const char *find_tz(struct obs_buf *variables)
 {
-	const char *p = obs_buf_cstr(environ), *end = p + environ->len;
+	const char *p = obs_buf_cstr(variables), *end = p + variables->len;
 
 	for (; p < end; p += strlen(p) + 1) {
 		if (strncmp(p, "TZ=", 3) == 0)
@@ -66,10 +66,10 @@ static int read_localtime(pid_t pid, struct obs_zone **ret)
 
 int obs_tz_of_process(pid_t pid, struct obs_zone **ret)
 {
-	cleanup_buf struct obs_buf environ = {};
+	cleanup_buf struct obs_buf variables = {};
 	const char *name = NULL;
 
-	if (obs_proc_read(pid, "environ", &environ) == 0)
-		name = find_tz(&environ);
+	if (obs_proc_read(pid, "environ", &variables) == 0)
+		name = find_tz(&variables);
 	return name && *name ? open_named(name, ret) : read_localtime(pid, ret);
 }
