@@ -123,3 +123,35 @@ static __always_inline __u32 obs_current_target(void)
 {
 	return obs_slot_of(bpf_get_current_pid_tgid() >> 32);
 }
+
+/* Calls whose writes do not pass through vfs_write() and vfs_writev(). */
+static __always_inline int obs_passes_no_vfs_write(__u64 nr)
+{
+	return nr == NR_sendfile || nr == NR_splice || nr == NR_copy_file_range || nr == NR_tee ||
+	       nr == NR_vmsplice;
+}
+
+/* A system call of the current task has returned. @vfs_elsewhere: another probe takes what goes
+ * to regular files through the VFS's own write functions. */
+static __always_inline int obs_call_returned(struct pt_regs *regs, long ret, int vfs_elsewhere)
+{
+	__u64 nr = SYSCALL_NR(regs);
+	int is_write = obs_is_write(nr);
+	__u32 target;
+
+	if (ret < is_write || (!is_write && !obs_is_other(nr)))
+		return 0;
+	target = obs_current_target();
+	if (!target)
+		return 0;
+	if (is_write)
+		obs_capture_syscall(regs, nr, ret, target,
+				    vfs_elsewhere && !obs_passes_no_vfs_write(nr));
+	else if (obs_is_send(nr))
+		obs_p2pd_send_call(regs, nr, ret, target);
+	else if (obs_is_aio(nr))
+		obs_mark_aio(regs, nr, ret, target);
+	else
+		obs_mark_resized(regs, target);
+	return 0;
+}

@@ -65,31 +65,8 @@ int BPF_PROG(obs_vfs_writev, struct file *file, const struct iovec_user *vec, un
 	return 0;
 }
 
-static __always_inline int passes_no_vfs_write(__u64 nr)
-{
-	return nr == NR_sendfile || nr == NR_splice || nr == NR_copy_file_range || nr == NR_tee ||
-	       nr == NR_vmsplice;
-}
-
 SEC("tp_btf/sys_exit")
 int BPF_PROG(obs_call_exit, struct pt_regs *regs, long ret)
 {
-	__u64 nr = SYSCALL_NR(regs);
-	int is_write = obs_is_write(nr);
-	__u32 target;
-
-	if (ret < is_write || (!is_write && !obs_is_other(nr)))
-		return 0;
-	target = obs_current_target();
-	if (!target)
-		return 0;
-	if (is_write)
-		obs_capture_syscall(regs, nr, ret, target, !passes_no_vfs_write(nr));
-	else if (obs_is_send(nr))
-		obs_p2pd_send_call(regs, nr, ret, target);
-	else if (obs_is_aio(nr))
-		obs_mark_aio(regs, nr, ret, target);
-	else
-		obs_mark_resized(regs, target);
-	return 0;
+	return obs_call_returned(regs, ret, 1);
 }
