@@ -8,30 +8,9 @@
 #include <string.h>
 
 #include "pipeline/json.h"
+#include "serve/fields.h"
 #include "serve/text.h"
 #include "util/cleanup.h"
-
-static void put_text(struct obs_json *j, const char *key, const char *text)
-{
-	if (!text || !*text)
-		return;
-	obs_json_key_str(j, key);
-	obs_json_str(j, obs_slice_str(text));
-}
-
-static void put_count(struct obs_json *j, const char *key, uint64_t n)
-{
-	obs_json_key_str(j, key);
-	obs_json_uint(j, n);
-}
-
-static void put_time(struct obs_json *j, const char *key, uint64_t wall_ns)
-{
-	if (!wall_ns)
-		return;
-	obs_json_key_str(j, key);
-	obs_json_time(j, wall_ns);
-}
 
 static void put_age(struct obs_json *j, const char *key, uint64_t from_ns, uint64_t now_ns)
 {
@@ -49,8 +28,8 @@ static void put_evidence(struct obs_json *j, const struct obs_life_view *v)
 	obs_json_array_open(j);
 	for (size_t i = 0; i < v->n_evidence; i++) {
 		obs_json_object_open(j);
-		put_time(j, "time", v->evidence[i].wall_ns);
-		put_text(j, "text", v->evidence[i].text);
+		obs_put_time(j, "time", v->evidence[i].wall_ns);
+		obs_put_text(j, "text", v->evidence[i].text);
 		obs_json_object_close(j);
 	}
 	obs_json_array_close(j);
@@ -60,16 +39,16 @@ static void put_submits(struct obs_json *j, const struct obs_life_view *v)
 {
 	obs_json_key_str(j, "submissions");
 	obs_json_object_open(j);
-	put_count(j, "taken", v->submits_ok);
-	put_count(j, "failed", v->submits_failed);
-	put_time(j, "last_taken", v->last_submit_ns);
-	put_time(j, "last_failed", v->last_submit_failed_ns);
+	obs_put_count(j, "taken", v->submits_ok);
+	obs_put_count(j, "failed", v->submits_failed);
+	obs_put_time(j, "last_taken", v->last_submit_ns);
+	obs_put_time(j, "last_failed", v->last_submit_failed_ns);
 	if (v->last_submit_status)
-		put_count(j, "last_status", (uint64_t)v->last_submit_status);
-	put_text(j, "last_failure", v->last_submit_words);
-	put_text(j, "last_reward", v->last_reward);
-	put_text(j, "total_rewards", v->total_rewards);
-	put_text(j, "total_wins", v->total_wins);
+		obs_put_count(j, "last_status", (uint64_t)v->last_submit_status);
+	obs_put_text(j, "last_failure", v->last_submit_words);
+	obs_put_text(j, "last_reward", v->last_reward);
+	obs_put_text(j, "total_rewards", v->total_rewards);
+	obs_put_text(j, "total_wins", v->total_wins);
 	obs_json_object_close(j);
 }
 
@@ -84,11 +63,11 @@ static const struct obs_node_status *status_of(const struct obs_model *m, uint32
 
 static void put_status(struct obs_json *j, const struct obs_node_status *st)
 {
-	put_text(j, "runtime", st->runtime);
-	put_text(j, "image", st->image);
-	put_count(j, "pids", st->pids);
-	put_count(j, "events", st->events);
-	put_time(j, "last_event", st->last_event_ns);
+	obs_put_text(j, "runtime", st->runtime);
+	obs_put_text(j, "image", st->image);
+	obs_put_count(j, "pids", st->pids);
+	obs_put_count(j, "events", st->events);
+	obs_put_time(j, "last_event", st->last_event_ns);
 }
 
 static void put_node(struct obs_json *j, const struct obs_model *m, const struct obs_life_view *v,
@@ -97,27 +76,27 @@ static void put_node(struct obs_json *j, const struct obs_model *m, const struct
 	const struct obs_node_status *st = status_of(m, v->slot);
 
 	obs_json_object_open(j);
-	put_text(j, "name", v->name);
-	put_text(j, "container_id", v->container_id);
+	obs_put_text(j, "name", v->name);
+	obs_put_text(j, "container_id", v->container_id);
 	obs_json_key_str(j, "present");
 	obs_json_bool(j, v->slot != 0);
 	if (st)
 		put_status(j, st);
-	put_text(j, "state", v->state);
-	put_text(j, "sub_state", v->sub_state);
-	put_text(j, "meaning", v->meaning);
-	put_text(j, "reason", v->reason);
-	put_time(j, "since", v->since_ns);
+	obs_put_text(j, "state", v->state);
+	obs_put_text(j, "sub_state", v->sub_state);
+	obs_put_text(j, "meaning", v->meaning);
+	obs_put_text(j, "reason", v->reason);
+	obs_put_time(j, "since", v->since_ns);
 	put_age(j, "for_s", v->since_ns, now_ns);
-	put_text(j, "earning", v->earning);
-	put_text(j, "earning_reason", v->earning_words);
+	obs_put_text(j, "earning", v->earning);
+	obs_put_text(j, "earning_reason", v->earning_words);
 	if (v->round_known)
-		put_count(j, "round", v->round);
-	put_count(j, "rounds_joined", v->rounds_joined);
+		obs_put_count(j, "round", v->round);
+	obs_put_count(j, "rounds_joined", v->rounds_joined);
 	put_submits(j, v);
-	put_text(j, "last_error", v->last_error);
-	put_time(j, "last_error_time", v->last_error_ns);
-	put_time(j, "watched_since", v->watched_ns);
+	obs_put_text(j, "last_error", v->last_error);
+	obs_put_time(j, "last_error_time", v->last_error_ns);
+	obs_put_time(j, "watched_since", v->watched_ns);
 	put_evidence(j, v);
 	obs_json_object_close(j);
 }
@@ -127,8 +106,8 @@ unsigned obs_nodes_format(const struct obs_model *m, uint64_t now_ns, struct obs
 	struct obs_json j = { .out = out };
 
 	obs_json_object_open(&j);
-	put_text(&j, "node_id", m->node_id);
-	put_time(&j, "time", now_ns);
+	obs_put_text(&j, "node_id", m->node_id);
+	obs_put_time(&j, "time", now_ns);
 	obs_json_key_str(&j, "nodes");
 	obs_json_array_open(&j);
 	for (size_t i = 0; i < m->n_lives; i++)
