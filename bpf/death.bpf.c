@@ -31,7 +31,10 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 	(1ULL << 1 | 1ULL << 2 | 1ULL << 3 | 1ULL << 4 | 1ULL << 5 | 1ULL << 6 | 1ULL << 7 | \
 	 1ULL << 8 | 1ULL << 9 | 1ULL << 11 | 1ULL << 15 | 1ULL << 24 | 1ULL << 25 | 1ULL << 31)
 
-/* Whom the kernel itself killed last on this CPU: mark_victim comes right after. */
+/* mark_victim is the next thing on the CPU, but a virtual CPU may be stopped in between. */
+#define MARK_WITHIN_NS 1000000000ULL
+
+/* Whom the kernel itself killed last on this CPU, if that was a node's: mark_victim comes after. */
 struct killed {
 	__u64 at_ns;
 	__u32 tgid;
@@ -44,6 +47,17 @@ struct {
 	__type(key, __u32);
 	__type(value, struct killed);
 } last_killed SEC(".maps");
+
+static __always_inline void killed_by_kernel(__u32 tgid)
+{
+	__u32 zero = 0;
+	struct killed *k = bpf_map_lookup_elem(&last_killed, &zero);
+
+	if (!k)
+		return;
+	k->tgid = tgid;
+	k->at_ns = bpf_ktime_get_boot_ns();
+}
 
 static __always_inline __u64 positive(__s64 n)
 {
@@ -91,13 +105,7 @@ static __always_inline void find_limit(struct task_struct *task, struct obs_rec_
 static __always_inline void look_at_memory(struct task_struct *task, struct obs_rec_death *note)
 {
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
-	__u32 zero = 0;
-	struct killed *k = bpf_map_lookup_elem(&last_killed, &zero);
 
-	if (k) {
-		k->tgid = note->tgid;
-		k->at_ns = note->sent_ns;
-	}
 	find_limit(task, note);
 	if (!mm)
 		return;
@@ -112,11 +120,15 @@ int BPF_PROG(obs_signal, int sig, struct kernel_siginfo *info, struct task_struc
 {
 	__u32 tgid = BPF_CORE_READ(task, tgid);
 	struct obs_rec_death note = {}, *have;
+	int killed = sig == SIGKILL && (__u64)info == SEND_SIG_PRIV;
 
 	if (sig < 1 || sig > 31 || !(NOTED >> sig & 1) || result == TRACE_IGNORED)
 		return 0;
-	if (!obs_target_of(tgid))
+	if (!obs_target_of(tgid)) {
+		if (killed)
+			killed_by_kernel(0);
 		return 0;
+	}
 	have = bpf_map_lookup_elem(&notes, &tgid);
 	if (have && have->signal == SIGKILL)
 		return 0; /* nothing that comes later matters */
@@ -130,8 +142,10 @@ int BPF_PROG(obs_signal, int sig, struct kernel_siginfo *info, struct task_struc
 	note.sender_tgid = bpf_get_current_pid_tgid() >> 32;
 	note.sender_uid = bpf_get_current_uid_gid();
 	bpf_get_current_comm(note.sender_comm, sizeof(note.sender_comm));
-	if (sig == SIGKILL && note.by_kernel)
+	if (killed) {
+		killed_by_kernel(tgid);
 		look_at_memory(task, &note);
+	}
 	bpf_map_update_elem(&notes, &tgid, &note, BPF_ANY);
 	return 0;
 }
@@ -143,7 +157,7 @@ int obs_oom(void *ctx)
 	struct killed *k = bpf_map_lookup_elem(&last_killed, &zero);
 	struct obs_rec_death *note;
 
-	if (!k || !k->tgid || bpf_ktime_get_boot_ns() - k->at_ns > 1000000)
+	if (!k || !k->tgid || bpf_ktime_get_boot_ns() - k->at_ns > MARK_WITHIN_NS)
 		return 0;
 	tgid = k->tgid;
 	note = bpf_map_lookup_elem(&notes, &tgid);

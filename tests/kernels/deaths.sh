@@ -9,7 +9,7 @@
 # shellcheck disable=SC2317 # called by wait_for
 OBSERVER=$1
 NODE=$2
-LIMIT_S=15
+LIMIT_S=60
 bad=0
 
 wait_for() {
@@ -32,6 +32,8 @@ told() {
 }
 # the first of its command line; the second is its fork, the DHT process
 trainer() { grep -l swarm_launcher /proc/[0-9]*/cmdline 2>/dev/null | cut -d / -f 3 | sort -n | head -n 1; }
+metric() { wget -q -O - http://127.0.0.1:8080/metrics | grep "$1"; }
+has_read() { metric 'lines_parsed_total' | grep -q ' [1-9][0-9]*$'; }
 has_trainer() { [ -n "$(trainer)" ]; }
 
 # try NAME SCRIPT WORD... : the trainer plays SCRIPT; its end must be told with the words
@@ -61,7 +63,7 @@ EOF
     ) &
     node=$!
     wait_for has_trainer
-    [ "$name" != kill ] || { sleep 2 && kill -9 "$(trainer)"; }
+    [ "$name" != kill ] || { wait_for has_read && kill -9 "$(trainer)"; }
     if wait_for told "$@"; then
         echo "ok $name"
     else
