@@ -2,29 +2,47 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # talk.sh OBSERVER TALK_LOOP - in another kernel: are all calls between a node and its p2pd counted,
 # with the sizes that they have, on the rung that this kernel gives?
+#
+# A preemptible kernel may skip a run of the program (observe/missed.h), and an emulated one often
+# does. The observer says so, and what it says is believed: that try does not count.
 set -u
 
-observer=$1 talk=$2 file=/tmp/talk.saved
-
-"$observer" trace --command '*gso-test-talk*' --save-p2pd $file >/dev/null 2>/tmp/talk.err &
-pid=$!
-mkfifo /tmp/talk.in
-"$talk" gso-test-talk /tmp/hivemind-p2pd-test.sock </tmp/talk.in >/dev/null &
-exec 3>/tmp/talk.in
-i=0
-until grep -q 'found node' /tmp/talk.err || [ $i = 100 ]; do sleep 0.3; i=$((i + 1)); done
-echo 'talk 200 100' >&3
-echo 'talk 20 300000' >&3
-exec 3>&-
-sleep 4
-kill $pid
-wait $pid
-"$observer" p2pd $file >/tmp/talk.out
+observer=$1 talk=$2 dir=/tmp/talk
 want='"rpc/out/DHTProtocol.rpc_store/calls":220,"rpc/out/DHTProtocol.rpc_store/request_bytes":6020000'
-if grep -q "$want" /tmp/talk.out; then
-	echo "ok - 220 calls with their sizes"
-else
-	echo "not ok - 220 calls with their sizes"
-	cat /tmp/talk.err /tmp/talk.out
-	exit 1
-fi
+
+# one try: 0 exact, 1 wrong, 2 the kernel skipped something
+try() {
+	rm -rf $dir /tmp/hivemind-p2pd-test.sock
+	mkdir $dir
+	"$observer" trace --command '*gso-test-talk*' --save-p2pd $dir/saved >/dev/null 2>$dir/err &
+	pid=$!
+	mkfifo $dir/in
+	"$talk" gso-test-talk /tmp/hivemind-p2pd-test.sock <$dir/in >/dev/null &
+	talker=$!
+	exec 3>$dir/in
+	i=0
+	until grep -q 'found node' $dir/err || [ $i = 100 ]; do sleep 0.3; i=$((i + 1)); done
+	echo 'talk 200 100' >&3
+	echo 'talk 20 300000' >&3
+	exec 3>&-
+	wait $talker
+	sleep 4
+	kill $pid
+	wait $pid
+	"$observer" p2pd $dir/saved >$dir/out
+	! grep -q "$want" $dir/out || return 0
+	! grep -q 'the kernel skipped' $dir/err || return 2
+	return 1
+}
+
+for n in 1 2 3 4 5; do
+	try
+	case $? in
+	0) echo "ok - 220 calls with their sizes" && exit 0 ;;
+	2) echo "# try $n: $(grep 'the kernel skipped' $dir/err)" ;;
+	*) break ;;
+	esac
+done
+echo "not ok - 220 calls with their sizes"
+cat $dir/err $dir/out
+exit 1

@@ -362,7 +362,7 @@ static void ask_one(struct fixture *f, size_t row)
 	took = run_until(&f->loop, (_Atomic int *)&f->answered, 1, 3000);
 	if (f->answered != 1 || f->err != a->want)
 		fail_msg("%s: %d answers, got %d, want %d", a->name, f->answered, f->err, a->want);
-	if (took < a->min_ms || took > a->max_ms * 4)
+	if (took < a->min_ms || took > a->max_ms + 2000) /* a busy machine */
 		fail_msg("%s: took %d ms", a->name, took);
 	assert_string_equal(f->id, row_id(row));
 	if (f->err == 0) {

@@ -64,6 +64,8 @@ static void fill_model(void)
 	model.drop_reasons = drop_reasons;
 	model.n_drop_reasons = ARRAY_LEN(drop_reasons);
 	model.drops[1][0] = 7;
+	model.n_programs = 1;
+	model.programs[0] = (struct obs_program_view){ "obs_call_exit", 3 };
 	nodes[0] = (struct obs_node_status){ .slot = 1,
 					     .pids = 3,
 					     .streams = 2,
@@ -406,6 +408,8 @@ static void metrics_are_well_formed(void **state)
 	assert_non_null(strstr(text, "\ngswarm_records_total 18446744073709551615\n"));
 	assert_non_null(
 		strstr(text, "\ngswarm_ring_drops_total{cpu=\"1\",reason=\"ring_file\"} 7\n"));
+	assert_non_null(
+		strstr(text, "\ngswarm_program_missed_total{program=\"obs_call_exit\"} 3\n"));
 	assert_non_null(strstr(text, "\ngswarm_node_last_event_age_seconds{node=\"rl-swarm-1\","
 				     "container_id=\"6a3107ab146b\",slot=\"1\"} 2.5\n"));
 	assert_non_null(

@@ -18,6 +18,7 @@
 #define OBS_PROBES_MAX	    16
 #define OBS_NODES_MAX	    1024
 #define OBS_SINKS_MAX	    8
+#define OBS_PROGRAMS_MAX    64
 #define OBS_SCRUB_VIEWS_MAX 96 /* built-in rules and 64 of the operator's */
 
 /* One need of the observer (file writes, consoles, processes, …) and the rung it stands on. */
@@ -146,6 +147,11 @@ struct obs_model {
 	size_t n_drop_reasons;
 	uint64_t drops[64][16];	    /* [cpu][reason], since load; cpus past 63 in 63 */
 	uint64_t dropped_bytes[64]; /* [cpu], of consoles */
+	size_t n_programs;
+	struct obs_program_view {
+		const char *name; /* borrowed from the kernel side */
+		uint64_t missed;  /* runs that the kernel skipped */
+	} programs[OBS_PROGRAMS_MAX];
 	uint64_t ring_bytes, ring_used_bytes;
 	const char *const *roles; /* of processes, n_roles names; static; NULL: not measured */
 	size_t n_roles;

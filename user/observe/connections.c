@@ -84,6 +84,7 @@ static int load_tcp(struct obs_connections *c)
 		return r;
 	}
 	c->tcp = s;
+	obs_kernel_watch(c->opt.kernel, s->obj);
 	return 0;
 }
 

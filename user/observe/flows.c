@@ -54,7 +54,11 @@ static int load(struct obs_kernel *kernel, struct obs_flows *f)
 	if (!f->skel)
 		return -ENOMEM;
 	r = obs_kernel_share_maps(kernel, f->skel->obj);
-	return r < 0 ? r : flows_bpf__load(f->skel);
+	if (r == 0)
+		r = flows_bpf__load(f->skel);
+	if (r == 0)
+		obs_kernel_watch(kernel, f->skel->obj);
+	return r;
 }
 
 int obs_flows_open(struct obs_kernel *kernel, struct obs_model *model, struct obs_flows **ret)

@@ -28,6 +28,7 @@
 #include "bpf/write_fexit.skel.h"
 #include "bpf/write_sysexit.skel.h"
 #include "bpf/write_uring.skel.h"
+#include "observe/missed.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
@@ -38,6 +39,7 @@ struct obs_kernel {
 	struct write_uring_bpf *uring;	   /* owned, or NULL */
 	struct identify_bpf *identify;	   /* owned, or NULL */
 	struct death_bpf *death;	   /* owned, or NULL */
+	struct obs_missed *missed;	   /* owned */
 	struct obs_control *control;	   /* mapped */
 	size_t control_bytes;
 	uint64_t *members; /* mapped */
@@ -164,7 +166,10 @@ static int load_process(struct obs_kernel *k, const struct obs_kernel_options *o
 	r = process_bpf__load(k->process);
 	if (r == 0)
 		r = map_control(k, opt);
-	return r < 0 ? r : process_bpf__attach(k->process);
+	if (r < 0)
+		return r;
+	obs_kernel_watch(k, k->process->obj);
+	return process_bpf__attach(k->process);
 }
 
 static int load_sysexit(struct obs_kernel *k)
@@ -184,6 +189,7 @@ static int load_sysexit(struct obs_kernel *k)
 		return r;
 	}
 	k->sysexit = s;
+	obs_kernel_watch(k, s->obj);
 	return 0;
 }
 
@@ -204,6 +210,7 @@ static int load_fexit(struct obs_kernel *k)
 		return r;
 	}
 	k->fexit = s;
+	obs_kernel_watch(k, s->obj);
 	return 0;
 }
 
@@ -233,6 +240,7 @@ static int load_uring(struct obs_kernel *k)
 		return r;
 	}
 	k->uring = s;
+	obs_kernel_watch(k, s->obj);
 	return 0;
 }
 
@@ -258,6 +266,7 @@ static int load_death(struct obs_kernel *k)
 		return r;
 	}
 	k->death = s;
+	obs_kernel_watch(k, s->obj);
 	return 0;
 }
 
@@ -404,7 +413,8 @@ static int open_bpf(const struct obs_kernel_options *opt, struct obs_kernel *k)
 	if (k->n_cpus < 1)
 		return -EINVAL;
 	k->drop_values = calloc((size_t)k->n_cpus, sizeof(__u64));
-	if (!k->drop_values)
+	k->missed = obs_missed_new();
+	if (!k->drop_values || !k->missed)
 		return -ENOMEM;
 	k->ring_bytes = (uint32_t)opt->ring_bytes;
 	return load_process(k, opt);
@@ -474,6 +484,7 @@ void obs_kernel_free(struct obs_kernel **kp)
 	identify_bpf__destroy(k->identify);
 	death_bpf__destroy(k->death);
 	process_bpf__destroy(k->process);
+	obs_missed_free(&k->missed);
 	free(k->drop_values);
 	free(k);
 	*kp = NULL;
@@ -482,6 +493,16 @@ void obs_kernel_free(struct obs_kernel **kp)
 int obs_kernel_share_maps(const struct obs_kernel *k, struct bpf_object *to)
 {
 	return reuse_maps(k->process->obj, to);
+}
+
+void obs_kernel_watch(struct obs_kernel *k, const struct bpf_object *obj)
+{
+	obs_missed_watch(k->missed, obj);
+}
+
+uint64_t obs_kernel_missed(struct obs_kernel *k, struct obs_model *model)
+{
+	return obs_missed_read(k->missed, model);
 }
 
 int obs_kernel_ring_fd(const struct obs_kernel *k)

@@ -43,6 +43,13 @@ int obs_kernel_ring_fd(const struct obs_kernel *k);
  * same names. Return: 0 or a negative errno. */
 int obs_kernel_share_maps(const struct obs_kernel *k, struct bpf_object *to);
 
+/** obs_kernel_watch() - after @obj was loaded: count the runs of its programs that are skipped. */
+void obs_kernel_watch(struct obs_kernel *k, const struct bpf_object *obj);
+
+/** obs_kernel_missed() - runs of all programs that the kernel skipped, since load (missed.h).
+ * Grows. @model: its programs are set. */
+uint64_t obs_kernel_missed(struct obs_kernel *k, struct obs_model *model);
+
 /** obs_kernel_late_cpu_ns() - CPU time of processes of @slot that was known only after their exit
  * record. Grows; survives the node that the slot belonged to. */
 uint64_t obs_kernel_late_cpu_ns(const struct obs_kernel *k, uint32_t slot);

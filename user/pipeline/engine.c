@@ -6,6 +6,7 @@
 #include "pipeline/engine.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -59,7 +60,7 @@ struct obs_engine {
 	uint64_t last_commit_ns;
 	uint64_t boot_id; /* hash of the kernel's boot id */
 	uint64_t emitted; /* events that no line made */
-	uint64_t drops_seen;
+	uint64_t drops_seen, missed_seen;
 	unsigned sweeps;
 	bool uncommitted;
 	bool pause_told;
@@ -532,6 +533,22 @@ static void repair_drops(struct obs_engine *e)
 	obs_follow_all_behind(e->follow);
 }
 
+/* A hook that was not entered: nobody knows for whom, so everybody is looked at. */
+static void repair_missed(struct obs_engine *e)
+{
+	uint64_t missed = obs_kernel_missed(e->kernel, e->model);
+
+	if (missed == e->missed_seen)
+		return;
+	if (missed / 10 >= e->missed_seen) /* not each time */
+		obs_info("the kernel skipped %" PRIu64 " runs of our BPF programs, being busy; "
+			 "files and processes are looked at instead",
+			 missed);
+	e->missed_seen = missed;
+	obs_targets_scan(e->targets);
+	obs_follow_all_behind(e->follow);
+}
+
 static void on_drained(void *ctx, size_t n)
 {
 	struct obs_engine *e = ctx;
@@ -651,8 +668,10 @@ static void on_sweep(uv_timer_t *timer)
 
 	look_at_clock(e);
 	e->sweeps++;
-	if (e->kernel)
+	if (e->kernel) {
 		obs_kernel_tick(e->kernel);
+		repair_missed(e);
+	}
 	if (!e->ring || e->sweeps % RESCAN_SWEEPS_BPF == 0)
 		obs_targets_scan(e->targets);
 	if (!e->ring)
@@ -896,6 +915,7 @@ void obs_engine_stop(struct obs_engine *e)
 		while (obs_ring_drain(e->ring) > 0)
 			;
 		repair_drops(e);
+		repair_missed(e);
 	}
 	obs_canary_free(&e->canary);
 	obs_follow_stop(e->follow);

@@ -287,11 +287,21 @@ static uint64_t ring_drops(const struct obs_model *m)
 	return n;
 }
 
+static uint64_t program_misses(const struct obs_model *m)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < m->n_programs; i++)
+		n += m->programs[i].missed;
+	return n;
+}
+
 static void add_losses(cJSON *root, const struct obs_model *m)
 {
 	cJSON *o = cJSON_AddObjectToObject(root, "losses");
 
 	add_count(o, "ring_drops", ring_drops(m));
+	add_count(o, "program_misses", program_misses(m));
 	for (size_t i = 0; i < ARRAY_LEN(losses) && m->counters; i++)
 		add_count(o, losses[i].name,
 			  obs_counter_get(

@@ -151,6 +151,15 @@ static void format_dropped_bytes(const struct scrape *s)
 	}
 }
 
+static void format_missed(const struct scrape *s)
+{
+	for (size_t i = 0; i < s->m->n_programs; i++) {
+		const struct obs_metric_label l[] = { { "program", s->m->programs[i].name } };
+
+		sample_count(s, l, 1, s->m->programs[i].missed);
+	}
+}
+
 static void format_probe_up(const struct scrape *s)
 {
 	for (size_t i = 0; i < s->m->n_probes; i++) {
@@ -442,6 +451,9 @@ static const struct metric {
 	{ "gswarm_ring_lost_console_bytes_total", "counter",
 	  "Bytes of console output in records that could not be handed over",
 	  format_dropped_bytes },
+	{ "gswarm_program_missed_total", "counter",
+	  "Runs of a BPF program that the kernel skipped; files, processes and connections are then looked at",
+	  format_missed },
 	{ "gswarm_ring_bytes", "gauge", "Size of the ring buffer", format_ring_bytes },
 	{ "gswarm_ring_used_bytes", "gauge", "Bytes of the ring buffer waiting to be read",
 	  format_ring_used_bytes },
