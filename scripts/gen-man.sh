@@ -21,7 +21,7 @@ title() {
 }
 
 commands() {
-    "$program" --help | sed -n '/^commands:$/,/^$/s/^  \([a-z-]*\) .*/\1/p'
+    "$program" --help | sed -n '/^commands:$/,/^$/s/^  \([a-z0-9-]*\) .*/\1/p'
 }
 
 # Usage, then options, then the rest, as --help prints them.

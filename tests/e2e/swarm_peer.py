@@ -359,9 +359,9 @@ class Peer:
         answer = fields(self.call(peer, PING, field(3, 1)))
         return {"dht_time": answer[4][0]}
 
-    def do_store(self, peer, key, subkey, size):
+    def do_store(self, peer, key, subkey, size, seconds=600):
         body = field(2, dht_key(key)) + field(3, msgpack_text(subkey))
-        body += field(4, os.urandom(size)) + field(5, struct.pack("<d", time.time() + 600))
+        body += field(4, os.urandom(size)) + field(5, struct.pack("<d", time.time() + seconds))
         answer = fields(self.call(peer, STORE, body + field(6, b"\0")))
         return {"ok": list(answer[2][0])}
 
@@ -372,10 +372,12 @@ class Peer:
 
     def do_stream_handler(self, proto):
         """Listen as hivemind does, echo what comes on streams of this protocol."""
-        server = socket.socket(socket.AF_UNIX)
-        server.bind(self.client_path)
-        server.listen()
-        threading.Thread(target=self.accept_streams, args=(server,), daemon=True).start()
+        if not self.streams:
+            server = socket.socket(socket.AF_UNIX)
+            server.bind(self.client_path)
+            server.listen()
+            threading.Thread(target=self.accept_streams, args=(server,), daemon=True).start()
+            self.streams.append(server)
         self.short(field(1, 3) + field(4, field(1, multiaddr(f"/unix{self.client_path}")) +
                                        field(2, proto) + field(3, 0)))
         return {}

@@ -421,7 +421,7 @@ def peers_command():
     wait_for("the end", lambda: not connections(observer))
     observer.stop()
     out = observer_cmd("peers", "-c", observer.config_path)
-    assert out.returncode == 1 and "does the observer run?" in out.stderr, (out.returncode, out.stderr)
+    assert out.returncode == 1 and "is the daemon running" in out.stderr, (out.returncode, out.stderr)
     observer.start()
     known = wait_for("the peer of before", lambda: {p["address"]: p for p in peers(observer)[0]["peers"]})
     p = known["10.77.0.2:4001"]

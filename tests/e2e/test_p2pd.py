@@ -57,6 +57,33 @@ def check_counts(observer, peer):
     wait_for("the same counts", same, 20)
 
 
+def view(observer, pid):
+    """The node whose first process is pid, as /api/v1/p2pd has it."""
+    found = [n for n in json.loads(observer.get("/api/v1/p2pd"))["nodes"]
+             if n["node"].startswith(f"pid {pid} ")]
+    return found[0] if found else None
+
+
+def check_view(observer, peer, other):
+    """The API's numbers, by name and by peer, and their histograms, equal what the peer counted."""
+    truth, v = peer.do("counts"), view(observer, peer.pid)
+    peers = {p["peer_id"]: p for p in v["peers"]}
+    assert list(peers) == [other.id], peers
+    for where in (v, peers[other.id]):
+        seen = {(r["direction"], r["rpc"]): r for r in where["rpcs"]}
+        assert sorted(seen) == sorted((w, n) for w in truth for n in truth[w]), seen
+        for (way, name), r in seen.items():
+            t = truth[way][name]
+            assert (r["calls"], r["answered"], r["failed"], r["in_flight"]) == (
+                t["calls"], t["answers"], t["errors"], 0), (r, t)
+            assert (r["request_bytes"], r["answer_bytes"]) == (t["request_bytes"], t["answer_bytes"])
+            assert sum(b["n"] for b in r["request_sizes"]) == t["calls"], r
+            assert sum(b["n"] for b in r["answer_sizes"]) == t["answers"], r
+            assert sum(b["n"] for b in r["latency_ms"]) == t["answers"] + t["errors"], r
+    assert sum(p["calls_out"] for p in v["peers"]) == sum(c["calls"] for c in truth["out"].values())
+    return v
+
+
 def talk(a, b):
     b.do("ping", peer=a.id)
     b.do("call", peer=a.id, name="Test.rpc_echo", size=10, times=50)
@@ -85,6 +112,19 @@ def counts():
     m = observer.metrics()
     assert m["gswarm_p2pd_bytes_lost_total"] == 0, m["gswarm_p2pd_bytes_lost_total"]
     assert m["gswarm_p2pd_messages_bad_total"] == 0
+    check_view(observer, a, b)
+    v = check_view(observer, b, a)
+    echo = next(r for r in v["rpcs"] if r["rpc"] == "Test.rpc_echo")
+    assert [(s["le"], s["n"]) for s in echo["request_sizes"]] == [(64, 50), (1048576, 1), (4194304, 1)]
+    assert value(observer, b.pid, "gswarm_rpc_request_size_bytes_bucket",
+                 'rpc="Test.rpc_echo",direction="out",le="64"') == 50
+    assert value(observer, b.pid, "gswarm_rpc_answer_size_bytes_count",
+                 'rpc="Test.rpc_echo",direction="out"') == 52
+    assert abs(v["dht"]["clock"]["median_offset_s"]) < 1 and v["dht"]["clock"]["peers"] == 1, v["dht"]
+    out = observer_cmd("p2pd", "--url", f"http://127.0.0.1:{observer.port}", "--peers")
+    assert out.returncode == 0 and f"  {a.id}" in out.stdout, out
+    assert re.search(r"Test\.rpc_echo +out +52 +0 +0 ", out.stdout), out.stdout
+    assert observer_cmd("p2pd", "--url", "http://127.0.0.1:1").returncode == 1
 
 
 @case(60, NEEDS)
@@ -193,18 +233,55 @@ def rounds():
 
 
 @case(60, NEEDS)
+def keys_and_records():
+    """hits, misses and stores by what the key is for; records until their end, as the store said"""
+    a, b = swarm(2)
+    observer = observe([b])
+    b.do("store", peer=a.id, key="39512", subkey=b.id, size=100, seconds=600)
+    b.do("store", peer=a.id, key="39512", subkey=b.id, size=100, seconds=600)  # the same record
+    b.do("store", peer=a.id, key="rl_swarm_rewards_39512_0", subkey=b.id, size=100, seconds=3)
+    b.do("store", peer=a.id, key="something else", subkey=b.id, size=100, seconds=600)
+    b.do("store", peer=a.id, key="39513", subkey=b.id, size=5000)  # its end is not captured
+    for key in ("39512", "39513", "rl_swarm_rewards_39512_0", "rl_swarm_leaderboard_39512_2", "else"):
+        b.do("find", peer=a.id, key=key)
+    a.do("store", peer=b.id, key="39512", subkey=a.id, size=100, seconds=3)
+
+    def keys():
+        return {(k["kind"], k["direction"]): (k["stored"], k["hits"], k["misses"])
+                for k in view(observer, b.pid)["dht"]["keys"]}
+
+    want = {("round", "out"): (3, 2, 0), ("rl_swarm_rewards", "out"): (1, 1, 0),
+            ("rl_swarm_leaderboard", "out"): (0, 0, 1), ("hash", "out"): (1, 0, 1),
+            ("round", "in"): (1, 0, 0)}
+    # the name of the first key is found by trying rounds, a part of them each second
+    wait_for("all kinds", lambda: keys() == want, 30)
+    for kind, way, metric, n in (("round", "out", "stored", 3), ("rl_swarm_rewards", "out", "hit", 1),
+                                 ("hash", "out", "missed", 1), ("round", "in", "stored", 1)):
+        got = value(observer, b.pid, f"gswarm_dht_keys_{metric}_total",
+                    f'kind="{kind}",direction="{way}"')
+        assert got == n, (kind, way, metric, got)
+    wait_for("expired", lambda: (lambda d: (d["records_at_peers"], d["records_of_peers"]))(
+        view(observer, b.pid)["dht"]) == (
+            {"live": 2, "expired": 1, "end_unseen": 1, "not_kept": 0},
+            {"live": 0, "expired": 1, "end_unseen": 0, "not_kept": 0}), 20)
+    assert value(observer, b.pid, "gswarm_dht_records_expired_total", 'direction="out"') == 1
+
+
+@case(60, NEEDS)
 def streams_and_lists():
     """streams in both directions, handlers, the list of peers: counted, nothing taken for RPCs"""
     a, b = swarm(2)
     observer = observe([b])
     for peer in (a, b):
         peer.do("stream_handler", proto="Test.stream")
+        peer.do("stream_handler", proto="run1::Test.rpc_join_group")
     b.do("stream", peer=a.id, proto="Test.stream", sizes=[10, 100000, 5])
     a.do("stream", peer=b.id, proto="Test.stream", sizes=[7, 70000])
     b.do("list_peers")
     want = {"out": 1, "in": 1}
     wait_for("both streams", lambda: all(
-        value(observer, b.pid, "gswarm_p2p_streams_total", f'direction="{way}"') == n
+        value(observer, b.pid, "gswarm_p2p_streams_total",
+              f'protocol="Test.stream",direction="{way}"') == n
         for way, n in want.items()))
     # b wrote 100,015 and echoed 70,007; it read its own back, and theirs
     for way in want:
@@ -213,6 +290,17 @@ def streams_and_lists():
     m = observer.metrics()
     assert m["gswarm_p2pd_messages_bad_total"] == 0 and m["gswarm_p2pd_bytes_lost_total"] == 0
     assert rpcs(observer, b.pid) == {}
+    b.do("stream", peer=a.id, proto="run1::Test.rpc_join_group", sizes=[5])
+    a.do("stream", peer=b.id, proto="run1::Test.rpc_join_group", sizes=[5])
+    wait_for("averaging", lambda: view(observer, b.pid)["averaging"] == {
+        "join_group": {"out": 1, "in": 1}, "aggregate_part": {"out": 0, "in": 0},
+        "download_state": {"out": 0, "in": 0}}, 20)
+    v = view(observer, b.pid)
+    assert {(s["protocol"], s["direction"]): (s["opened"], s["ended"]) for s in v["streams"]} == {
+        (p, w): (1, 1) for p in ("Test.stream", "run1::Test.rpc_join_group") for w in want}, v["streams"]
+    assert set(v["handlers"]) >= {"Test.stream", "run1::Test.rpc_join_group"}, v["handlers"]
+    assert value(observer, b.pid, "gswarm_averaging_rpcs_total",
+                 'rpc="join_group",direction="in"') == 1
 
 
 @case(60, NEEDS)

@@ -11,6 +11,8 @@
 #include "collect/key_names.h"
 #include "collect/p2pd.h"
 #include "collect/p2pd_file.h"
+#include "collect/p2pd_peers.h"
+#include "collect/p2pd_records.h"
 #include "parse/dht.h"
 #include "util/sha1.h"
 
@@ -216,6 +218,64 @@ static struct obs_p2pd *play(const char *path, struct told *told, FILE *save)
 	return p;
 }
 
+static uint64_t sum(const uint64_t *buckets, size_t n)
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < n; i++)
+		total += buckets[i];
+	return total;
+}
+
+/* Each call stands in one bucket of each kind, by name and by peer and name; the peers' parts
+ * add up to the whole. */
+static void check_sizes_and_pairs(const struct obs_p2p_view *v)
+{
+	const struct obs_rpc_numbers *store = numbers(v, "DHTProtocol.rpc_store", OBS_P2P_IN);
+	uint64_t calls = 0, all = 0, bytes = 0, all_bytes = 0;
+
+	assert_int_equal(store->request_sizes[7], 1); /* 300,095 bytes: up to 1 MiB */
+	assert_int_equal(store->answer_sizes[0], 1);
+	for (size_t i = 0; i < v->n_rpcs; i++) {
+		for (int way = 0; way < 2; way++) {
+			const struct obs_rpc_numbers *n = &v->rpcs[i].way[way];
+
+			assert_int_equal(sum(n->request_sizes, OBS_P2P_SIZE_BUCKETS + 1), n->calls);
+			assert_int_equal(sum(n->answer_sizes, OBS_P2P_SIZE_BUCKETS + 1),
+					 n->answered);
+			all += n->calls;
+			all_bytes += n->answer_bytes;
+		}
+	}
+	for (size_t i = 0; i < v->n_peers; i++) {
+		for (const struct obs_p2p_pair *p = v->peers[i]->pairs; p; p = p->next) {
+			calls += p->n.calls;
+			bytes += p->n.answer_bytes;
+			assert_int_equal(p->n.in_flight, 0);
+			assert_int_equal(sum(p->n.buckets, OBS_P2P_BUCKETS + 1),
+					 p->n.answered + p->n.failed);
+		}
+	}
+	assert_int_equal(calls, all);
+	assert_int_equal(bytes, all_bytes);
+}
+
+static void check_streams(const struct obs_p2p_view *v)
+{
+	uint64_t opened[2] = { 0 }, bytes[2] = { 0 };
+
+	for (size_t i = 0; i < v->n_rpcs; i++) {
+		for (int k = 0; k < 2; k++) {
+			opened[k] += v->rpcs[i].streams[k].opened;
+			bytes[k] += v->rpcs[i].stream_bytes[k];
+			assert_true(v->rpcs[i].streams[k].ended <= v->rpcs[i].streams[k].opened);
+		}
+	}
+	assert_int_equal(opened[OBS_P2P_OUT], 1);
+	assert_int_equal(opened[OBS_P2P_IN], 1);
+	assert_memory_equal(bytes, v->stream_bytes, sizeof(bytes));
+}
+
 static void check_peer(const struct obs_p2p_view *v)
 {
 	const struct obs_rpc_numbers *n;
@@ -241,6 +301,9 @@ static void check_peer(const struct obs_p2p_view *v)
 	assert_int_equal(v->dht.misses[OBS_P2P_OUT], 1);
 	assert_int_equal(v->dht.records_sent, 1);
 	assert_int_equal(v->dht.records_taken, 1);
+	assert_int_equal(v->dht.clock_peers, 1);
+	check_sizes_and_pairs(v);
+	check_streams(v);
 	assert_int_equal(v->connects, 1);
 	assert_int_equal(v->connects_failed, 1);
 	assert_int_equal(v->disconnects, 1);
@@ -267,6 +330,10 @@ static void what_our_peer_did(void **state)
 	assert_int_equal(told.sync.sent_bytes, 3000);
 	assert_int_equal(told.sync.stored_on, 1);
 	assert_int_equal(told.sync.received_from, 0); /* only our own was there */
+	/* its key was a hash until the round was found by trying */
+	assert_int_equal(obs_p2pd_view(p)->dht.kinds[OBS_KEY_KIND_ROUND].stored[OBS_P2P_OUT], 1);
+	assert_int_equal(obs_p2pd_view(p)->dht.kinds[OBS_KEY_KIND_ROUND].hits[OBS_P2P_OUT], 1);
+	assert_int_equal(obs_p2pd_view(p)->dht.kinds[OBS_KEY_KIND_OTHER].misses[OBS_P2P_OUT], 1);
 	obs_p2pd_process_left(p, 2);
 	assert_int_equal(obs_p2pd_view(p)->connections, 0);
 	obs_p2pd_free(&p);
@@ -377,10 +444,116 @@ static void bounded(void **state)
 	assert_int_equal(obs_p2pd_view(p)->connections, OBS_P2PD_CONNS_MAX);
 	assert_int_equal(obs_p2pd_view(p)->n_rpcs, OBS_P2P_RPCS_MAX);
 	assert_string_equal(obs_p2pd_view(p)->rpcs[OBS_P2P_RPCS_MAX - 1].name, "other");
-	obs_p2pd_tick(p, UINT64_MAX / 2);
+	obs_p2pd_tick(p, UINT64_MAX / 2, UINT64_MAX / 2);
 	for (size_t i = 0; i < OBS_P2P_RPCS_MAX; i++)
 		assert_int_equal(obs_p2pd_view(p)->rpcs[i].way[0].in_flight, 0);
 	obs_p2pd_free(&p);
+}
+
+/* --- records, peers, clocks --- */
+
+static void records_expire_once(void **state)
+{
+	uint8_t key[OBS_DHT_KEY_LEN] = { 1 };
+	struct obs_p2pd_record record = { .key = key, .subkey = 7, .ends_s = 100 };
+	struct obs_p2pd_records *r = NULL;
+	const struct obs_record_numbers *n;
+
+	(void)state;
+	assert_int_equal(obs_p2pd_records_new(&r), 0);
+	n = obs_p2pd_records_numbers(r, OBS_P2P_OUT);
+	obs_p2pd_records_put(r, &record);
+	record.ends_s = 120; /* stored again: it is the same one, and lasts longer */
+	obs_p2pd_records_put(r, &record);
+	record.subkey = 8;
+	record.ends_s = 110;
+	obs_p2pd_records_put(r, &record);
+	record.ends_s = 0;
+	obs_p2pd_records_put(r, &record);
+	assert_int_equal(n->live, 2);
+	assert_int_equal(n->end_unseen, 1);
+	obs_p2pd_records_expire(r, 109);
+	assert_int_equal(n->expired, 0);
+	obs_p2pd_records_expire(r, 110);
+	assert_int_equal(n->expired, 1);
+	obs_p2pd_records_expire(r, 1000);
+	assert_int_equal(n->expired, 2);
+	assert_int_equal(n->live, 0);
+	for (uint64_t i = 0; i < OBS_P2PD_RECORDS_MAX + 5; i++) {
+		record.subkey = i;
+		record.ends_s = 2000;
+		record.way = OBS_P2P_IN;
+		obs_p2pd_records_put(r, &record);
+	}
+	n = obs_p2pd_records_numbers(r, OBS_P2P_IN);
+	assert_int_equal(n->live, OBS_P2PD_RECORDS_MAX);
+	assert_int_equal(n->not_kept, 5);
+	obs_p2pd_records_free(&r);
+}
+
+static void peers_make_room(void **state)
+{
+	struct obs_p2pd_peers *peers = NULL;
+	char id[38] = "\x00\x24";
+	struct obs_p2p_peer *peer;
+	size_t n;
+
+	(void)state;
+	memcpy(id + 2, "\x08\x01\x12\x20", 4);
+	assert_int_equal(obs_p2pd_peers_new(2, &peers), 0);
+	for (char c = 'a'; c <= 'c'; c++) {
+		id[37] = c;
+		assert_null(obs_p2pd_peers_find(peers, obs_slice(id, sizeof(id))));
+		peer = obs_p2pd_peers_get(peers, obs_slice(id, sizeof(id)), 1);
+		assert_non_null(peer);
+		peer->calls[OBS_P2P_OUT] = 5;
+		peer->bytes_sent = 100;
+		for (unsigned rpc = 0; rpc < OBS_P2P_PAIRS_MAX + 3; rpc++) {
+			struct obs_rpc_numbers *pair =
+				obs_p2pd_peers_pair(peer, rpc, OBS_P2P_OUT, true);
+
+			assert_int_equal(pair != NULL, rpc < OBS_P2P_PAIRS_MAX);
+		}
+		assert_null(obs_p2pd_peers_pair(peer, 0, OBS_P2P_IN, false));
+	}
+	obs_p2pd_peers_list(peers, &n);
+	assert_int_equal(n, 2);
+	assert_int_equal(obs_p2pd_peers_evicted(peers)->peers, 1);
+	assert_int_equal(obs_p2pd_peers_evicted(peers)->calls[OBS_P2P_OUT], 5);
+	assert_int_equal(obs_p2pd_peers_evicted(peers)->bytes_sent, 100);
+	obs_p2pd_peers_free(&peers);
+}
+
+/* A peer's clock was 2.5 s ahead; then ours was set forward by 2 s. */
+static void clock_set_since(void **state)
+{
+	struct obs_p2p_peer peer = { .clock_offset_s = 2.5, .clock_shift_ns = 1000000000 };
+	struct obs_p2p_view v = { .shift_ns = 1000000000 };
+
+	(void)state;
+	assert_true(obs_p2p_clock_offset_s(&v, &peer) == 2.5);
+	v.shift_ns += 2000000000;
+	assert_true(obs_p2p_clock_offset_s(&v, &peer) == 0.5);
+}
+
+static void averaging_by_any_prefix(void **state)
+{
+	static struct obs_p2p_view v = { .n_rpcs = 4 };
+	static const char *const names[] = { "DecentralizedAverager.rpc_join_group",
+					     "run7::Averager.rpc_join_group",
+					     "Averager.rpc_join_group_not",
+					     "Averager.rpc_download_state" };
+
+	(void)state;
+	for (size_t i = 0; i < v.n_rpcs; i++) {
+		snprintf(v.rpcs[i].name, sizeof(v.rpcs[i].name), "%s", names[i]);
+		v.rpcs[i].way[OBS_P2P_OUT].calls = 2;
+		v.rpcs[i].streams[OBS_P2P_OUT].opened = 1;
+	}
+	assert_int_equal(obs_p2p_averaging(&v, OBS_JOIN_GROUP, OBS_P2P_OUT), 6);
+	assert_int_equal(obs_p2p_averaging(&v, OBS_JOIN_GROUP, OBS_P2P_IN), 0);
+	assert_int_equal(obs_p2p_averaging(&v, OBS_DOWNLOAD_STATE, OBS_P2P_OUT), 3);
+	assert_int_equal(obs_p2p_averaging(&v, OBS_AGGREGATE_PART, OBS_P2P_OUT), 0);
 }
 
 int main(void)
@@ -393,6 +566,10 @@ int main(void)
 		cmocka_unit_test(saved_talk_keeps_numbers),
 		cmocka_unit_test(data_is_blanked),
 		cmocka_unit_test(bounded),
+		cmocka_unit_test(records_expire_once),
+		cmocka_unit_test(peers_make_room),
+		cmocka_unit_test(clock_set_since),
+		cmocka_unit_test(averaging_by_any_prefix),
 	};
 
 	return cmocka_run_group_tests_name("p2pd_calls", tests, NULL, NULL);

@@ -21,6 +21,7 @@
 struct entry {
 	uint64_t key; /* first 8 bytes */
 	int64_t round;
+	enum obs_key_kind kind;
 	char name[OBS_KEY_NAME_LEN];
 	UT_hash_handle hh;
 };
@@ -54,7 +55,8 @@ static uint64_t key_of(const char *name, bool as_text)
 	return short_key(hash);
 }
 
-static void add(struct obs_key_names *n, const char *name, bool as_text, int64_t round)
+static void add(struct obs_key_names *n, const char *name, bool as_text, int64_t round,
+		enum obs_key_kind kind)
 {
 	uint64_t key = key_of(name, as_text);
 	struct entry *e;
@@ -67,6 +69,7 @@ static void add(struct obs_key_names *n, const char *name, bool as_text, int64_t
 		return;
 	e->key = key;
 	e->round = round;
+	e->kind = kind;
 	snprintf(e->name, sizeof(e->name), "%s", name);
 	HASH_ADD(hh, n->entries, key, sizeof(e->key), e);
 }
@@ -74,24 +77,25 @@ static void add(struct obs_key_names *n, const char *name, bool as_text, int64_t
 /* All names that RL-Swarm has made with a round, in whatever version. */
 static void add_round(struct obs_key_names *n, uint32_t round)
 {
-	static const char *const kinds[] = { "rewards", "leaderboard" };
+	static const enum obs_key_kind kinds[] = { OBS_KEY_KIND_REWARDS, OBS_KEY_KIND_LEADERBOARD };
 	char name[OBS_KEY_NAME_LEN];
 
 	snprintf(name, sizeof(name), "%u", round);
-	add(n, name, true, round);
+	add(n, name, true, round, OBS_KEY_KIND_ROUND);
 	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
 		for (unsigned stage = 0; stage < STAGES; stage++) {
-			snprintf(name, sizeof(name), "rl_swarm_%s_%u_%u", kinds[k], round, stage);
-			add(n, name, true, round);
+			snprintf(name, sizeof(name), "%s_%u_%u", obs_key_kind_str(kinds[k]), round,
+				 stage);
+			add(n, name, true, round, kinds[k]);
 		}
 	}
 }
 
 static void add_fixed(struct obs_key_names *n)
 {
-	add(n, "rl_swarm_rs", true, -1);
-	add(n, "proposer", false, -1);
-	add(n, "solver", false, -1);
+	add(n, obs_key_kind_str(OBS_KEY_KIND_RS), true, -1, OBS_KEY_KIND_RS);
+	add(n, obs_key_kind_str(OBS_KEY_KIND_PROPOSER), false, -1, OBS_KEY_KIND_PROPOSER);
+	add(n, obs_key_kind_str(OBS_KEY_KIND_SOLVER), false, -1, OBS_KEY_KIND_SOLVER);
 }
 
 static void clear(struct obs_key_names *n)
@@ -159,6 +163,15 @@ bool obs_key_names_find(const struct obs_key_names *n, const uint8_t key[20],
 	memcpy(out, e->name, sizeof(e->name));
 	*round = e->round;
 	return true;
+}
+
+enum obs_key_kind obs_key_names_kind(const struct obs_key_names *n, const uint8_t key[20])
+{
+	uint64_t k = short_key(key);
+	struct entry *e;
+
+	HASH_FIND(hh, n->entries, &k, sizeof(k), e);
+	return e ? e->kind : OBS_KEY_KIND_OTHER;
 }
 
 void obs_key_names_want(struct obs_key_names *n, const uint8_t key[20])

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "model/p2p.h"
+
 #define OBS_KEY_NAME_LEN 64
 
 struct obs_key_names;
@@ -30,6 +32,9 @@ void obs_key_names_learn(struct obs_key_names *n, uint32_t round);
  */
 bool obs_key_names_find(const struct obs_key_names *n, const uint8_t key[20],
 			char out[OBS_KEY_NAME_LEN], int64_t *round);
+
+/** obs_key_names_kind() - what @key is for. */
+enum obs_key_kind obs_key_names_kind(const struct obs_key_names *n, const uint8_t key[20]);
 
 /** obs_key_names_want() - look for @key's name in what obs_key_names_step() tries. */
 void obs_key_names_want(struct obs_key_names *n, const uint8_t key[20]);

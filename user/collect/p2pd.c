@@ -12,6 +12,7 @@
 
 #include "collect/key_names.h"
 #include "collect/p2pd_peers.h"
+#include "collect/p2pd_records.h"
 #include "collect/p2pd_sync.h"
 #include "parse/dht.h"
 #include "parse/frames.h"
@@ -24,10 +25,9 @@
 #define CALL_FORGET_NS	  (600 * (uint64_t)OBS_NS_PER_S)
 #define SYNC_QUIET_NS	  (5 * (uint64_t)OBS_NS_PER_S)
 #define CONN_QUIET_NS	  (3600 * (uint64_t)OBS_NS_PER_S)
+#define UNNAMED_MAX	  32
+#define UNNAMED_NS	  (5 * (uint64_t)OBS_NS_PER_S)
 #define ROUNDS_PER_SECOND 50000 /* tried for the name of a key: some ms */
-
-const double obs_p2p_bucket_ms[OBS_P2P_BUCKETS] = { 0.5, 1,   2.5, 5,	 10,   25,   50,
-						    100, 250, 500, 1000, 2500, 5000, 10000 };
 
 struct conn {
 	uint64_t id;
@@ -40,6 +40,10 @@ struct conn {
 	uint64_t asked_ns, asked_wall_ns;
 	char peer[OBS_P2P_ID_LEN];   /* of the request, or of the stream */
 	char name[OBS_P2P_NAME_LEN]; /* protocol of the stream */
+	bool stream;		     /* it is one, or was */
+	bool stream_open;
+	unsigned rpc; /* index of its protocol */
+	uint64_t opened_ns;
 	uint64_t last_ns;
 	UT_hash_handle hh;
 };
@@ -59,7 +63,17 @@ struct call {
 	unsigned n_keys; /* kept */
 	uint8_t keys[CALL_KEYS_MAX][OBS_DHT_KEY_LEN];
 	uint64_t value_bytes[CALL_KEYS_MAX];
+	uint64_t subkeys[CALL_KEYS_MAX]; /* hashes; 0 = none */
+	double ends_s[CALL_KEYS_MAX];	 /* 0 = not seen */
 	UT_hash_handle hh;
+};
+
+/* A key whose name is not known, or not yet: it is not counted for a moment. */
+struct unnamed {
+	bool used;
+	uint8_t key[OBS_DHT_KEY_LEN];
+	uint64_t since_ns;
+	struct obs_key_numbers n;
 };
 
 struct obs_p2pd {
@@ -71,6 +85,8 @@ struct obs_p2pd {
 	struct obs_p2pd_peers *peers;
 	struct obs_key_names *names;
 	struct obs_syncs syncs;
+	struct obs_p2pd_records *records;
+	struct unnamed unnamed[UNNAMED_MAX];
 	struct obs_p2p_view view;
 	/* the write being looked at */
 	const struct obs_p2pd_write *now;
@@ -116,11 +132,61 @@ static unsigned rpc_index(struct obs_p2pd *p, struct obs_slice name)
 
 /* --- calls --- */
 
+/* FNV-1a */
+static uint64_t hash_of(const char *s, size_t n)
+{
+	uint64_t h = 0xcbf29ce484222325;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ (uint8_t)s[i]) * 0x100000001b3;
+	return h;
+}
+
+/* What a call is counted in: its name, its peer and name. */
+struct counted {
+	struct obs_rpc_numbers *n[2]; /* the second may be NULL */
+};
+
+static struct counted numbers_of(struct obs_p2pd *p, const struct call *c)
+{
+	struct obs_p2p_peer *peer = obs_p2pd_peers_find(p->peers, obs_slice(c->peer, c->peer_len));
+
+	return (struct counted){ { &p->view.rpcs[c->rpc].way[c->way],
+				   peer ? obs_p2pd_peers_pair(peer, c->rpc, c->way, false)
+					: NULL } };
+}
+
 static void forget_call(struct obs_p2pd *p, struct call *c)
 {
-	p->view.rpcs[c->rpc].way[c->way].in_flight--;
+	struct counted k = numbers_of(p, c);
+
+	for (int i = 0; i < 2; i++) { /* a peer's may be younger than the call */
+		if (k.n[i] && k.n[i]->in_flight > 0)
+			k.n[i]->in_flight--;
+	}
+	if (!p->calls)
+		return; /* never: it holds @c */
 	HASH_DEL(p->calls, c);
 	free(c);
+}
+
+static void count_cancelled(struct obs_p2pd *p, const struct call *c)
+{
+	struct counted k = numbers_of(p, c);
+
+	for (int i = 0; i < 2; i++) {
+		if (k.n[i])
+			k.n[i]->cancelled++;
+	}
+}
+
+static size_t size_bucket(uint64_t bytes)
+{
+	size_t b = 0;
+
+	while (b < OBS_P2P_SIZE_BUCKETS && bytes > obs_p2p_bucket_bytes[b])
+		b++;
+	return b;
 }
 
 static void make_key(char *out, uint64_t conn, enum obs_p2p_way way, const uint8_t *id)
@@ -143,8 +209,13 @@ static struct call *find_call(struct obs_p2pd *p, enum obs_p2p_way way, const ui
 static void keep_keys(struct call *c, const struct obs_dht_request *req)
 {
 	for (unsigned i = 0; i < req->n_keys && i < CALL_KEYS_MAX; i++) {
+		const struct obs_slice *subkey = &req->subkeys[i];
+
 		memcpy(c->keys[i], req->keys[i].p, OBS_DHT_KEY_LEN);
 		c->value_bytes[i] = req->value_bytes[i];
+		c->subkeys[i] =
+			i < req->n_subkeys && subkey->len > 0 ? hash_of(subkey->p, subkey->len) : 0;
+		c->ends_s[i] = i < req->n_ends ? req->ends_s[i] : 0;
 		c->n_keys++;
 	}
 }
@@ -196,6 +267,16 @@ static void make_room(struct obs_p2pd *p)
 	COUNT(p, p2pd_calls_forgotten, 1);
 }
 
+static void count_start(struct obs_rpc_numbers *n, uint64_t bytes)
+{
+	n->calls++;
+	n->in_flight++;
+	n->request_bytes += bytes;
+	n->request_sizes[size_bucket(bytes)]++;
+	if (bytes > n->request_max)
+		n->request_max = bytes;
+}
+
 static void start_call(struct obs_p2pd *p, const struct obs_p2pd_call *m, enum obs_p2p_way way,
 		       const struct obs_frame *frame)
 {
@@ -220,16 +301,14 @@ static void start_call(struct obs_p2pd *p, const struct obs_p2pd_call *m, enum o
 	c->wall_ns = p->now->wall_ns;
 	HASH_ADD(hh, p->calls, key, CALL_KEY_LEN, c);
 
-	n = &p->view.rpcs[c->rpc].way[way];
-	n->calls++;
-	n->in_flight++;
-	n->request_bytes += m->data.len;
-	if (m->data.len > n->request_max)
-		n->request_max = m->data.len;
+	count_start(&p->view.rpcs[c->rpc].way[way], m->data.len);
 	start_dht(p, c, m->proto, m->data);
 	peer = obs_p2pd_peers_get(p->peers, m->peer, p->now->ns);
 	if (!peer)
 		return;
+	n = obs_p2pd_peers_pair(peer, c->rpc, way, true);
+	if (n)
+		count_start(n, m->data.len);
 	peer->calls[way]++;
 	*(way == OBS_P2P_OUT ? &peer->bytes_sent : &peer->bytes_received) += m->data.len;
 }
@@ -251,14 +330,48 @@ static struct obs_p2p_peer *peer_of(struct obs_p2pd *p, const struct call *c)
 	return obs_p2pd_peers_get(p->peers, obs_slice(c->peer, c->peer_len), p->now->ns);
 }
 
-/* FNV-1a */
-static uint64_t hash_of(const char *s, size_t n)
+static struct obs_key_numbers *unnamed_numbers(struct obs_p2pd *p, const uint8_t *key)
 {
-	uint64_t h = 0xcbf29ce484222325;
+	struct unnamed *free_one = NULL;
 
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ (uint8_t)s[i]) * 0x100000001b3;
-	return h;
+	for (size_t i = 0; i < UNNAMED_MAX; i++) {
+		struct unnamed *u = &p->unnamed[i];
+
+		if (u->used && memcmp(u->key, key, sizeof(u->key)) == 0)
+			return &u->n;
+		if (!u->used && !free_one)
+			free_one = u;
+	}
+	if (!free_one)
+		return &p->view.dht.kinds[OBS_KEY_KIND_OTHER];
+	*free_one = (struct unnamed){ .used = true, .since_ns = p->now->ns };
+	memcpy(free_one->key, key, sizeof(free_one->key));
+	return &free_one->n;
+}
+
+static struct obs_key_numbers *key_numbers(struct obs_p2pd *p, const uint8_t *key)
+{
+	enum obs_key_kind kind = obs_key_names_kind(p->names, key);
+
+	return kind == OBS_KEY_KIND_OTHER ? unnamed_numbers(p, key) : &p->view.dht.kinds[kind];
+}
+
+/* Counted as what it is for; as OTHER only when its name is not being looked for any more. */
+static void settle_unnamed(struct obs_p2pd *p, struct unnamed *u, uint64_t now_ns)
+{
+	enum obs_key_kind kind = obs_key_names_kind(p->names, u->key);
+	struct obs_key_numbers *to = &p->view.dht.kinds[kind];
+
+	if (kind == OBS_KEY_KIND_OTHER &&
+	    (obs_key_names_busy(p->names) || now_ns < u->since_ns + UNNAMED_NS))
+		return;
+	for (int way = 0; way < 2; way++) {
+		to->stored[way] += u->n.stored[way];
+		to->refused[way] += u->n.refused[way];
+		to->hits[way] += u->n.hits[way];
+		to->misses[way] += u->n.misses[way];
+	}
+	u->used = false;
 }
 
 static struct obs_sync_step step_of(const struct obs_p2pd *p, const struct call *c, unsigned i)
@@ -272,10 +385,28 @@ static struct obs_sync_step step_of(const struct obs_p2pd *p, const struct call 
 	};
 }
 
+static void note_stored(struct obs_p2pd *p, const struct call *c, unsigned i, bool ok)
+{
+	struct obs_key_numbers *k = key_numbers(p, c->keys[i]);
+	struct obs_p2pd_record record = {
+		.key = c->keys[i],
+		.subkey = c->subkeys[i],
+		.way = c->way,
+		.ends_s = c->ends_s[i],
+	};
+
+	k->stored[c->way] += ok;
+	k->refused[c->way] += !ok;
+	if (ok)
+		obs_p2pd_records_put(p->records, &record);
+}
+
 static void end_store(struct obs_p2pd *p, const struct call *c, const struct obs_dht_answer *a)
 {
 	struct obs_dht_numbers *d = &p->view.dht;
 
+	for (unsigned i = 0; i < c->n_keys && i < a->n_ok + a->n_refused; i++)
+		note_stored(p, c, i, a->ok[i]);
 	if (c->way == OBS_P2P_IN) {
 		d->records_taken += a->n_ok;
 		return;
@@ -291,6 +422,15 @@ static void end_store(struct obs_p2pd *p, const struct call *c, const struct obs
 	}
 }
 
+static void note_found(struct obs_p2pd *p, const struct call *c, unsigned i, bool found)
+{
+	struct obs_key_numbers *k =
+		i < c->n_keys ? key_numbers(p, c->keys[i]) : &p->view.dht.kinds[OBS_KEY_KIND_OTHER];
+
+	k->hits[c->way] += found;
+	k->misses[c->way] += !found;
+}
+
 static void end_find(struct obs_p2pd *p, const struct call *c, const struct obs_dht_answer *a)
 {
 	struct obs_dht_numbers *d = &p->view.dht;
@@ -301,6 +441,7 @@ static void end_find(struct obs_p2pd *p, const struct call *c, const struct obs_
 
 		d->hits[c->way] += res->found != OBS_DHT_NOT_FOUND;
 		d->misses[c->way] += res->found == OBS_DHT_NOT_FOUND;
+		note_found(p, c, i, res->found != OBS_DHT_NOT_FOUND);
 		if (c->way == OBS_P2P_IN)
 			continue;
 		d->value_bytes_received += res->value_bytes;
@@ -331,6 +472,8 @@ static void end_ping(struct obs_p2pd *p, const struct call *c, const struct obs_
 	if (peer) {
 		peer->has_clock = true;
 		peer->clock_offset_s = offset;
+		peer->clock_shift_ns = p->view.shift_ns;
+		peer->clock_ns = p->now->ns;
 	}
 }
 
@@ -362,6 +505,7 @@ static void fail_call(struct obs_p2pd *p, const struct call *c, const struct obs
 		      uint64_t latency_ns)
 {
 	struct obs_p2p_peer *peer = peer_of(p, c);
+	struct counted k = numbers_of(p, c);
 	struct obs_p2pd_failure f = {
 		.rpc = p->view.rpcs[c->rpc].name,
 		.peer_id = peer ? peer->id : "",
@@ -373,22 +517,34 @@ static void fail_call(struct obs_p2pd *p, const struct call *c, const struct obs
 		.pid = p->now->pid,
 	};
 
-	p->view.rpcs[c->rpc].way[c->way].failed++;
+	for (int i = 0; i < 2; i++) {
+		if (k.n[i])
+			k.n[i]->failed++;
+	}
 	if (peer)
 		peer->failed[c->way]++;
 	tell_failure(p, &f);
 }
 
+static void count_answer(struct obs_rpc_numbers *n, uint64_t bytes)
+{
+	n->answered++;
+	n->answer_bytes += bytes;
+	n->answer_sizes[size_bucket(bytes)]++;
+	if (bytes > n->answer_max)
+		n->answer_max = bytes;
+}
+
 static void answer_call(struct obs_p2pd *p, const struct call *c, const struct obs_p2pd_call *m,
 			uint64_t latency_ns)
 {
-	struct obs_rpc_numbers *n = &p->view.rpcs[c->rpc].way[c->way];
 	struct obs_p2p_peer *peer = peer_of(p, c);
+	struct counted k = numbers_of(p, c);
 
-	n->answered++;
-	n->answer_bytes += m->data.len;
-	if (m->data.len > n->answer_max)
-		n->answer_max = m->data.len;
+	for (int i = 0; i < 2; i++) {
+		if (k.n[i])
+			count_answer(k.n[i], m->data.len);
+	}
 	if (peer) {
 		*(c->way == OBS_P2P_OUT ? &peer->bytes_received : &peer->bytes_sent) += m->data.len;
 		if (c->way == OBS_P2P_OUT)
@@ -401,6 +557,7 @@ static void end_call(struct obs_p2pd *p, const struct obs_p2pd_call *m, enum obs
 		     const struct obs_frame *frame)
 {
 	struct call *c = find_call(p, way, m->id);
+	struct counted k;
 	uint64_t ns;
 
 	if (!c) { /* its beginning was not seen, or it was cancelled */
@@ -408,7 +565,11 @@ static void end_call(struct obs_p2pd *p, const struct obs_p2pd_call *m, enum obs
 		return;
 	}
 	ns = frame->ended_ns > c->started_ns ? frame->ended_ns - c->started_ns : 0;
-	add_latency(&p->view.rpcs[c->rpc].way[way], ns);
+	k = numbers_of(p, c);
+	for (int i = 0; i < 2; i++) {
+		if (k.n[i])
+			add_latency(k.n[i], ns);
+	}
 	if (m->kind == OBS_CALL_DAEMON_ERROR || m->failed)
 		fail_call(p, c, m, ns);
 	else
@@ -422,7 +583,7 @@ static void cancel_call(struct obs_p2pd *p, enum obs_p2p_way way, const uint8_t 
 
 	if (!c)
 		return; /* p2pd's echo */
-	p->view.rpcs[c->rpc].way[way].cancelled++;
+	count_cancelled(p, c);
 	forget_call(p, c);
 }
 
@@ -579,6 +740,37 @@ static void on_refusal(struct obs_p2pd *p, const struct obs_p2pd_response *res)
 	tell_failure(p, &f);
 }
 
+/* --- streams --- */
+
+static void open_stream(struct obs_p2pd *p, enum obs_p2p_way way, struct obs_slice proto)
+{
+	struct conn *c = p->conn;
+
+	c->rpc = rpc_index(p, proto);
+	c->stream = c->stream_open = true;
+	c->opened_ns = p->now->ns;
+	p->view.streams[way]++;
+	p->view.rpcs[c->rpc].streams[way].opened++;
+}
+
+/* @marker: 1 = the end, or an error */
+static void on_stream(struct obs_p2pd *p, bool by_daemon, const struct obs_frame *frame)
+{
+	struct conn *c = p->conn;
+	struct obs_stream_numbers *n =
+		&p->view.rpcs[c->rpc].streams[c->handler ? OBS_P2P_IN : OBS_P2P_OUT];
+
+	p->view.stream_bytes[by_daemon] += frame->body.len;
+	if (!c->stream)
+		return; /* its beginning was not seen */
+	p->view.rpcs[c->rpc].stream_bytes[by_daemon] += frame->body.len;
+	if (frame->marker == 0 || !c->stream_open)
+		return;
+	c->stream_open = false;
+	n->ended++;
+	n->duration_ns += p->now->ns > c->opened_ns ? p->now->ns - c->opened_ns : 0;
+}
+
 static void on_response(struct obs_p2pd *p, struct obs_frames *f, const struct obs_frame *frame)
 {
 	struct obs_p2pd_response res;
@@ -594,7 +786,8 @@ static void on_response(struct obs_p2pd *p, struct obs_frames *f, const struct o
 	if (res.has_peers || (p->conn->asked && p->conn->type == OBS_P2PD_LIST_PEERS))
 		on_peer_list(p, frame->body);
 	if (res.has_stream) {
-		p->view.streams[OBS_P2P_OUT]++;
+		open_stream(p, OBS_P2P_OUT,
+			    obs_slice_str(*p->conn->name ? p->conn->name : "unknown"));
 		f->framing = OBS_FRAMING_RAW;
 	}
 	p->conn->asked = false;
@@ -609,7 +802,7 @@ static void on_stream_info(struct obs_p2pd *p, struct obs_frames *f, const struc
 		p->view.messages_bad++;
 		return;
 	}
-	p->view.streams[OBS_P2P_IN]++;
+	open_stream(p, OBS_P2P_IN, res.proto.len ? res.proto : OBS_SLICE("unknown"));
 	obs_p2pd_peers_get(p->peers, res.peer, p->now->ns);
 }
 
@@ -628,7 +821,7 @@ static void on_frame(void *ctx, struct obs_frames *f, const struct obs_frame *fr
 	p->view.messages++;
 	COUNT(p, p2pd_messages, 1);
 	if (f->framing == OBS_FRAMING_RAW)
-		p->view.stream_bytes[by_daemon] += frame->body.len;
+		on_stream(p, by_daemon, frame);
 	else if (p->conn->handler)
 		on_stream_info(p, f, frame);
 	else if (frame->body.have > 0 && frame->body.p[0] == 0x0a)
@@ -647,7 +840,7 @@ static void forget_conn(struct obs_p2pd *p, struct conn *conn)
 	{
 		if (c->conn != conn->id)
 			continue;
-		p->view.rpcs[c->rpc].way[c->way].cancelled++;
+		count_cancelled(p, c);
 		forget_call(p, c);
 	}
 	HASH_DEL(p->conns, conn);
@@ -703,6 +896,7 @@ void obs_p2pd_push(struct obs_p2pd *p, const struct obs_p2pd_write *w)
 	c->last_ns = w->ns;
 	p->now = w;
 	p->conn = c;
+	p->view.shift_ns = (int64_t)(w->wall_ns - w->ns);
 	obs_frames_push(f, w->at, w->fresh, w->in, w->ns, on_frame, p);
 	p->view.lost_bytes += f->lost_bytes - lost;
 	p->view.resyncs += f->resyncs - resyncs;
@@ -729,6 +923,8 @@ int obs_p2pd_new(const struct obs_p2pd_ops *ops, void *ctx, struct obs_counters 
 	r = obs_key_names_new(&p->names);
 	if (r == 0)
 		r = obs_p2pd_peers_new(OBS_P2PD_PEERS_MAX, &p->peers);
+	if (r == 0)
+		r = obs_p2pd_records_new(&p->records);
 	if (r < 0)
 		obs_p2pd_free(&p);
 	else
@@ -746,6 +942,7 @@ void obs_p2pd_free(struct obs_p2pd **pp)
 		forget_conn(p, p->conns);
 	while (p->calls)
 		forget_call(p, p->calls);
+	obs_p2pd_records_free(&p->records);
 	obs_p2pd_peers_free(&p->peers);
 	obs_key_names_free(&p->names);
 	free(p);
@@ -805,9 +1002,20 @@ static void forget_quiet_conns(struct obs_p2pd *p, uint64_t now_ns)
 	}
 }
 
-void obs_p2pd_tick(struct obs_p2pd *p, uint64_t now_ns)
+static void name_keys(struct obs_p2pd *p, uint64_t now_ns)
 {
 	obs_key_names_step(p->names, ROUNDS_PER_SECOND);
+	for (size_t i = 0; i < UNNAMED_MAX; i++) {
+		if (p->unnamed[i].used)
+			settle_unnamed(p, &p->unnamed[i], now_ns);
+	}
+}
+
+void obs_p2pd_tick(struct obs_p2pd *p, uint64_t now_ns, uint64_t wall_ns)
+{
+	p->view.shift_ns = (int64_t)(wall_ns - now_ns);
+	name_keys(p, now_ns);
+	obs_p2pd_records_expire(p->records, (double)wall_ns / 1e9);
 	if (now_ns > SYNC_QUIET_NS)
 		obs_syncs_end(&p->syncs, now_ns - SYNC_QUIET_NS, p->names, tell_sync, p);
 	forget_old_calls(p, now_ns);
@@ -818,6 +1026,7 @@ void obs_p2pd_finish(struct obs_p2pd *p)
 {
 	while (obs_key_names_busy(p->names))
 		obs_key_names_step(p->names, ROUNDS_PER_SECOND);
+	name_keys(p, UINT64_MAX);
 	obs_syncs_end(&p->syncs, UINT64_MAX, p->names, tell_sync, p);
 }
 
@@ -827,24 +1036,38 @@ void obs_p2pd_name_view(struct obs_p2pd *p, uint32_t slot, const char *title)
 	snprintf(p->view.node, sizeof(p->view.node), "%s", title);
 }
 
+static int by_value(const void *a, const void *b)
+{
+	const double *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* One peer's clock says nothing about ours, that of most of them does. */
+static void compare_clocks(struct obs_p2p_view *v)
+{
+	double offsets[OBS_P2PD_PEERS_MAX];
+	unsigned n = 0;
+
+	for (size_t i = 0; i < v->n_peers; i++) {
+		if (v->peers[i]->has_clock)
+			offsets[n++] = obs_p2p_clock_offset_s(v, v->peers[i]);
+	}
+	qsort(offsets, n, sizeof(offsets[0]), by_value);
+	v->dht.clock_peers = n;
+	v->dht.clock_median_s = n % 2 ? offsets[n / 2]
+				: n   ? (offsets[n / 2 - 1] + offsets[n / 2]) / 2
+				      : 0;
+}
+
 const struct obs_p2p_view *obs_p2pd_view(struct obs_p2pd *p)
 {
 	p->view.peers = obs_p2pd_peers_list(p->peers, &p->view.n_peers);
-	p->view.peers_evicted = obs_p2pd_peers_evicted(p->peers);
+	compare_clocks(&p->view);
+	for (int way = 0; way < 2; way++)
+		p->view.dht.records[way] =
+			*obs_p2pd_records_numbers(p->records, (enum obs_p2p_way)way);
+	p->view.evicted = *obs_p2pd_peers_evicted(p->peers);
 	p->view.connections = HASH_COUNT(p->conns);
 	return &p->view;
-}
-
-double obs_rpc_quantile_ms(const struct obs_rpc_numbers *n, double q)
-{
-	uint64_t total = 0, below = 0;
-
-	for (size_t i = 0; i <= OBS_P2P_BUCKETS; i++)
-		total += n->buckets[i];
-	for (size_t i = 0; total > 0 && i < OBS_P2P_BUCKETS; i++) {
-		below += n->buckets[i];
-		if ((double)below >= q * (double)total)
-			return obs_p2p_bucket_ms[i];
-	}
-	return total > 0 ? (double)n->latency_max_ns / 1e6 : 0;
 }

@@ -94,8 +94,11 @@ void obs_p2pd_learn_round(struct obs_p2pd *p, uint32_t round);
 /** obs_p2pd_learn_id() - the node's own peer id, from p2pd's output or the log. */
 void obs_p2pd_learn_id(struct obs_p2pd *p, const char *peer_id);
 
-/** obs_p2pd_tick() - once a second: what is over is told, what is old is forgotten. */
-void obs_p2pd_tick(struct obs_p2pd *p, uint64_t now_ns);
+/**
+ * obs_p2pd_tick() - once a second: what is over is told, what is old is forgotten.
+ * @wall_ns: CLOCK_REALTIME at @now_ns
+ */
+void obs_p2pd_tick(struct obs_p2pd *p, uint64_t now_ns, uint64_t wall_ns);
 
 /** obs_p2pd_finish() - nothing more comes: tell what is under way. */
 void obs_p2pd_finish(struct obs_p2pd *p);
@@ -105,9 +108,3 @@ void obs_p2pd_name_view(struct obs_p2pd *p, uint32_t slot, const char *title);
 
 /** obs_p2pd_view() - what is known now; borrowed until the next call. */
 const struct obs_p2p_view *obs_p2pd_view(struct obs_p2pd *p);
-
-/**
- * obs_rpc_quantile_ms() - the latency that a share @q of a name's calls stayed below, in ms, from
- * its buckets. Return: 0 when there were none.
- */
-double obs_rpc_quantile_ms(const struct obs_rpc_numbers *n, double q);

@@ -18,8 +18,8 @@ struct entry {
 struct obs_p2pd_peers {
 	struct entry *entries; /* owned hash, least recently heard of first */
 	size_t max;
-	uint64_t evicted;
-	struct obs_p2p_peer *list; /* owned, max entries */
+	struct obs_p2p_evicted evicted;
+	const struct obs_p2p_peer **list; /* owned, max entries */
 };
 
 int obs_p2pd_peers_new(size_t max, struct obs_p2pd_peers **ret)
@@ -35,8 +35,29 @@ int obs_p2pd_peers_new(size_t max, struct obs_p2pd_peers **ret)
 
 static void drop(struct obs_p2pd_peers *peers, struct entry *e)
 {
+	struct obs_p2p_pair *next;
+
+	for (struct obs_p2p_pair *pair = e->peer.pairs; pair; pair = next) {
+		next = pair->next;
+		free(pair);
+	}
 	HASH_DEL(peers->entries, e);
 	free(e);
+}
+
+static void evict(struct obs_p2pd_peers *peers)
+{
+	struct obs_p2p_evicted *ev = &peers->evicted;
+	struct entry *e = peers->entries;
+
+	ev->peers++;
+	for (int way = 0; way < 2; way++) {
+		ev->calls[way] += e->peer.calls[way];
+		ev->failed[way] += e->peer.failed[way];
+	}
+	ev->bytes_sent += e->peer.bytes_sent;
+	ev->bytes_received += e->peer.bytes_received;
+	drop(peers, e);
 }
 
 void obs_p2pd_peers_free(struct obs_p2pd_peers **pp)
@@ -61,10 +82,8 @@ static struct entry *make(struct obs_p2pd_peers *peers, struct obs_slice id, uin
 
 	if (!e)
 		return NULL;
-	if (HASH_COUNT(peers->entries) >= peers->max) {
-		drop(peers, peers->entries);
-		peers->evicted++;
-	}
+	if (HASH_COUNT(peers->entries) >= peers->max)
+		evict(peers);
 	memcpy(e->id, id.p, id.len);
 	e->peer.first_ns = now_ns;
 	obs_base58_format(id, e->peer.id, sizeof(e->peer.id));
@@ -90,19 +109,50 @@ struct obs_p2p_peer *obs_p2pd_peers_get(struct obs_p2pd_peers *peers, struct obs
 	return &e->peer;
 }
 
-const struct obs_p2p_peer *obs_p2pd_peers_list(struct obs_p2pd_peers *peers, size_t *n)
+struct obs_p2p_peer *obs_p2pd_peers_find(struct obs_p2pd_peers *peers, struct obs_slice id)
+{
+	struct entry *e = NULL;
+
+	if (id.len)
+		HASH_FIND(hh, peers->entries, id.p, (unsigned)id.len, e);
+	return e ? &e->peer : NULL;
+}
+
+struct obs_rpc_numbers *obs_p2pd_peers_pair(struct obs_p2p_peer *peer, unsigned rpc,
+					    enum obs_p2p_way way, bool make)
+{
+	struct obs_p2p_pair *pair;
+
+	for (pair = peer->pairs; pair; pair = pair->next) {
+		if (pair->rpc == rpc && pair->way == way)
+			return &pair->n;
+	}
+	if (!make || peer->n_pairs >= OBS_P2P_PAIRS_MAX)
+		return NULL;
+	pair = calloc(1, sizeof(*pair));
+	if (!pair)
+		return NULL;
+	pair->rpc = rpc;
+	pair->way = way;
+	pair->next = peer->pairs;
+	peer->pairs = pair;
+	peer->n_pairs++;
+	return &pair->n;
+}
+
+const struct obs_p2p_peer *const *obs_p2pd_peers_list(struct obs_p2pd_peers *peers, size_t *n)
 {
 	struct entry *e;
 
 	*n = 0;
 	if (!peers->list)
-		peers->list = calloc(peers->max, sizeof(*peers->list));
+		peers->list = calloc(peers->max, sizeof(void *));
 	for (e = peers->entries; peers->list && e; e = e->hh.next)
-		peers->list[(*n)++] = e->peer;
+		peers->list[(*n)++] = &e->peer;
 	return peers->list;
 }
 
-uint64_t obs_p2pd_peers_evicted(const struct obs_p2pd_peers *peers)
+const struct obs_p2p_evicted *obs_p2pd_peers_evicted(const struct obs_p2pd_peers *peers)
 {
-	return peers->evicted;
+	return &peers->evicted;
 }

@@ -23,7 +23,21 @@ void obs_p2pd_peers_free(struct obs_p2pd_peers **pp);
 struct obs_p2p_peer *obs_p2pd_peers_get(struct obs_p2pd_peers *peers, struct obs_slice id,
 					uint64_t now_ns);
 
-/** obs_p2pd_peers_list() - all, the one heard of last at the end. Borrowed until the next call. */
-const struct obs_p2p_peer *obs_p2pd_peers_list(struct obs_p2pd_peers *peers, size_t *n);
+/** obs_p2pd_peers_find() - the same, but a peer that is not known is not made. */
+struct obs_p2p_peer *obs_p2pd_peers_find(struct obs_p2pd_peers *peers, struct obs_slice id);
 
-uint64_t obs_p2pd_peers_evicted(const struct obs_p2pd_peers *peers);
+/**
+ * obs_p2pd_peers_pair() - the numbers of @peer and one RPC.
+ * @make: make them when they are not there; a peer has at most OBS_P2P_PAIRS_MAX
+ *
+ * Return: borrowed as long as the peer is; NULL when they are not there.
+ */
+struct obs_rpc_numbers *obs_p2pd_peers_pair(struct obs_p2p_peer *peer, unsigned rpc,
+					    enum obs_p2p_way way, bool make);
+
+/** obs_p2pd_peers_list() - all, the one heard of last at the end. Borrowed until the next call
+ * that changes the table. */
+const struct obs_p2p_peer *const *obs_p2pd_peers_list(struct obs_p2pd_peers *peers, size_t *n);
+
+/** obs_p2pd_peers_evicted() - what those had done that made room. */
+const struct obs_p2p_evicted *obs_p2pd_peers_evicted(const struct obs_p2pd_peers *peers);

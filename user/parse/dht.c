@@ -2,6 +2,7 @@
 /* dht.c - see dht.h. Field numbers are those of hivemind's dht.proto. */
 #include "parse/dht.h"
 
+#include <endian.h>
 #include <errno.h>
 
 #include "util/cleanup.h"
@@ -58,6 +59,28 @@ static void add_value(struct obs_dht_request *req, const struct obs_head *h)
 	req->n_values++;
 }
 
+static void add_end(struct obs_dht_request *req, uint64_t bits)
+{
+	if (req->n_ends < OBS_DHT_ENTRIES_MAX)
+		req->ends_s[req->n_ends] = obs_proto_double(bits);
+	req->n_ends++;
+}
+
+/* repeated double: packed into one field, or (other writers) a field each */
+static void read_ends(const struct obs_proto_field *f, struct obs_dht_request *req)
+{
+	struct obs_slice in = obs_head_slice(f->bytes);
+	uint64_t bits;
+
+	if (f->wire == OBS_WIRE_I64)
+		add_end(req, f->value);
+	for (; f->wire == OBS_WIRE_LEN && in.len >= sizeof(bits);
+	     in = obs_slice(in.p + sizeof(bits), in.len - sizeof(bits))) {
+		memcpy(&bits, in.p, sizeof(bits));
+		add_end(req, le64toh(bits));
+	}
+}
+
 static void read_request_field(enum obs_dht_rpc rpc, const struct obs_proto_field *f,
 			       struct obs_dht_request *req)
 {
@@ -66,6 +89,8 @@ static void read_request_field(enum obs_dht_rpc rpc, const struct obs_proto_fiel
 			req->validate = f->value != 0;
 		return;
 	}
+	if (f->number == 5 && rpc == OBS_DHT_STORE)
+		read_ends(f, req);
 	if (f->wire != OBS_WIRE_LEN)
 		return;
 	if (f->number == 2)

@@ -24,10 +24,11 @@ enum obs_dht_rpc obs_dht_rpc_of(struct obs_slice name);
 
 /* PingRequest, StoreRequest, FindRequest. Entries line up: keys[i] with values[i]. */
 struct obs_dht_request {
-	unsigned n_keys, n_subkeys, n_values;	       /* all that were seen */
+	unsigned n_keys, n_subkeys, n_values, n_ends;  /* all that were seen */
 	struct obs_slice keys[OBS_DHT_ENTRIES_MAX];    /* OBS_DHT_KEY_LEN bytes each */
 	struct obs_slice subkeys[OBS_DHT_ENTRIES_MAX]; /* msgpack; "" = none */
 	uint64_t value_bytes[OBS_DHT_ENTRIES_MAX];     /* true lengths */
+	double ends_s[OBS_DHT_ENTRIES_MAX];	       /* when they expire, of the DHT's clock */
 	bool validate;				       /* PING */
 	bool cut;				       /* there were more */
 };

@@ -146,7 +146,7 @@ static void add_lists(struct obs_p2pd_snapshot *s, const struct obs_p2p_view *v)
 				     : 0;
 
 	for (size_t i = skip; i < v->n_peers; i++)
-		s->peers[n++] = obs_slice_str(v->peers[i].id);
+		s->peers[n++] = obs_slice_str(v->peers[i]->id);
 	if (n)
 		obs_event_add_list(&s->ev, "peers", s->peers, n);
 	for (size_t i = 0; i < v->n_addrs; i++)

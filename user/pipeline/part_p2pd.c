@@ -213,7 +213,7 @@ static void p2pd_tick(void *ctx)
 
 		if (!n)
 			continue;
-		obs_p2pd_tick(n->p2pd, now);
+		obs_p2pd_tick(n->p2pd, now, obs_wall_ns());
 		if (every == 0 || now < n->snapshot_due_ns)
 			continue;
 		if (n->snapshot_due_ns)

@@ -174,12 +174,45 @@ static void add_usage(cJSON *node, const struct obs_node_usage *u)
 	add_count(o, "threads", u->threads);
 }
 
+/* What a node and its p2pd said to each other, in few numbers; /api/v1/p2pd has them all. */
+static void add_p2pd(cJSON *node, const struct obs_p2p_view *v)
+{
+	uint64_t calls = 0, failed = 0, in_flight = 0;
+	cJSON *o = cJSON_AddObjectToObject(node, "p2pd");
+
+	for (size_t i = 0; i < v->n_rpcs; i++) {
+		for (int way = 0; way < 2; way++) {
+			calls += v->rpcs[i].way[way].calls;
+			failed += v->rpcs[i].way[way].failed;
+			in_flight += v->rpcs[i].way[way].in_flight;
+		}
+	}
+	add_text(o, "peer_id", v->peer_id);
+	add_count(o, "peers", v->n_peers);
+	add_count(o, "rpcs", calls);
+	add_count(o, "rpcs_failed", failed);
+	add_count(o, "rpcs_in_flight", in_flight);
+	add_count(o, "rounds_exchanged", v->syncs);
+	if (v->dht.clock_peers)
+		cJSON_AddNumberToObject(o, "clock_offset_s", v->dht.clock_median_s);
+}
+
+static const struct obs_p2p_view *p2pd_of(const struct obs_model *m, uint32_t slot)
+{
+	for (size_t i = 0; i < m->n_p2p; i++) {
+		if (m->p2p[i]->slot == slot)
+			return m->p2p[i];
+	}
+	return NULL;
+}
+
 static void add_nodes(cJSON *root, const struct obs_model *m, uint64_t now_ns)
 {
 	cJSON *list = cJSON_AddArrayToObject(root, "nodes");
 
 	for (size_t i = 0; i < m->n_nodes; i++) {
 		const struct obs_node_status *n = &m->nodes[i];
+		const struct obs_p2p_view *p2pd = p2pd_of(m, n->slot);
 		cJSON *o = new_entry(list);
 
 		add_text(o, "name", n->name);
@@ -197,6 +230,8 @@ static void add_nodes(cJSON *root, const struct obs_model *m, uint64_t now_ns)
 						seconds_between(n->last_event_ns, now_ns));
 		if (n->usage)
 			add_usage(o, n->usage);
+		if (p2pd)
+			add_p2pd(o, p2pd);
 	}
 }
 

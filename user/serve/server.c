@@ -15,6 +15,7 @@
 
 #include "serve/listener.h"
 #include "serve/nodes.h"
+#include "serve/p2pd.h"
 #include "util/cleanup.h"
 
 #define CONNECTIONS_MAX	   32
@@ -48,6 +49,8 @@ static const struct page pages[] = {
 	  "the same as numbers, for Prometheus" },
 	{ "/api/v1/peers", "application/json", obs_peers_format,
 	  "nodes' connections, peers and listening sockets" },
+	{ "/api/v1/p2pd", "application/json", obs_p2pd_format,
+	  "nodes' RPCs by name and peer, their DHT, their clocks" },
 	{ "/api/v1/nodes", "application/json", obs_nodes_format,
 	  "what state each node is in, and whether it earns" },
 };
