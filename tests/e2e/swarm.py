@@ -21,7 +21,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from harness import Env, Skip, descendants
+from harness import Env, Skip, descendants, wait_for
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = HERE.parent.parent / "scripts"
@@ -117,6 +117,7 @@ class P2pdPeer(Driven):
     def __init__(self, bootstrap=(), netns=None, host="/ip4/127.0.0.1/tcp/0", env=None):
         self.dir = tempfile.mkdtemp(prefix="gso-test-peer-", dir=Env.tmp)
         self.uid = "gso" + os.urandom(4).hex()
+        self.n_hosts = len(host.split(","))
         super().__init__([sys.executable, HERE / "swarm_peer.py", "--p2pd", p2pd_path(), "--dir", self.dir,
                           "--uid", self.uid, "--host", host, "--bootstrap", ",".join(bootstrap)],
                          netns, env=env)
@@ -131,7 +132,10 @@ class P2pdPeer(Driven):
             Path(f"/tmp/hivemind-{word}-{self.uid}.sock").unlink(missing_ok=True)
 
     def visible(self):
-        """p2pd's own word: its "Peer Addrs:" lines, with its id."""
+        """p2pd's own word: its "Peer Addrs:" lines, with its id. It answers before it has said them."""
+        return wait_for("p2pd's addresses", self.said_addrs, 30)
+
+    def said_addrs(self):
         lines = self.do("output")["lines"]
         at = lines.index("Peer Addrs:") if "Peer Addrs:" in lines else len(lines)
         addrs = []
@@ -139,7 +143,7 @@ class P2pdPeer(Driven):
             if not line.startswith("/"):
                 break
             addrs.append(f"{line}/p2p/{self.id}" if "/p2p/" not in line else line)
-        return addrs
+        return addrs if len(addrs) >= self.n_hosts else None
 
     def glob(self):
         """For targets.include.command: this peer's tree and no other."""
