@@ -21,7 +21,7 @@ declare -A packages=(
         curl jq procps prometheus:promtool python3-pip:pip3 logrotate tmux screen
         btrfs-progs bsdutils:script"
     [kernels]="qemu-system-x86:qemu-system-x86_64 cpio busybox-static kmod xz-utils
-        util-linux e2fsprogs debian-archive-keyring"
+        util-linux e2fsprogs iproute2 debian-archive-keyring"
     [lint]="clang-format clang-tidy shellcheck"
     [bench]="bpftrace strace syslog-ng-core:syslog-ng"
     [fuzz]="libclang-rt-14-dev"

@@ -15,9 +15,11 @@ $(NODE): $(NODE_OBJS)
 	$(Q)$(CC) -static -o $@ $^
 
 WAYS      := $(OUT)/tests/triggers/ways
-WAYS_SRCS := $(filter-out tests/triggers/connect_storm.c,$(wildcard tests/triggers/*.c))
+ALONE     := tests/triggers/connect_storm.c tests/triggers/dialer.c
+WAYS_SRCS := $(filter-out $(ALONE),$(wildcard tests/triggers/*.c))
 WAYS_OBJS := $(WAYS_SRCS:%.c=$(OUT)/%.o)
 STORM     := $(OUT)/tests/triggers/connect_storm
+DIALER    := $(OUT)/tests/triggers/dialer
 
 $(OUT)/tests/triggers/%.o: tests/triggers/%.c
 	$(call say,CC,$@)
@@ -28,12 +30,12 @@ $(WAYS): $(WAYS_OBJS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) -static -pthread -o $@ $^
 
-$(STORM): $(OUT)/tests/triggers/connect_storm.o
+$(STORM) $(DIALER): %: %.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) -static -o $@ $^
 
 .PHONY: node
-node: $(NODE) $(WAYS) $(STORM) ## build the node look-alike (tests/node), awkward writers and connectors (tests/triggers)
+node: $(NODE) $(WAYS) $(STORM) $(DIALER) ## build the node look-alike (tests/node), awkward writers and connectors (tests/triggers)
 
 # What stands in for NVIDIA's library where there is no GPU of theirs.
 NVML_STANDIN := $(OUT)/tests/unit/nvml_standin.so

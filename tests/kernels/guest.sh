@@ -3,9 +3,9 @@
 #
 # guest.sh - all that runs inside one kernel: what docs/kernels.md says of its functions, then
 # every way to write on every rung, what a process uses, the talk between a node and its p2pd,
-# and how processes end.
+# how processes end, and connections on every rung.
 #
-# Usage: guest.sh OBSERVER WAYS WRITE_HOOKS TALK_LOOP NODE ; one line "ok …" or "not ok …" per result
+# Usage: guest.sh OBSERVER WAYS WRITE_HOOKS TALK_LOOP NODE DIALER ; one line "ok …" or "not ok …" per result
 bad=0
 
 # All of these kernels allow every probe: one that is refused is a mistake of ours.
@@ -21,4 +21,5 @@ tests/kernels/ways.sh "$1" "$2" fexit sys_exit inotify || bad=1
 tests/kernels/usage.sh "$1" || bad=1
 tests/kernels/talk.sh "$1" "$4" || bad=1
 tests/kernels/deaths.sh "$1" "$5" || bad=1
+tests/kernels/net.sh "$1" "$6" || bad=1
 exit "$bad"
