@@ -661,13 +661,12 @@ def names_and_udp():
     assert totals["udp_packets_sent"] >= 26, totals
 
 
-@case(needs=NEEDS)
-def full_accept_queue():
-    """a listener that does not accept: what waits for it and what was refused are shown"""
+def accept_queue(rung):
     net = Net()
     net.sysctl("net.ipv4.tcp_syn_retries", 1)
     node, other = Connector(net), Connector(net)
-    observer = watch(node)
+    api = Api()
+    observer = watch(node, rung=rung, api=api, connections={"interval": "1s"})
     node.do("listen", **{"as": "s"}, bind=["127.0.0.1", 4001], backlog=1)
     for i in range(4):
         other.do("connect", **{"as": f"c{i}"}, to=["127.0.0.1", 4001], timeout_s=0.3)
@@ -678,6 +677,29 @@ def full_accept_queue():
 
     seen = wait_for("drops", listener)
     assert (seen["queue"], seen["queue_max"]) == (2, 1), seen  # the kernel takes one more than asked
+    e = wait_event(api, "accept_queue_full", local="127.0.0.1:4001")
+    assert (e["details"]["queue"], e["details"]["queue_max"]) == (2, 1), e
+    assert e["origin"]["pid"] == node.pid and e["details"]["process"], e
+
+    def told():
+        drops = listener()["drops"]
+        told = sum(e["details"]["refused"] for e in events_of(api, "accept_queue_full"))
+        metric = observer.metrics()['gswarm_connections_total{what="not_accepted"}']
+        return drops == told == metric == peers(observer)[0]["totals"]["not_accepted"]
+
+    wait_for("as many told as there were", told)
+
+
+@case(needs=NEEDS)
+def accept_queue_bpf():
+    """a listener that does not accept: what waits for it and what was refused are shown, and told"""
+    accept_queue("bpf")
+
+
+@case(needs=NEEDS)
+def accept_queue_diag():
+    """the same by sock_diag"""
+    accept_queue("diag")
 
 
 @case(needs=NEEDS)

@@ -180,6 +180,30 @@ static void direction_of_what_was_there(void **state)
 	obs_peers_free(&p);
 }
 
+static void refusals_of_a_listener_are_told_once(void **state)
+{
+	static const struct {
+		uint32_t drops, want;
+	} looks[] = { { 7, 0 }, { 7, 0 }, { 9, 2 }, { 9, 0 }, { 10, 1 } };
+	struct obs_peers *p = new_peers(16, 16);
+	struct obs_conn_facts l = conn(1, at("::", 80), at("::", 0), OBS_DIRECTION_UNKNOWN);
+
+	(void)state;
+	l.state = OBS_TCP_STATE_LISTEN;
+	l.preexisting = true;
+	for (size_t i = 0; i < ARRAY_LEN(looks); i++) {
+		l.drops = looks[i].drops;
+		if (obs_peers_listens(p, &l, "") != looks[i].want)
+			fail_msg("look %zu", i);
+	}
+	l = conn(2, at("::", 81), at("::", 0), OBS_DIRECTION_UNKNOWN);
+	l.state = OBS_TCP_STATE_LISTEN;
+	l.drops = 4; /* all of them since the last look, when it was not there */
+	assert_int_equal(obs_peers_listens(p, &l, ""), 4);
+	assert_int_equal(p->totals.not_accepted, 7);
+	obs_peers_free(&p);
+}
+
 static void outside_is_neither_loopback_nor_ourselves(void **state)
 {
 	static const struct {
@@ -431,6 +455,7 @@ int main(void)
 		cmocka_unit_test(roles_follow_the_rules),
 		cmocka_unit_test(counters_add_up),
 		cmocka_unit_test(direction_of_what_was_there),
+		cmocka_unit_test(refusals_of_a_listener_are_told_once),
 		cmocka_unit_test(outside_is_neither_loopback_nor_ourselves),
 		cmocka_unit_test(who_dials_us_is_known_by_address),
 		cmocka_unit_test(the_least_recently_used_makes_room),

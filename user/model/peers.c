@@ -626,9 +626,10 @@ static struct obs_listener *free_listener(struct obs_peers *p)
 	return NULL;
 }
 
-void obs_peers_listens(struct obs_peers *p, const struct obs_conn_facts *f, const char *process)
+uint32_t obs_peers_listens(struct obs_peers *p, const struct obs_conn_facts *f, const char *process)
 {
 	struct obs_listener *l = NULL;
+	uint32_t refused;
 
 	for (size_t i = 0; i < p->n_listeners && !l; i++) {
 		if (p->listeners[i].open && p->listeners[i].id.sock == f->id.sock &&
@@ -638,18 +639,22 @@ void obs_peers_listens(struct obs_peers *p, const struct obs_conn_facts *f, cons
 	if (!l) {
 		l = free_listener(p);
 		if (!l)
-			return;
+			return 0;
 		*l = (struct obs_listener){ .id = f->id,
 					    .local = f->local,
 					    .pid = f->pid,
 					    .netns = f->netns,
+					    .drops = f->preexisting ? f->drops : 0,
 					    .open = true };
 	}
 	l->pass = p->pass;
 	l->process = process;
 	l->queue = f->recv_queue;
 	l->queue_max = f->send_queue;
+	refused = f->drops - l->drops; /* the kernel's counter wraps */
 	l->drops = f->drops;
+	p->totals.not_accepted += refused;
+	return refused;
 }
 
 void obs_peers_unlistens(struct obs_peers *p, const struct obs_conn_id *id)

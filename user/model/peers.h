@@ -170,7 +170,8 @@ struct obs_conn_totals {
 	uint64_t in, out, unknown; /* connections established, by direction */
 	uint64_t closed, failed;
 	uint64_t refused, timed_out, unreachable, reset; /* of failed */
-	uint64_t broken; /* established, and ended by a reset or timeout */
+	uint64_t broken;       /* established, and ended by a reset or timeout */
+	uint64_t not_accepted; /* refused by a full accept queue */
 	uint64_t bytes_sent, bytes_received, retransmits;
 	uint64_t udp_packets_out, udp_packets_in, udp_bytes_out, udp_bytes_in;
 	uint64_t peers_evicted;
@@ -241,8 +242,10 @@ struct obs_flow *obs_peers_flow(struct obs_peers *p, const struct obs_flow_facts
 /** obs_peers_flow_end() - nothing has passed for long. @flow is freed. */
 void obs_peers_flow_end(struct obs_peers *p, struct obs_flow *flow);
 
-/** obs_peers_listens(), _unlistens() - a listening socket is there, or no more. */
-void obs_peers_listens(struct obs_peers *p, const struct obs_conn_facts *f, const char *process);
+/** obs_peers_listens(), _unlistens() - a listening socket is there, or no more. Return: connections
+ * that it refused since it was last seen, its accept queue being full. */
+uint32_t obs_peers_listens(struct obs_peers *p, const struct obs_conn_facts *f,
+			   const char *process);
 void obs_peers_unlistens(struct obs_peers *p, const struct obs_conn_id *id);
 
 /**

@@ -182,6 +182,17 @@ static struct row *new_row(struct obs_tcp_diag *d, uint32_t netns)
 	return row;
 }
 
+/* An array by SK_MEMINFO_*, as long as the kernel knows. */
+static uint32_t drops_in(const void *data, size_t len)
+{
+	uint32_t drops = 0;
+
+	if (len >= (SK_MEMINFO_DROPS + 1) * sizeof(drops))
+		memcpy(&drops, (const char *)data + SK_MEMINFO_DROPS * sizeof(drops),
+		       sizeof(drops));
+	return drops;
+}
+
 static void take_message(struct obs_tcp_diag *d, uint32_t netns, const struct nlmsghdr *h)
 {
 	const struct inet_diag_msg *m = NLMSG_DATA(h);
@@ -200,6 +211,9 @@ static void take_message(struct obs_tcp_diag *d, uint32_t netns, const struct nl
 	for (const struct rtattr *a = (const void *)(m + 1); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
 		if (a->rta_type == INET_DIAG_INFO)
 			obs_tcp_info_take(RTA_DATA(a), RTA_PAYLOAD(a), &row->f);
+		else if (a->rta_type == INET_DIAG_SKMEMINFO &&
+			 m->idiag_state == OBS_TCP_STATE_LISTEN)
+			row->f.drops = drops_in(RTA_DATA(a), RTA_PAYLOAD(a));
 	}
 	row->f.recv_queue = m->idiag_rqueue;
 	row->f.send_queue = m->idiag_wqueue;
@@ -233,7 +247,7 @@ static int dump(struct obs_tcp_diag *d, uint32_t netns, int sock, uint8_t family
 		       .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
 		.r = { .sdiag_family = family,
 		       .sdiag_protocol = IPPROTO_TCP,
-		       .idiag_ext = 1 << (INET_DIAG_INFO - 1),
+		       .idiag_ext = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_SKMEMINFO - 1),
 		       .idiag_states = STATES_ASKED },
 	};
 	__attribute__((aligned(8))) char buf[REPLY_BYTES];

@@ -298,6 +298,32 @@ static void fail(struct part *p, struct watched *w, const struct obs_conn_facts 
 	tell_failed(p, w, f, peer, hint.process, end_ns);
 }
 
+/* What a listener says of itself. Those who wait in vain are told of once per look. */
+static void see_listener(struct part *p, struct watched *w, const struct obs_conn_facts *f)
+{
+	const char *process = role_of(p, w, f->pid, NULL);
+	uint32_t refused = obs_peers_listens(w->peers, f, process);
+	struct obs_event ev = { .type = OBS_EVENT_PEER, .name = "accept_queue_full" };
+	char local[OBS_ENDPOINT_TEXT];
+
+	if (!refused)
+		return;
+	obs_count(&p->env.counters->connections_not_accepted, refused);
+	if (!may_tell(p, w))
+		return;
+	ev.origin.via = OBS_VIA_CONNECTION;
+	ev.origin.pid = f->pid;
+	obs_endpoint_format(&f->local, local);
+	if (f->local.port)
+		add_text(&ev, "local", local);
+	add_text(&ev, "process", process);
+	obs_event_add_uint(&ev, "refused", refused);
+	obs_event_add_uint(&ev, "refused_before", f->drops - refused);
+	obs_event_add_uint(&ev, "queue", f->recv_queue);
+	obs_event_add_uint(&ev, "queue_max", f->send_queue);
+	emit(p, w, &ev, "");
+}
+
 static struct watched *watched_in(struct part *p, uint32_t slot)
 {
 	return slot < OBS_TARGETS_MAX ? p->watched[slot] : NULL;
@@ -319,9 +345,10 @@ static void on_tcp(struct part *p, struct watched *w, const struct obs_record *r
 		fail(p, w, &f, rec->hdr->ts_ns);
 		break;
 	case OBS_TCP_LISTEN:
-		obs_peers_listens(w->peers, &f, role_of(p, w, f.pid, NULL));
+		see_listener(p, w, &f);
 		break;
 	case OBS_TCP_UNLISTEN:
+		see_listener(p, w, &f); /* for its last numbers */
 		obs_peers_unlistens(w->peers, &f.id);
 		break;
 	default:
@@ -447,15 +474,16 @@ static void on_sample(void *ctx, uint32_t slot, const struct obs_conn_facts *f)
 
 	if (!w || w->gone)
 		return;
+	if (!obs_connections_has_events(p->source))
+		facts.preexisting = !w->looked;
 	if (f->state == OBS_TCP_STATE_LISTEN) {
-		obs_peers_listens(w->peers, f, role_of(p, w, f->pid, NULL));
+		see_listener(p, w, &facts);
 		return;
 	}
 	if (f->state == OBS_TCP_STATE_SYN_SENT || f->state == OBS_TCP_STATE_SYN_RECV)
 		return;
 	if (!obs_connections_has_events(p->source)) {
 		c = obs_peers_find(w->peers, &f->id);
-		facts.preexisting = !w->looked;
 		if (!c && w->looked)
 			facts.born_ns = facts.established_ns = obs_boot_ns();
 	}

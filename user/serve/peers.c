@@ -144,6 +144,7 @@ static void put_totals(struct obs_json *j, const struct obs_node_peers *v)
 	obs_put_count(j, "unreachable", t->unreachable);
 	obs_put_count(j, "reset", t->reset);
 	obs_put_count(j, "broken", t->broken);
+	obs_put_count(j, "not_accepted", t->not_accepted);
 	obs_put_count(j, "bytes_sent", t->bytes_sent);
 	obs_put_count(j, "bytes_received", t->bytes_received);
 	obs_put_count(j, "retransmits", t->retransmits);

@@ -59,6 +59,7 @@
 	X(connections_opened,	"connections_total",	"what=\"opened\"",	"TCP connections of nodes, both directions") \
 	X(connections_closed,	"connections_total",	"what=\"closed\"",	"TCP connections of nodes, both directions") \
 	X(connects_failed,	"connections_total",	"what=\"failed\"",	"TCP connections of nodes, both directions") \
+	X(connections_not_accepted,"connections_total",	"what=\"not_accepted\"","TCP connections of nodes, both directions") \
 	X(connection_events_limited,"connection_events_limited_total","",	"Events about connections not made because of connections.events_per_second") \
 	X(connection_ends_missed,"connection_ends_missed_total","",	"Connections whose end was found out later, since its record had no room") \
 	X(connection_passes,	"connection_passes_total","",	"Looks at all sockets of nodes") \
