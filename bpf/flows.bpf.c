@@ -35,6 +35,13 @@ struct {
 	__type(value, struct obs_flow_value);
 } flows SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, OBS_TARGETS_MAX);
+	__type(key, __u32);
+	__type(value, struct obs_flow_total);
+} flow_totals SEC(".maps");
+
 struct scratch_packet {
 	struct obs_rec_packet rec;
 	__u8 payload[OBS_PACKET_MAX];
@@ -167,6 +174,22 @@ static __always_inline void look_for_quic(struct __sk_buff *skb, __u32 from,
 		v->flags |= OBS_FLOW_HANDSHAKE;
 }
 
+static __always_inline void count_total(struct __sk_buff *skb, const struct packet *p)
+{
+	__u32 target = p->key.target;
+	struct obs_flow_total *t = bpf_map_lookup_elem(&flow_totals, &target);
+
+	if (!t)
+		return;
+	if (p->inbound) {
+		t->packets_in++;
+		t->bytes_in += skb->len;
+	} else {
+		t->packets_out++;
+		t->bytes_out += skb->len;
+	}
+}
+
 static __always_inline void count_udp(struct __sk_buff *skb, const struct packet *p)
 {
 	struct obs_flow_value *v = bpf_map_lookup_elem(&flows, &p->key);
@@ -224,6 +247,7 @@ static __always_inline int look_at(struct __sk_buff *skb, __u8 inbound)
 		look_for_hello(skb, &p);
 		return PASS;
 	}
+	count_total(skb, &p);
 	count_udp(skb, &p);
 	if (inbound && p.key.remote_port == PORT_DNS)
 		send_packet(skb, &p, OBS_PACKET_DNS, p.l4 + UDP_BYTES);

@@ -411,6 +411,14 @@ struct obs_flow_key {
 	__u8 remote[16];
 };
 
+/* flow_totals: all UDP of a target, by its slot, per CPU: exact, whatever flows has room for. */
+struct obs_flow_total {
+	__u64 packets_out;
+	__u64 packets_in;
+	__u64 bytes_out;
+	__u64 bytes_in;
+};
+
 enum obs_flow_flags {
 	OBS_FLOW_HANDSHAKE = 1, /* a QUIC Handshake packet was seen */
 };

@@ -127,7 +127,12 @@ EOT
     # neither its own command line nor that of anything we run is to be the node's
     (cd "$dir" && exec "$top/$OBSERVER" run -c config.yaml >log 2>&1) &
     observer=$!
-    wait_for has_node
+    tries=0 # emulated machines load programs slowly
+    until has_node || [ $tries = 5 ]; do
+        wait_for has_node
+        tries=$((tries + 1))
+    done
+    [ $tries -lt 5 ]
 }
 
 # Everything that the end counted. sock_diag does not tell who dialled on a port that is listened on.

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * connect_storm.c - TCP over loopback, as much of it as there is, to a listener of its own.
+ * connect_storm.c - TCP and UDP over loopback, as much of it as there is, to itself.
  *
  *   connect_storm storm N [TAG]   N times: connect, accept, close both; prints ns of our CPU
  *                                  time per connection: what the others on a machine do tells little in it
  *   connect_storm hold N [TAG]    N connections; prints "ready", holds them until stdin ends
+ *   connect_storm flood N [TAG]    N datagrams, after a line on stdin, to a port without a socket; prints how
+ *                                  many were sent, bytes with IP headers, and waits for another line
+ *   connect_storm scatter N [TAG]  the same, to 20,000 ports in turn
+ *   connect_storm rate N [TAG]     as storm, after a line on stdin, by two processes; prints connections per second
  *
  * TAG is only there for the command line to be found by.
  */
@@ -15,12 +19,17 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
 
-#define BACKLOG 4096
+#define BACKLOG	      4096
+#define FLOOD_BYTES   100
+#define UDP_IP_BYTES  28
+#define FLOOD_PORT    10000
+#define SCATTER_PORTS 20000
 #define LINGER_ON                           \
 	(struct linger)                     \
 	{                                   \
@@ -109,14 +118,110 @@ static int hold(long n)
 	return listener < 0;
 }
 
+/* Until a line comes. */
+static int wait_line(void)
+{
+	char c = 0;
+
+	while (read(STDIN_FILENO, &c, 1) > 0 && c != '\n')
+		;
+	return c == '\n' ? 0 : -1;
+}
+
+static int send_to_ports(long n, long ports)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	cleanup_close int fd = -1;
+	char data[FLOOD_BYTES] = "";
+	long sent = 0;
+
+	if (wait_line() < 0)
+		return 1;
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0); /* its cgroup is ours of now */
+	if (fd < 0)
+		return 1;
+	for (long i = 0; i < n; i++) {
+		to.sin_port = htons((uint16_t)(FLOOD_PORT + i % ports));
+		sent += sendto(fd, data, sizeof(data), 0, (struct sockaddr *)&to, sizeof(to)) ==
+			sizeof(data);
+	}
+	printf("%ld %ld\n", sent, sent * (FLOOD_BYTES + UDP_IP_BYTES));
+	fflush(stdout);
+	wait_line();
+	return 0;
+}
+
+static int flood(long n)
+{
+	return send_to_ports(n, 1);
+}
+
+static int scatter(long n)
+{
+	return send_to_ports(n, SCATTER_PORTS);
+}
+
+static double now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int storm_quietly(long n)
+{
+	struct sockaddr_in at;
+	cleanup_close int listener = listen_on(&at);
+
+	for (long i = 0; i < n && listener >= 0; i++) {
+		if (storm_once(listener, &at) < 0)
+			return 1;
+	}
+	return listener < 0;
+}
+
+static int rate(long n)
+{
+	int status = 0, bad;
+	double start;
+	pid_t child;
+
+	if (wait_line() < 0)
+		return 1;
+	start = now_s();
+	child = fork();
+	if (child < 0)
+		return 1;
+	bad = storm_quietly(n / 2);
+	if (child == 0)
+		_exit(bad);
+	if (waitpid(child, &status, 0) < 0 || status != 0 || bad)
+		return 1;
+	printf("%.0f\n", (double)n / (now_s() - start));
+	fflush(stdout);
+	wait_line();
+	return 0;
+}
+
+static const struct mode {
+	const char *name;
+	int (*run)(long n);
+} modes[] = { { "storm", storm },
+	      { "hold", hold },
+	      { "flood", flood },
+	      { "scatter", scatter },
+	      { "rate", rate } };
+
 int main(int argc, char **argv)
 {
 	long n = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
 
-	if (n > 0 && strcmp(argv[1], "storm") == 0)
-		return storm(n);
-	if (n > 0 && strcmp(argv[1], "hold") == 0)
-		return hold(n);
-	fputs("usage: connect_storm storm|hold N [TAG]\n", stderr);
+	for (size_t i = 0; n > 0 && i < sizeof(modes) / sizeof(modes[0]); i++) {
+		if (strcmp(argv[1], modes[i].name) == 0)
+			return modes[i].run(n);
+	}
+	fputs("usage: connect_storm storm|hold|flood|scatter|rate N [TAG]\n", stderr);
 	return 2;
 }

@@ -568,15 +568,19 @@ static struct obs_flow *add_flow(struct obs_peers *p, const struct obs_flow_fact
 
 	e = HASH_COUNT(p->flows) < p->opt.peers_max ? peer_of(p, &facts, hint, wall_ns) : NULL;
 	flow = e ? calloc(1, sizeof(*flow)) : NULL;
-	if (!flow) {
-		p->totals.not_kept++;
+	if (!flow)
 		return NULL;
-	}
 	flow->key = *key;
 	flow->peer = e;
 	e->open++;
 	HASH_ADD(hh, p->flows, key, sizeof(flow->key), flow);
 	return flow;
+}
+
+/* The kernel may have forgotten the flow, and begun again. */
+static uint64_t again_or_more(uint64_t now, uint64_t before)
+{
+	return now >= before ? now - before : now;
 }
 
 struct obs_flow *obs_peers_flow(struct obs_peers *p, const struct obs_flow_facts *f,
@@ -592,18 +596,25 @@ struct obs_flow *obs_peers_flow(struct obs_peers *p, const struct obs_flow_facts
 		flow = add_flow(p, f, &key, hint, wall_ns);
 	if (!flow)
 		return NULL;
-	out = more(f->bytes_out, flow->f.bytes_out);
-	in = more(f->bytes_in, flow->f.bytes_in);
-	p->totals.udp_bytes_out += out;
-	p->totals.udp_bytes_in += in;
-	p->totals.udp_packets_out += more(f->packets_out, flow->f.packets_out);
-	p->totals.udp_packets_in += more(f->packets_in, flow->f.packets_in);
+	out = again_or_more(f->bytes_out, flow->f.bytes_out);
+	in = again_or_more(f->bytes_in, flow->f.bytes_in);
+	p->totals.udp_packets_shown += again_or_more(f->packets_out, flow->f.packets_out) +
+				       again_or_more(f->packets_in, flow->f.packets_in);
 	flow->peer->bytes_sent += out;
 	flow->peer->bytes_received += in;
 	if (out + in)
 		flow->peer->last_ns = wall_ns;
 	flow->f = *f;
 	return flow;
+}
+
+void obs_peers_flow_totals(struct obs_peers *p, uint64_t packets_out, uint64_t packets_in,
+			   uint64_t bytes_out, uint64_t bytes_in)
+{
+	p->totals.udp_packets_out = packets_out;
+	p->totals.udp_packets_in = packets_in;
+	p->totals.udp_bytes_out = bytes_out;
+	p->totals.udp_bytes_in = bytes_in;
 }
 
 void obs_peers_flow_end(struct obs_peers *p, struct obs_flow *flow)

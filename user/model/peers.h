@@ -174,6 +174,7 @@ struct obs_conn_totals {
 	uint64_t not_accepted; /* refused by a full accept queue */
 	uint64_t bytes_sent, bytes_received, retransmits;
 	uint64_t udp_packets_out, udp_packets_in, udp_bytes_out, udp_bytes_in;
+	uint64_t udp_packets_shown; /* of these, both ways: those of flows that are kept */
 	uint64_t peers_evicted;
 	uint64_t not_kept; /* over the limit of connections */
 	uint64_t lost;	   /* their end was not seen */
@@ -234,10 +235,14 @@ struct obs_peer *obs_peers_failed(struct obs_peers *p, const struct obs_conn_fac
  * obs_peers_flow() - a UDP flow stands like this now.
  * @ret_new: true when it was not known
  *
- * Return: the flow, or NULL when it is not kept (counted).
+ * Return: the flow, or NULL when it is not kept.
  */
 struct obs_flow *obs_peers_flow(struct obs_peers *p, const struct obs_flow_facts *f,
 				const struct obs_peer_hint *hint, uint64_t wall_ns, bool *ret_new);
+
+/** obs_peers_flow_totals() - all UDP of the node so far: in @p->totals, whatever flows are kept. */
+void obs_peers_flow_totals(struct obs_peers *p, uint64_t packets_out, uint64_t packets_in,
+			   uint64_t bytes_out, uint64_t bytes_in);
 
 /** obs_peers_flow_end() - nothing has passed for long. @flow is freed. */
 void obs_peers_flow_end(struct obs_peers *p, struct obs_flow *flow);

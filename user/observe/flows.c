@@ -207,3 +207,21 @@ int obs_flows_read(struct obs_flows *f, obs_flows_fn fn, void *ctx)
 	}
 	return 0;
 }
+
+int obs_flows_total(struct obs_flows *f, uint32_t slot, struct obs_flow_total *ret)
+{
+	cleanup_free struct obs_flow_total *v = calloc((size_t)f->n_cpus, sizeof(*v));
+
+	*ret = (struct obs_flow_total){};
+	if (!v)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(bpf_map__fd(f->skel->maps.flow_totals), &slot, v) < 0)
+		return -errno;
+	for (int cpu = 0; cpu < f->n_cpus; cpu++) {
+		ret->packets_out += v[cpu].packets_out;
+		ret->packets_in += v[cpu].packets_in;
+		ret->bytes_out += v[cpu].bytes_out;
+		ret->bytes_in += v[cpu].bytes_in;
+	}
+	return 0;
+}

@@ -35,6 +35,11 @@ int obs_flows_watch(struct obs_flows *f, const struct obs_node *node, pid_t pid)
 /** obs_flows_unwatch() - no more. */
 void obs_flows_unwatch(struct obs_flows *f, uint32_t slot);
 
+/** obs_flows_total() - all UDP of the node in @slot since we started. Whoever had the slot before
+ * is in it. */
+struct obs_flow_total;
+int obs_flows_total(struct obs_flows *f, uint32_t slot, struct obs_flow_total *ret);
+
 /** typedef obs_flows_fn - a flow of the node in @slot as it stands. Return: false to forget it. */
 typedef bool (*obs_flows_fn)(void *ctx, uint32_t slot, const struct obs_flow_facts *flow);
 

@@ -42,6 +42,7 @@ struct watched {
 	uint64_t second;	 /* in which events are being counted */
 	uint64_t events, limited;
 	uint64_t snapshot_ns;
+	struct obs_flow_total udp_before; /* of its slot, when it was found */
 	uint64_t kept_ns, found_ns;
 	pid_t p2pd; /* whose command line was read */
 };
@@ -511,6 +512,23 @@ static void on_unseen(void *ctx, struct obs_conn *c)
 	end(u->p, u->w, &last, obs_boot_ns());
 }
 
+static void look_at_flows(struct part *p)
+{
+	struct obs_flow_total t;
+
+	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
+		struct watched *w = p->watched[i];
+
+		if (!w || obs_flows_total(p->flows, i, &t) < 0)
+			continue;
+		obs_peers_flow_totals(w->peers, t.packets_out - w->udp_before.packets_out,
+				      t.packets_in - w->udp_before.packets_in,
+				      t.bytes_out - w->udp_before.bytes_out,
+				      t.bytes_in - w->udp_before.bytes_in);
+	}
+	obs_flows_read(p->flows, on_flow, p);
+}
+
 static void look(struct part *p)
 {
 	int r;
@@ -530,7 +548,7 @@ static void look(struct part *p)
 		u.w->looked = true;
 	}
 	if (p->flows)
-		obs_flows_read(p->flows, on_flow, p);
+		look_at_flows(p);
 	obs_count(&p->env.counters->connection_passes, 1);
 }
 
@@ -763,8 +781,10 @@ static void on_ready(void *part, struct obs_node *node)
 	w->snapshot_ns = w->found_ns = obs_boot_ns();
 	recall(p, w);
 	p->watched[node->slot] = w;
-	if (p->flows)
+	if (p->flows) {
+		obs_flows_total(p->flows, node->slot, &w->udp_before);
 		obs_flows_watch(p->flows, node, obs_targets_any_pid(p->env.targets, node));
+	}
 	if (obs_boot_ns() - p->looked_ns > READY_NS)
 		look(p);
 	else

@@ -128,6 +128,14 @@ static void put_listener(struct obs_json *j, const struct obs_listener *l)
 	obs_json_object_close(j);
 }
 
+/* The flows are read a moment after the totals. */
+static uint64_t unshown(const struct obs_conn_totals *t)
+{
+	uint64_t all = t->udp_packets_out + t->udp_packets_in;
+
+	return all > t->udp_packets_shown ? all - t->udp_packets_shown : 0;
+}
+
 static void put_totals(struct obs_json *j, const struct obs_node_peers *v)
 {
 	const struct obs_conn_totals *t = &v->peers->totals;
@@ -152,6 +160,7 @@ static void put_totals(struct obs_json *j, const struct obs_node_peers *v)
 	obs_put_count(j, "udp_packets_received", t->udp_packets_in);
 	obs_put_count(j, "udp_bytes_sent", t->udp_bytes_out);
 	obs_put_count(j, "udp_bytes_received", t->udp_bytes_in);
+	obs_put_count(j, "udp_packets_unshown", unshown(t));
 	obs_put_count(j, "peers_evicted", t->peers_evicted);
 	obs_put_count(j, "not_kept", t->not_kept);
 	obs_put_count(j, "ends_missed", t->lost);
