@@ -189,7 +189,7 @@ $(OUT)/tests/bench/%: $(OUT)/tests/bench/%.o
 	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $< $(LIBS)
 
 .PHONY: bench
-bench: $(BIN) $(BENCH_BINS) $(OUT)/tests/triggers/connect_storm ## what watching costs, measured here (root; BENCH_ARGS=--help)
+bench: $(BIN) $(BENCH_BINS) $(OUT)/tests/triggers/connect_storm $(OUT)/tests/node/node ## what watching costs, measured here (root; BENCH_ARGS=--help)
 	$(Q)tests/bench/bench.py --bin $(BIN) --loop $(OUT)/tests/bench/write_loop $(BENCH_ARGS)
 
 .PHONY: clean

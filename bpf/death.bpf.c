@@ -7,6 +7,7 @@
  * (a fault: the process itself). tp_btf/mark_victim follows the OOM killer's SIGKILL at once,
  * under the victim's task lock (__oom_kill_process()); its arguments differ between kernels
  * (a pid up to 6.8, then a task) and are not looked at.
+ * Signals that stop a process or let it go on are told at once: nobody would look in time.
  * Cost: per signal on the host one look at a bit; per signal to a node's process one map entry.
  */
 #include "vmlinux.h"
@@ -30,6 +31,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define NOTED                                                                                \
 	(1ULL << 1 | 1ULL << 2 | 1ULL << 3 | 1ULL << 4 | 1ULL << 5 | 1ULL << 6 | 1ULL << 7 | \
 	 1ULL << 8 | 1ULL << 9 | 1ULL << 11 | 1ULL << 15 | 1ULL << 24 | 1ULL << 25 | 1ULL << 31)
+
+/* CONT STOP TSTP TTIN TTOU */
+#define STOPPING (1ULL << 18 | 1ULL << 19 | 1ULL << 20 | 1ULL << 21 | 1ULL << 22)
 
 /* mark_victim is the next thing on the CPU, but a virtual CPU may be stopped in between. */
 #define MARK_WITHIN_NS 1000000000ULL
@@ -114,21 +118,48 @@ static __always_inline void look_at_memory(struct task_struct *task, struct obs_
 	note->shmem_pages = RESIDENT(mm, 3);
 }
 
+static __always_inline void tell_stopping(__u32 tgid, __u32 slot, int sig)
+{
+	struct obs_control *c = obs_control();
+	struct obs_rec_signal *rec;
+
+	if (!c)
+		return;
+	rec = obs_reserve(OBS_REC_SIGNAL, sizeof(*rec));
+	if (!rec)
+		return;
+	rec->tgid = tgid;
+	rec->target = slot;
+	rec->signal = sig;
+	rec->sender_tgid = bpf_get_current_pid_tgid() >> 32;
+	rec->sender_uid = bpf_get_current_uid_gid();
+	bpf_get_current_comm(rec->sender_comm, sizeof(rec->sender_comm));
+	bpf_ringbuf_submit(rec, obs_wakeup(c));
+}
+
 SEC("tp_btf/signal_generate")
 int BPF_PROG(obs_signal, int sig, struct kernel_siginfo *info, struct task_struct *task, int group,
 	     int result)
 {
 	__u32 tgid = BPF_CORE_READ(task, tgid);
 	struct obs_rec_death note = {}, *have;
+	struct obs_target_value *target;
 	int killed = sig == SIGKILL && (__u64)info == SEND_SIG_PRIV;
 
-	if (sig < 1 || sig > 31 || !(NOTED >> sig & 1) || result == TRACE_IGNORED)
+	if (sig < 1 || sig > 31 || !((NOTED | STOPPING) >> sig & 1))
 		return 0;
-	if (!obs_target_of(tgid)) {
+	target = obs_target_of(tgid);
+	if (!target) {
 		if (killed)
 			killed_by_kernel(0);
 		return 0;
 	}
+	if (STOPPING >> sig & 1) { /* SIGCONT acts where it is ignored, too */
+		tell_stopping(tgid, target->target, sig);
+		return 0;
+	}
+	if (result == TRACE_IGNORED)
+		return 0;
 	have = bpf_map_lookup_elem(&notes, &tgid);
 	if (have && have->signal == SIGKILL)
 		return 0; /* nothing that comes later matters */

@@ -35,6 +35,7 @@ enum obs_rec_type {
 	OBS_REC_TCP = 9,
 	OBS_REC_P2PD = 10,
 	OBS_REC_PACKET = 11,
+	OBS_REC_SIGNAL = 12,
 	OBS_REC_MAX,
 };
 
@@ -437,6 +438,20 @@ struct obs_flow_value {
 	__u8 pad;
 };
 
+/* A signal that stops a node's process or lets it go on (SIGSTOP, SIGTSTP, SIGCONT …); it has been
+ * sent, and acts when the process next looks at its signals. */
+struct obs_rec_signal {
+	struct obs_rec_hdr hdr;
+	__u32 target;
+	__u32 tgid;
+	__u32 sender_tgid;
+	__u32 sender_uid;
+	__u32 signal;
+	__u32 pad;
+	__u8 sender_comm[OBS_COMM_LEN];
+};
+
+_Static_assert(sizeof(struct obs_rec_signal) == 56, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_packet) == 48, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_flow_key) == 24, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_flow_value) == 56, "new layout: bump OBS_WIRE_VERSION");

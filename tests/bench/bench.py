@@ -12,6 +12,7 @@ import glob
 import http.server
 import json
 import os
+import pathlib
 import platform
 import re
 import shutil
@@ -107,6 +108,8 @@ ROWS = [
     ("connect_other", "  observer runs, it is no target's", "ratio", None, None),
     ("connect_target", "  observer runs, both ends are a target's", "ratio", None, 1.03),
     ("conn_look", "a look at 10,000 TCP sockets", "ms2", None, 15),
+    ("state_median", "cause -> state and its event, median", "ms", None, None),
+    ("state_max", "    the slowest of 40, of ten kinds", "ms", 1000, 1000),
     ("latency_p50", "write -> event at the API, 1,000 lines/s: p50", "ms1", None, 5),
     ("latency_p99", "    p99", "ms1", None, 20),
     ("throughput", "write -> store -> API, at full speed", "lines/s", None, ("min", 450_000)),
@@ -620,6 +623,27 @@ class Bench:
         self.note("look_growth", whole / 50 / (half / 25))
         self.note("look_proc", self.look(50, more="probes:\n  bpf: false\n", looks=3))
 
+    def reactions(self, lives=4):
+        """Causes of every kind at look-alikes; the later of the two places counts."""
+        self.need_observer()
+        sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../e2e"))
+        sys.dont_write_bytecode = True
+        import harness
+        import reactions
+        env = harness.Env
+        env.observer = self.args.bin
+        env.node = os.path.abspath(os.path.join(os.path.dirname(self.args.loop), "../node/node"))
+        env.tmp = pathlib.Path(tempfile.mkdtemp(prefix="gso-bench-", dir=self.dir))
+        if not os.access(env.node, os.X_OK):
+            raise Skip("no look-alike was built")
+        with env.cleanup:
+            at = reactions.watch()
+            seen = [r for _ in range(lives) for kind in (reactions.one_life, reactions.out_of_memory)
+                    for r in kind(*at)]
+        late = sorted(1000 * max(r["api_s"], r["event_s"]) for r in seen)
+        self.note("state_median", statistics.median(late))
+        self.note("state_max", late[-1])
+
     def storm(self, mode, n, tag):
         program = os.path.join(os.path.dirname(self.args.loop), "../triggers/connect_storm")
         if not os.access(program, os.X_OK):
@@ -757,6 +781,7 @@ class Bench:
             self.attempt(["replay_syslog_ng"], self.replay_syslog_ng)
         progress("looks")
         self.attempt(["look_25", "look_50", "look_growth", "look_proc"], self.looks)
+        self.attempt(["state_median", "state_max"], self.reactions)
         progress("idle")
         self.attempt(["conn_look"], self.conn_look)
         self.attempt(["idle_cpu", "idle_rss"], self.idle)

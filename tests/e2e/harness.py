@@ -500,14 +500,14 @@ class ContainerNode(Node):
 class ProcessNode(Node):
     """Plain processes; home lies in the case's directory, so command lines name it."""
 
-    def __init__(self, script="", *args):
+    def __init__(self, script="", *args, preexec_fn=None):
         self.home = tempfile.mkdtemp(prefix="gso-test-node-", dir=Env.tmp)
         os.chmod(self.home, 0o755)
         self.out_path = Path(self.home) / "console.txt"
         with open(self.out_path, "wb") as out:
             self.popen = subprocess.Popen(
                 [Env.node, "--dir", self.home, "--script", script, "--hold", *map(str, args)],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=preexec_fn)
         self.pid = self.popen.pid
         Env.cleanup.callback(self.remove)
 

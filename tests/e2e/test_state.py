@@ -98,7 +98,7 @@ def stopped_by_signal():
     pid = node.process("trainer")
     os.kill(pid, signal.SIGSTOP)
     v = wait_state(observer, node, "hung/signal")
-    assert v["earning"] == "no" and "SIGSTOP" in v["reason"], v
+    assert v["earning"] == "no" and f"SIGSTOP from process {os.getpid()} (" in v["reason"], v
     os.kill(pid, signal.SIGCONT)
     wait_state(observer, node, "training")
 

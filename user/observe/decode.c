@@ -55,6 +55,7 @@ static const struct {
 			     cgroup_tail },
 	[OBS_REC_DEATH] = { sizeof(struct obs_rec_death), 0, 0, NULL },
 	[OBS_REC_PACKET] = { sizeof(struct obs_rec_packet), OBS_PACKET_MAX, 0, packet_tail },
+	[OBS_REC_SIGNAL] = { sizeof(struct obs_rec_signal), 0, 0, NULL },
 	[OBS_REC_TCP] = { sizeof(struct obs_rec_tcp), 0, 0, NULL },
 };
 

@@ -23,6 +23,7 @@ struct obs_record {
 		const struct obs_rec_exit_usage *exit_usage;
 		const struct obs_rec_tcp *tcp;
 		const struct obs_rec_packet *packet;
+		const struct obs_rec_signal *signal;
 	};
 	struct obs_slice tail; /* write: payload; file: names; exec: arguments; cgroup: path */
 };

@@ -697,6 +697,8 @@ void obs_targets_container_changed(struct obs_targets *t, const char *id,
 		return;
 	if (c->node) {
 		note_info(c->node, info);
+		if (c->node->state == OBS_NODE_READY)
+			t->opt.ops->changed(t->opt.ctx, c->node);
 		return;
 	}
 	/* A new name may meet, or no longer meet, the rules: judge it again at its next exec. */

@@ -65,6 +65,8 @@ struct obs_targets_ops {
 	void (*joined)(void *ctx, struct obs_node *node, pid_t pid);
 	void (*left)(void *ctx, struct obs_node *node, pid_t pid);
 	void (*gone)(void *ctx, struct obs_node *node); /* freed after the call */
+	/* what its engine says of a READY node may be new: paused, health, name */
+	void (*changed)(void *ctx, struct obs_node *node);
 };
 
 struct obs_targets_options {

@@ -439,6 +439,8 @@ static uint32_t slot_of(const struct obs_record *rec)
 		return rec->p2pd->target;
 	case OBS_REC_PACKET:
 		return rec->packet->target;
+	case OBS_REC_SIGNAL:
+		return rec->signal->target;
 	default:
 		return 0;
 	}
@@ -634,11 +636,20 @@ static void on_gone(void *ctx, struct obs_node *node)
 	commit_if_due(e);
 }
 
+static void on_changed(void *ctx, struct obs_node *node)
+{
+	struct obs_engine *e = ctx;
+
+	obs_parts_changed(e->parts, node);
+	commit_if_due(e);
+}
+
 static const struct obs_targets_ops target_ops = {
 	.ready = on_ready,
 	.joined = on_joined,
 	.left = on_left,
 	.gone = on_gone,
+	.changed = on_changed,
 };
 
 static void on_container_changed(void *ctx, const char *id, int err,

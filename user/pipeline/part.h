@@ -51,8 +51,10 @@ struct obs_part_ops {
 	void (*joined)(void *part, struct obs_node *node, pid_t pid);
 	void (*left)(void *part, struct obs_node *node, pid_t pid);
 	void (*gone)(void *part, struct obs_node *node); /* freed after the call */
-	void (*tick)(void *part);			 /* once a second */
-	void (*refresh)(void *part);			 /* before the model is shown */
+	/* what its engine says of it may be new: paused, health, name */
+	void (*changed)(void *part, struct obs_node *node);
+	void (*tick)(void *part);    /* once a second */
+	void (*refresh)(void *part); /* before the model is shown */
 	/* Before the loop ends: last events, and uv_close() of what it opened on the loop. */
 	void (*stop)(void *part);
 	void (*free)(void **part);
@@ -77,6 +79,7 @@ void obs_parts_ready(struct obs_parts *parts, struct obs_node *node);
 void obs_parts_joined(struct obs_parts *parts, struct obs_node *node, pid_t pid);
 void obs_parts_left(struct obs_parts *parts, struct obs_node *node, pid_t pid);
 void obs_parts_gone(struct obs_parts *parts, struct obs_node *node);
+void obs_parts_changed(struct obs_parts *parts, struct obs_node *node);
 void obs_parts_tick(struct obs_parts *parts);
 void obs_parts_refresh(struct obs_parts *parts);
 void obs_parts_stop(struct obs_parts *parts);

@@ -625,14 +625,12 @@ static void look_at_container(struct life *l, struct life_node *n)
 		tell_container(l, n, sick ? "unhealthy" : "healthy");
 }
 
-static void life_tick(void *part)
+static void life_changed(void *part, struct obs_node *node)
 {
 	struct life *l = part;
 
-	for (uint32_t i = 1; i < OBS_TARGETS_MAX; i++) {
-		if (l->nodes[i])
-			look_at_container(l, l->nodes[i]);
-	}
+	if (l->nodes[node->slot])
+		look_at_container(l, l->nodes[node->slot]);
 }
 
 static uint64_t boot_ticks(const struct life *l)
@@ -696,7 +694,7 @@ const struct obs_part_ops obs_part_life = {
 	.joined = life_joined,
 	.left = life_left,
 	.gone = life_gone,
-	.tick = life_tick,
+	.changed = life_changed,
 	.stop = life_stop,
 	.free = life_free,
 };

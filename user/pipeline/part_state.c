@@ -9,7 +9,9 @@
 #include "pipeline/part.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "model/life.h"
@@ -23,8 +25,10 @@
 #define GONE_KEEP_NS (24 * 3600 * OBS_NS_PER_S)
 #define KEEP_SECONDS 60 /* between two times that what is known is kept */
 #define CHANGES_MAX  4
-#define SETTLE_NS    (700 * OBS_NS_PER_MS) /* an end that others may follow */
+#define SETTLE_NS    (500 * OBS_NS_PER_MS) /* an end that others may follow */
 #define BUSY_TICKS   3			   /* of CPU in a second: it computes */
+#define STOP_LOOK_MS 10			   /* a signal to stop acts a moment after it is sent */
+#define STOP_LOOKS   20
 #define STALE_NS     (5 * OBS_NS_PER_S)
 
 /* A change that waits to be told: texts as they were then. */
@@ -55,7 +59,10 @@ struct seat {
 	uint64_t trainer_ticks;
 	uint64_t active_ns; /* CLOCK_MONOTONIC: it wrote or computed */
 	bool paused;
-	unsigned kept; /* seconds since it was kept */
+	unsigned kept;		 /* seconds since it was kept */
+	uint64_t silence_due_ns; /* its patience ends then, before the next tick; 0 = it does not */
+	unsigned stop_looks;	 /* left, until a signal that was sent shows */
+	char stopped_by[80];	 /* who sent the last one; "" = not seen */
 };
 
 struct state {
@@ -281,6 +288,8 @@ static void settle_all(struct state *s, struct seat *seat)
 	settle_one(s, seat, &seat->server, now, OBS_INPUT_SERVER_ENDED, c.n[OBS_ROLE_LOGIN] == 0);
 }
 
+static void look_again(struct state *s, struct seat *seat);
+
 static void on_timer(uv_timer_t *timer)
 {
 	struct state *s = timer->data;
@@ -289,6 +298,7 @@ static void on_timer(uv_timer_t *timer)
 		if (!s->seats[i])
 			continue;
 		settle_all(s, s->seats[i]);
+		look_again(s, s->seats[i]);
 		tell_changes(s, s->seats[i]);
 	}
 }
@@ -355,19 +365,17 @@ static const enum obs_input blocked_inputs[OBS_BLOCK_MAX] = {
 	[OBS_BLOCK_SLEEP] = OBS_INPUT_BLOCKED_SILENT,
 };
 
-static void judge_silence(struct state *s, struct seat *seat, uint64_t now)
+static double patience(const struct state *s, const struct seat *seat)
 {
-	const struct obs_machine *m = &seat->life.machine;
-	uint64_t wall = obs_wall_ns();
-	double silent_s = (double)(now - seat->active_ns) / OBS_NS_PER_S;
-	double patience_s =
-		obs_life_patience_s(&seat->life, wall, s->env.config->state.hung_after_s,
-				    (double)s->env.config->state.hung_factor);
+	return obs_life_patience_s(&seat->life, obs_wall_ns(), s->env.config->state.hung_after_s,
+				   (double)s->env.config->state.hung_factor);
+}
+
+static void judge_silence(struct state *s, struct seat *seat, double silent_s)
+{
 	struct obs_blocked b;
 	char text[OBS_EVIDENCE_BYTES];
 
-	if (silent_s < patience_s || m->activity == OBS_STATE_HUNG)
-		return;
 	obs_blocked_read(seat->trainer, &b);
 	if (b.kind == OBS_BLOCK_NONE)
 		return;
@@ -375,33 +383,101 @@ static void judge_silence(struct state *s, struct seat *seat, uint64_t now)
 		 "the trainer (process %d) has neither written nor computed for %.0f s; its main "
 		 "thread is %.130s",
 		 seat->trainer, silent_s, b.words);
-	input(s, seat, blocked_inputs[b.kind], wall, text);
+	input(s, seat, blocked_inputs[b.kind], obs_wall_ns(), text);
+}
+
+/* Its patience may end before the next tick. */
+static void look_at_silence(struct state *s, struct seat *seat, uint64_t now)
+{
+	double silent_s = (double)(now - seat->active_ns) / OBS_NS_PER_S;
+	double left_s = patience(s, seat) - silent_s;
+
+	seat->silence_due_ns = 0;
+	if (seat->life.machine.activity == OBS_STATE_HUNG || left_s >= 1)
+		return;
+	if (left_s <= 0) {
+		judge_silence(s, seat, silent_s);
+		return;
+	}
+	seat->silence_due_ns = now + (uint64_t)(left_s * OBS_NS_PER_S);
+	wake(s, (uint64_t)(left_s * 1000) + 1);
+}
+
+static bool is_told_stopped(const struct seat *seat)
+{
+	return seat->life.machine.activity == OBS_STATE_HUNG &&
+	       seat->life.machine.sub == OBS_SUB_SIGNAL;
+}
+
+/* Returns whether it stands. */
+static bool look_at_stop(struct state *s, struct seat *seat, const struct obs_proc_stat *st)
+{
+	bool stopped = st->state == 'T' || st->state == 't';
+	char text[OBS_EVIDENCE_BYTES];
+
+	if (stopped == is_told_stopped(seat))
+		return stopped;
+	seat->stop_looks = 0;
+	if (stopped) {
+		snprintf(text, sizeof(text), "the trainer is stopped by %s",
+			 *seat->stopped_by ? seat->stopped_by : "a signal (SIGSTOP or a debugger)");
+		input(s, seat, OBS_INPUT_STOPPED_BY_SIGNAL, obs_wall_ns(), text);
+	} else {
+		seat->active_ns = mono_ns();
+		input(s, seat, OBS_INPUT_CONTINUED, obs_wall_ns(), "the trainer is continued");
+	}
+	return stopped;
 }
 
 static void look_at_trainer(struct state *s, struct seat *seat)
 {
 	struct obs_proc_stat st;
 	uint64_t now = mono_ns();
-	bool stopped, told_stopped = seat->life.machine.activity == OBS_STATE_HUNG &&
-				     seat->life.machine.sub == OBS_SUB_SIGNAL;
+	bool busy, stopped;
 
 	if (!seat->trainer || seat->paused || obs_proc_stat_read(seat->trainer, &st) < 0)
 		return;
-	stopped = st.state == 'T' || st.state == 't';
-	if (stopped && !told_stopped)
-		input(s, seat, OBS_INPUT_STOPPED_BY_SIGNAL, obs_wall_ns(),
-		      "the trainer is stopped by a signal (SIGSTOP or a debugger)");
-	if (!stopped && told_stopped)
-		input(s, seat, OBS_INPUT_CONTINUED, obs_wall_ns(), "the trainer is continued");
-	if (stopped || st.cpu_ticks >= seat->trainer_ticks + BUSY_TICKS || told_stopped)
-		seat->active_ns = now;
+	stopped = look_at_stop(s, seat, &st);
+	busy = st.cpu_ticks >= seat->trainer_ticks + BUSY_TICKS;
 	seat->trainer_ticks = st.cpu_ticks;
+	if (stopped || busy)
+		seat->active_ns = now;
 	if (stopped || st.state == 'Z')
 		return;
-	if (seat->active_ns == now)
+	if (busy)
 		input(s, seat, OBS_INPUT_PROGRESS, obs_wall_ns(), "the trainer computes");
 	else
-		judge_silence(s, seat, now);
+		look_at_silence(s, seat, now);
+}
+
+/* Between two ticks: after a signal was sent, and when its patience ends. */
+static void look_again(struct state *s, struct seat *seat)
+{
+	uint64_t now = mono_ns();
+	bool silent = seat->silence_due_ns && seat->silence_due_ns <= now;
+	struct obs_proc_stat st;
+
+	if ((!silent && !seat->stop_looks) || !seat->trainer || seat->paused ||
+	    obs_proc_stat_read(seat->trainer, &st) < 0)
+		return;
+	if (look_at_stop(s, seat, &st))
+		return;
+	if (silent && st.cpu_ticks < seat->trainer_ticks + BUSY_TICKS)
+		look_at_silence(s, seat, now);
+	if (seat->stop_looks && --seat->stop_looks)
+		wake(s, STOP_LOOK_MS);
+}
+
+static void on_signal(struct state *s, struct seat *seat, const struct obs_rec_signal *rec)
+{
+	const char *name = sigabbrev_np((int)rec->signal);
+
+	if (rec->signal != SIGCONT)
+		snprintf(seat->stopped_by, sizeof(seat->stopped_by),
+			 "SIG%s from process %u (%.16s)", name ? name : "?", rec->sender_tgid,
+			 (const char *)rec->sender_comm);
+	seat->stop_looks = STOP_LOOKS;
+	wake(s, 1);
 }
 
 static void look_at_pause(struct state *s, struct seat *seat)
@@ -458,6 +534,8 @@ static void state_record(void *part, struct obs_node *node, const struct obs_rec
 		return;
 	if (rec->hdr->type == OBS_REC_EXIT && (pid_t)rec->exit->tgid == seat->trainer)
 		seat->trainer_ends = true;
+	if (rec->hdr->type == OBS_REC_SIGNAL && (pid_t)rec->signal->tgid == seat->trainer)
+		on_signal(s, seat, rec->signal);
 	if (rec->hdr->type != OBS_REC_WRITE || (pid_t)rec->write->tgid != seat->trainer)
 		return;
 	seat->active_ns = mono_ns();
@@ -582,6 +660,14 @@ static void state_gone(void *part, struct obs_node *node)
 	forget_oldest(s);
 	s->gone[s->next_gone] = seat;
 	s->next_gone = (s->next_gone + 1) % GONE_MAX;
+}
+
+static void state_changed(void *part, struct obs_node *node)
+{
+	struct state *s = part;
+
+	if (s->seats[node->slot])
+		look_at_pause(s, s->seats[node->slot]);
 }
 
 static void state_tick(void *part)
@@ -724,6 +810,7 @@ const struct obs_part_ops obs_part_state = {
 	.ready = state_ready,
 	.joined = state_joined,
 	.gone = state_gone,
+	.changed = state_changed,
 	.tick = state_tick,
 	.refresh = state_refresh,
 	.stop = state_stop,

@@ -116,6 +116,14 @@ void obs_parts_gone(struct obs_parts *parts, struct obs_node *node)
 	}
 }
 
+void obs_parts_changed(struct obs_parts *parts, struct obs_node *node)
+{
+	for (size_t i = 0; parts && table[i]; i++) {
+		if (parts->part[i] && table[i]->changed)
+			table[i]->changed(parts->part[i], node);
+	}
+}
+
 void obs_parts_tick(struct obs_parts *parts)
 {
 	for (size_t i = 0; parts && table[i]; i++) {
