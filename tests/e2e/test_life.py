@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """How nodes and their processes start and end: one event for each death, with its cause."""
 
+import contextlib
+import json
 import os
+import shutil
 import signal
+import socket
+import subprocess
+import threading
 import time
+from pathlib import Path
 
 from cases import case
-from harness import (Api, ContainerNode, Observer, docker, g3, of_node, script_lines, wait_for)
+from harness import (Api, ContainerNode, Env, Observer, Skip, docker, g3, of_node, script_lines,
+                     wait_for)
 
 ENDS = ("exited", "crashed", "oom_killed", "trainer_gone")
 
@@ -199,3 +207,133 @@ def fork_storm():
     assert not life_events(api, node, ENDS), life_events(api, node, ENDS)[0]
     rss = observer.metrics()["process_resident_memory_bytes"]
     assert rss < 64 << 20, rss
+
+
+@case()
+def before_it_is_known():
+    """a trainer that ends while the engine is still asked whose container it is: told, once,
+    with its code, when the answer has come"""
+    slow = SlowEngine(0.8)
+    api = Api()
+    Observer(api, {"targets": {"docker_socket": slow.path}}).start()
+    node = ContainerNode("exit 3\n", "--stay")
+    d = the_end(api, node)["details"]
+    assert slow.delayed, "nobody was asked"
+    assert d["event"] == "crashed" and d["exit_code"] == 3, d
+    assert len(life_events(api, node, ("started",), "trainer")) == 1
+
+
+class SlowEngine:
+    """The engine's socket, behind one that answers questions about containers late."""
+
+    def __init__(self, delay_s):
+        self.delay_s, self.delayed = delay_s, 0
+        self.path = str(Env.tmp / "slow.sock")
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen(16)
+        Env.cleanup.callback(self.listener.close)
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client = self.listener.accept()[0]
+                engine = socket.socket(socket.AF_UNIX)
+                engine.connect(Env.docker_socket)
+                for a, b, asks in ((client, engine, True), (engine, client, False)):
+                    threading.Thread(target=self.pump, args=(a, b, asks), daemon=True).start()
+
+    def pump(self, a, b, asks):
+        with contextlib.suppress(OSError):
+            while data := a.recv(65536):
+                if asks and b"/json" in data and b"/containers/" in data:
+                    self.delayed += 1
+                    time.sleep(self.delay_s)
+                b.sendall(data)
+        with contextlib.suppress(OSError):
+            b.shutdown(socket.SHUT_WR)
+
+
+def zombies(api):
+    return [e for e in api.events() if e["details"].get("event") == "zombie"]
+
+
+@case()
+def zombie():
+    """a DHT process that has ended and is not reaped: a zombie is told, with its parent; also one
+    that was there first"""
+    api, observer, node = running()
+    trainer = node.process("trainer")
+    with open(f"/proc/{node.process('p2pd')}/stat") as f:
+        dht = int(f.read().rsplit(")", 1)[1].split()[1])
+    os.kill(dht, signal.SIGKILL)
+    told = wait_for("the zombie", lambda: zombies(api), 20)[0]
+    assert told["origin"]["pid"] == dht and told["details"]["role"] == "dht", told
+    assert told["details"]["parent_pid"] == trainer and told["details"]["parent_is_trainer"], told
+    assert told["details"]["ended_s_ago"] >= 3, told
+    observer.stop()
+    later = Api()
+    observer = Observer(later).start()  # with a new store: nothing is known of it
+    told = wait_for("the zombie", lambda: zombies(later), 20)[0]
+    assert told["origin"]["pid"] == dht and told["details"]["role"] == "dht", told
+    wait_for("its state", lambda: [n["sub_state"] for n in json.loads(
+        observer.get("/api/v1/nodes"))["nodes"]] == ["dht_dead"], 20)
+    later.settle()
+    assert len(zombies(api)) == 1 and len(zombies(later)) == 1
+
+
+def start_with_pid(pid, command):
+    """A process with that pid, or None: it went to another process of this host meanwhile."""
+    with open("/proc/sys/kernel/ns_last_pid", "w") as f:
+        f.write(str(pid - 1))
+    child = os.fork()
+    if child == 0:
+        if os.getpid() != pid:
+            os._exit(0)
+        os.execv(command[0], command)
+    if child == pid:
+        return child
+    os.waitpid(child, 0)
+    return None
+
+
+def reuse_pid(pid, command):
+    if not os.access("/proc/sys/kernel/ns_last_pid", os.W_OK):
+        raise Skip("this kernel has no ns_last_pid: a pid cannot be used again on purpose")
+    for _ in range(2000):
+        if start_with_pid(pid, command):
+            return
+        if Path(f"/proc/{pid}").exists():
+            raise Skip(f"pid {pid} went to another process")
+    raise Skip(f"pid {pid} was not to be had in 2,000 tries")
+
+
+def lives_of_pid(api, pid):
+    return [(e["details"]["event"], e["details"]["role"]) for e in api.events()
+            if e["event_type"] == "node_lifecycle" and e["origin"].get("pid") == pid]
+
+
+@case(needs=("root", "bpf"))
+def pid_used_again():
+    """the pid of a p2pd that was killed becomes another node's: two lives, each with its own
+    start and end, and nothing of one is told of the other"""
+    program = Env.tmp / "p2pd"
+    shutil.copy("/bin/sleep", program)
+    api = Api()
+    observer = Observer(api, {"targets": {"include": {"command": [f"*{Env.tmp}*"]}}}).start()
+    first = subprocess.Popen([program, "600"])
+    pid = first.pid
+    wait_for("its start", lambda: lives_of_pid(api, pid), 15)
+    first.kill()
+    first.wait()
+    reuse_pid(pid, [str(program), "0.3"])
+    os.waitpid(pid, 0)
+    want = [("started", "p2pd"), ("exited", "p2pd")] * 2
+    wait_for("both lives", lambda: lives_of_pid(api, pid) == want, 15)
+    ends = [e["details"] for e in api.events() if e["details"].get("event") == "exited"]
+    assert ends[0]["signal"] == 9 and ends[0]["sender_pid"] == os.getpid(), ends
+    assert ends[1]["exit_code"] == 0 and "signal" not in ends[1] and "sender_pid" not in ends[1], ends
+    assert ends[1]["uptime_s"] < 10, ends
+    api.settle()
+    assert lives_of_pid(api, pid) == want and observer.metrics()["gswarm_nodes"] == 0

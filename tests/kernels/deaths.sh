@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# deaths.sh - how processes of a node end, on this kernel: a cgroup's limit, kill -9, a segfault.
+# deaths.sh - how processes of a node end, on this kernel: a cgroup's limit, no memory left in the
+# whole machine, kill -9, a segfault.
 # For scripts/kernel-test.sh: busybox, no Python.
 #
 # Usage: deaths.sh OBSERVER NODE
@@ -21,7 +22,7 @@ wait_for() {
 }
 
 events() { "$OBSERVER" events --state-dir "$dir/state" --all 2>/dev/null; }
-is_up() { wget -q -O /dev/null http://127.0.0.1:8080/metrics 2>/dev/null; }
+is_up() { grep -q '^  nodes' "$dir/log"; }
 # the trainer's end, with each of the words
 told() {
     line=$(events | grep '"role":"trainer"' | grep '"node_lives_on"')
@@ -55,7 +56,7 @@ EOF
     observer=$!
     wait_for is_up
     mkdir "/sys/fs/cgroup/$name"
-    echo 64M >"/sys/fs/cgroup/$name/memory.max"
+    [ "$name" = host ] || echo 64M >"/sys/fs/cgroup/$name/memory.max"
     echo 0 >"/sys/fs/cgroup/$name/memory.swap.max" 2>/dev/null
     (
         echo 0 >"/sys/fs/cgroup/$name/cgroup.procs"
@@ -70,6 +71,8 @@ EOF
         echo "not ok $name"
         events | grep '"node_lifecycle"'
         cat "$dir/log"
+        free -m
+        dmesg | tail -n 20
         bad=1
     fi
     kill -9 "$node" "$(trainer)" 2>/dev/null
@@ -78,10 +81,15 @@ EOF
 }
 
 log='file 0 [2025-09-25 17:35:18,616][genrl.logging_utils.global_defs][INFO] - hello'
+# as much as there is: more would be refused before anything is out of memory
+all=$(awk '/^MemTotal:/ { print int($2 / 1024) - 16 }' /proc/meminfo)
 echo '+memory' >/sys/fs/cgroup/cgroup.subtree_control
 try limit "$log
 file 2000 $log
 eat 200" '"oom_killed"' '"limit_bytes":67108864' '"limit_of":"limit"' '"signal":9'
+try host "$log
+file 2000 $log
+eat $all" '"oom_killed"' '"oom":"host"' '"limit_of":"host"' '"signal":9' '"rss_bytes":' 'ran out of memory' '"advice"'
 try kill "$log" '"trainer_gone"' '"signal":9' '"sender_comm"' 'hello'
 try segfault "$log
 file 2000 $log

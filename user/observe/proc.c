@@ -57,16 +57,65 @@ static uint64_t stat_field(pid_t pid, int want)
 	return strtoull(find_field(&text, want), NULL, 10);
 }
 
-bool obs_proc_is_zombie(pid_t pid)
+static uint64_t number_at(struct obs_buf *text, int want)
+{
+	return strtoull(find_field(text, want), NULL, 10);
+}
+
+static void name_in(struct obs_buf *text, char *out, size_t size)
+{
+	const char *from = strchr(obs_buf_cstr(text), '('), *to = strrchr(obs_buf_cstr(text), ')');
+
+	snprintf(out, size, "%.*s", from && to > from ? (int)(to - from - 1) : 0,
+		 from ? from + 1 : "");
+}
+
+/* A leader may end before its threads: that process lives. */
+static bool has_ended(struct obs_buf *text)
+{
+	char state = *find_field(text, 3);
+
+	return (state == 'Z' || state == 'X') && number_at(text, 20) <= 1;
+}
+
+bool obs_proc_lives(pid_t pid, uint64_t start_ticks)
 {
 	cleanup_buf struct obs_buf text = {};
-	char state;
 
-	if (obs_proc_read(pid, "stat", &text) < 0)
+	return obs_proc_read(pid, "stat", &text) == 0 && number_at(&text, 22) == start_ticks &&
+	       !has_ended(&text);
+}
+
+bool obs_proc_zombie(pid_t pid, struct obs_proc_zombie *ret)
+{
+	cleanup_buf struct obs_buf text = {};
+
+	if (obs_proc_read(pid, "stat", &text) < 0 || !has_ended(&text))
 		return false;
-	state = *find_field(&text, 3);
-	/* A leader may end before its threads: that process lives. */
-	return (state == 'Z' || state == 'X') && strtoul(find_field(&text, 20), NULL, 10) <= 1;
+	*ret = (struct obs_proc_zombie){
+		.ppid = (pid_t)number_at(&text, 4),
+		.start_ticks = number_at(&text, 22),
+		.wait_status = (int)number_at(&text, 52),
+	};
+	name_in(&text, ret->comm, sizeof(ret->comm));
+	return true;
+}
+
+bool obs_proc_is_zombie(pid_t pid)
+{
+	struct obs_proc_zombie z;
+
+	return obs_proc_zombie(pid, &z);
+}
+
+void obs_proc_comm(pid_t pid, char *out, size_t size)
+{
+	cleanup_buf struct obs_buf text = {};
+
+	*out = '\0';
+	if (obs_proc_read(pid, "comm", &text) == 0)
+		snprintf(out, size, "%.*s", (int)strcspn(obs_buf_cstr(&text), "\n"),
+			 obs_buf_cstr(&text));
 }
 
 pid_t obs_proc_parent(pid_t pid)

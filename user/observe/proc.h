@@ -26,6 +26,23 @@ uint64_t obs_proc_start_ticks(pid_t pid);
 /** obs_proc_is_zombie() - has it ended, and only waits for its parent to ask how? */
 bool obs_proc_is_zombie(pid_t pid);
 
+/* What is left of a process that has ended. */
+struct obs_proc_zombie {
+	pid_t ppid;
+	uint64_t start_ticks;
+	char comm[16];
+	int wait_status; /* 0 also where we may not know (field 52 of proc(5) stat) */
+};
+
+/** obs_proc_zombie() - as obs_proc_is_zombie(), and what is left of it. @ret: only if true. */
+bool obs_proc_zombie(pid_t pid, struct obs_proc_zombie *ret);
+
+/** obs_proc_lives() - does the process that started then still run? A zombie does not. */
+bool obs_proc_lives(pid_t pid, uint64_t start_ticks);
+
+/** obs_proc_comm() - its name, "" if it is gone. */
+void obs_proc_comm(pid_t pid, char *out, size_t size);
+
 /**
  * obs_proc_cgroup_v2() - the v2 cgroup's id, the number bpf_get_current_cgroup_id() gives.
  * @cgroup: text of /proc/PID/cgroup

@@ -24,6 +24,7 @@
 
 struct process {
 	struct obs_process p;
+	bool missed; /* it was gone at the last scan */
 	UT_hash_handle hh;
 };
 
@@ -236,12 +237,18 @@ static void end_node(struct obs_targets *t, struct obs_node *node)
 	free_node(t, node);
 }
 
-static void set_ready(struct obs_targets *t, struct obs_node *node)
+/* Its held exits come meanwhile: it may be gone afterwards. Returns whether it is there. */
+static bool set_ready(struct obs_targets *t, struct obs_node *node)
 {
+	uint32_t slot = node->slot;
+
 	node->state = OBS_NODE_READY;
 	obs_count(&t->opt.counters->targets_found, 1);
 	t->opt.ops->ready(t->opt.ctx, node);
+	if (!t->nodes[slot])
+		return false;
 	obs_buf_free(&node->pending);
+	return true;
 }
 
 static void set_title(struct obs_node *node, pid_t pid)
@@ -413,9 +420,8 @@ static void decide(struct obs_targets *t, struct obs_node *node,
 	bool included = node->wanted || (info && rules_match_container(t->opt.include, info));
 
 	if (included && !excluded) {
-		set_ready(t, node);
-		if (node->n_pids == 0 && !node->empty) /* it ended while we asked */
-			end_node(t, node);
+		if (set_ready(t, node) && node->n_pids == 0 && !node->empty)
+			end_node(t, node); /* it ended while we asked */
 		return;
 	}
 	if (c) {
@@ -604,13 +610,20 @@ static bool scan_one(void *ctx, pid_t pid)
 	return true;
 }
 
+/* Where the kernel tells of exits, a record of this one may be on its way: if not, the next scan
+ * takes it for lost. */
 static void reap(struct obs_targets *t)
 {
 	struct process *p, *next;
 
 	HASH_ITER(hh, t->processes, p, next)
 	{
-		if (obs_proc_start_ticks(p->p.pid) != p->p.start_ticks)
+		if (obs_proc_lives(p->p.pid, p->p.start_ticks) ||
+		    (p->p.ended && p->p.node->state == OBS_NODE_ASKING))
+			continue;
+		if (t->opt.kernel && !p->missed)
+			p->missed = true;
+		else
 			obs_targets_exit(t, p->p.pid);
 	}
 }
@@ -654,10 +667,14 @@ void obs_targets_exec(struct obs_targets *t, pid_t pid, struct obs_slice args, u
 {
 	struct obs_node *node = obs_targets_node(t, slot);
 	struct process *p = find_process(t, pid);
+	int added;
 
 	if (node) {
 		node->wanted |= command_wanted(t, args);
-		if (add_process(t, node, pid) == 0 && p)
+		added = add_process(t, node, pid);
+		p = find_process(t, pid);
+		/* a new one has told it all, if /proc still had it */
+		if (p && (added == 0 || p->p.role == OBS_ROLE_NONE))
 			note_program(t, p, args);
 	} else if (!p) {
 		consider(t, pid, args);
@@ -670,6 +687,14 @@ void obs_targets_fork(struct obs_targets *t, pid_t child, uint32_t slot)
 
 	if (node)
 		add_process(t, node, child);
+}
+
+void obs_targets_hold_exit(struct obs_targets *t, pid_t pid)
+{
+	struct process *p = find_process(t, pid);
+
+	if (p)
+		p->p.ended = true;
 }
 
 void obs_targets_exit(struct obs_targets *t, pid_t pid)

@@ -55,6 +55,7 @@ struct obs_process {
 	uint64_t start_ticks; /* with the pid this names it for good; 0 = it was gone already */
 	enum obs_role role;
 	char comm[16];
+	bool ended; /* its exit waits until it is known whose node this is */
 	struct obs_node *node;
 };
 
@@ -91,6 +92,10 @@ int obs_targets_scan(struct obs_targets *t);
 void obs_targets_exec(struct obs_targets *t, pid_t pid, struct obs_slice args, uint32_t slot);
 void obs_targets_fork(struct obs_targets *t, pid_t child, uint32_t slot);
 void obs_targets_exit(struct obs_targets *t, pid_t pid);
+
+/** obs_targets_hold_exit() - @pid of an ASKING node has ended; obs_targets_exit() comes once the
+ * node is READY, so that what is told of the end still finds it. */
+void obs_targets_hold_exit(struct obs_targets *t, pid_t pid);
 
 /** obs_targets_cgroup() - cgroup v2 @id was made at @path. If container rules may want it, it is
  * captured from its first program on, and its engine is asked meanwhile. */

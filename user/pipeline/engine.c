@@ -335,21 +335,27 @@ static size_t held_bytes(size_t len)
 	return (len + 7) & ~(size_t)7;
 }
 
-static bool hold_back(struct obs_engine *e, struct obs_node *node, const struct obs_record *rec)
+static bool hold(struct obs_engine *e, struct obs_node *node, const struct obs_record *rec)
 {
 	static const char padding[8];
 	size_t len = rec->hdr->size;
 
-	if (node->state != OBS_NODE_ASKING)
-		return false;
 	node->pending.max_bytes = e->config->limits.pending_bytes;
 	if (obs_buf_reserve(&node->pending, sizeof(len) + held_bytes(len)) < 0) {
 		obs_count(&e->counters->pending_overflow, 1);
-		return true;
+		return false;
 	}
 	obs_buf_push(&node->pending, &len, sizeof(len));
 	obs_buf_push(&node->pending, rec->hdr, len);
 	obs_buf_push(&node->pending, padding, held_bytes(len) - len);
+	return true;
+}
+
+static bool hold_back(struct obs_engine *e, struct obs_node *node, const struct obs_record *rec)
+{
+	if (node->state != OBS_NODE_ASKING)
+		return false;
+	hold(e, node, rec);
 	return true;
 }
 
@@ -407,7 +413,12 @@ static void on_fork(struct obs_engine *e, const struct obs_record *rec)
 
 static void on_exit_record(struct obs_engine *e, const struct obs_record *rec)
 {
-	obs_targets_exit(e->targets, (pid_t)rec->exit->tgid);
+	struct obs_node *node = obs_targets_node_of(e->targets, (pid_t)rec->exit->tgid);
+
+	if (node && node->state == OBS_NODE_ASKING && hold(e, node, rec))
+		obs_targets_hold_exit(e->targets, (pid_t)rec->exit->tgid);
+	else
+		obs_targets_exit(e->targets, (pid_t)rec->exit->tgid);
 }
 
 static void on_cgroup(struct obs_engine *e, const struct obs_record *rec)
@@ -459,6 +470,7 @@ static void (*const handlers[OBS_REC_MAX])(struct obs_engine *, const struct obs
 	[OBS_REC_WRITE] = on_write, [OBS_REC_FILE] = on_file,	     [OBS_REC_EXEC] = on_exec,
 	[OBS_REC_FORK] = on_fork,   [OBS_REC_EXIT] = on_exit_record, [OBS_REC_CGROUP] = on_cgroup,
 	[OBS_REC_TCP] = on_held,    [OBS_REC_P2PD] = on_held,	     [OBS_REC_PACKET] = on_held,
+	[OBS_REC_DEATH] = on_held,  [OBS_REC_EXIT_USAGE] = on_held,
 };
 
 static void handle(struct obs_engine *e, const struct obs_record *rec)
@@ -581,10 +593,12 @@ static void tell_joined(void *ctx, pid_t pid)
 static void replay_pending(struct obs_engine *e, struct obs_node *node)
 {
 	struct obs_buf held = node->pending;
+	uint32_t slot = node->slot;
 	size_t len;
 
 	node->pending = (struct obs_buf){};
-	for (size_t at = 0; at + sizeof(len) <= held.len; at += sizeof(len) + held_bytes(len)) {
+	for (size_t at = 0; at + sizeof(len) <= held.len && obs_targets_node(e->targets, slot);
+	     at += sizeof(len) + held_bytes(len)) {
 		struct obs_record rec;
 
 		memcpy(&len, held.p + at, sizeof(len));
@@ -597,14 +611,17 @@ static void replay_pending(struct obs_engine *e, struct obs_node *node)
 static void on_ready(void *ctx, struct obs_node *node)
 {
 	struct obs_engine *e = ctx;
+	uint32_t slot = node->slot;
 
 	obs_info("found node %s%s%s%s", node->title, *node->id12 ? " (container " : "", node->id12,
 		 *node->id12 ? ")" : "");
 	obs_parts_ready(e->parts, node);
 	obs_targets_each_pid(e->targets, node, tell_joined, e);
 	replay_pending(e, node);
-	obs_targets_each_pid(e->targets, node, scan_files_of, e);
-	obs_follow_engine_log(e->follow, node);
+	if (obs_targets_node(e->targets, slot)) { /* its last process may have ended meanwhile */
+		obs_targets_each_pid(e->targets, node, scan_files_of, e);
+		obs_follow_engine_log(e->follow, node);
+	}
 	catch_up_soon(e);
 	commit_if_due(e);
 }

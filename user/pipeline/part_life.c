@@ -16,6 +16,7 @@
 #include <uthash.h>
 
 #include "model/death.h"
+#include "observe/proc.h"
 #include "pipeline/advice.h"
 #include "pipeline/last_lines.h"
 #include "util/cleanup.h"
@@ -26,6 +27,8 @@
 #define MINOR_PER_MINUTE   10
 #define PAST_MAX	   256
 #define PAGE_BYTES	   4096
+#define ZOMBIE_AFTER_NS	   (3 * OBS_NS_PER_S) /* a parent that reaps does so in far less */
+#define DEAD_MAX	   1024
 #define LIFE_LAST_ERROR_NS (60 * OBS_NS_PER_S)
 
 struct proc {
@@ -51,6 +54,16 @@ struct ended {
 	uint64_t due_ns; /* CLOCK_MONOTONIC */
 	uint32_t slot;
 	struct ended *next;
+};
+
+/* One that has ended, until its parent has taken note. */
+struct dead {
+	pid_t pid;
+	uint64_t start_ticks;
+	uint64_t ended_ns; /* CLOCK_BOOTTIME; 0 = before it was watched */
+	uint64_t due_ns;   /* CLOCK_BOOTTIME: a zombie is told then */
+	uint32_t slot;
+	enum obs_role role;
 };
 
 /* What is remembered of a node's roles, also over a restart of its container. */
@@ -80,7 +93,10 @@ struct life {
 	size_t next_past;
 	struct ended *waiting; /* owned list, in order */
 	uv_timer_t timer;
-	pid_t just_ended; /* its exit record was there: it leaves now */
+	struct dead dead[DEAD_MAX];
+	size_t n_dead;
+	bool look_for_zombies; /* nodes were found since the last tick */
+	pid_t just_ended;      /* its exit record was there: it leaves now */
 	bool stopped;
 };
 
@@ -187,7 +203,28 @@ static void tell_start(struct life *l, struct life_node *n, struct proc *p, enum
 	l->env.emit(l->env.ctx, n->node, &ev);
 }
 
+static void count_told(void *ctx, pid_t pid)
+{
+	struct census *c = ctx;
+	const struct proc *p = find(c->l, pid);
+
+	if (pid != c->except && p && p->told == c->role)
+		c->n++;
+}
+
 /* Forks have their parent's command line until their exec, and yarn is several processes. */
+static bool is_part_of_another(struct life *l, const struct obs_node *node, enum obs_role role,
+			       pid_t pid)
+{
+	const struct obs_process *o = obs_targets_process(l->env.targets, pid);
+	struct census c = { .l = l, .role = role, .except = pid };
+
+	if (o && o->ppid && role_of(l, o->ppid) == role)
+		return true;
+	obs_targets_each_pid(l->env.targets, node, count_told, &c);
+	return c.n > 0;
+}
+
 static void consider_start(struct life *l, struct life_node *n, pid_t pid, enum obs_role role,
 			   const char *comm, uint64_t wall_ns)
 {
@@ -196,7 +233,7 @@ static void consider_start(struct life *l, struct life_node *n, pid_t pid, enum 
 	if (!p || p->told == role || !tells_start(role))
 		return;
 	if (role != OBS_ROLE_TRAINER && role != OBS_ROLE_P2PD &&
-	    another_lives(l, n->node, role, pid))
+	    is_part_of_another(l, n->node, role, pid))
 		return;
 	tell_start(l, n, p, role, comm, wall_ns);
 }
@@ -252,8 +289,10 @@ static void add_memory(struct obs_event *ev, const struct obs_death *d)
 		return;
 	obs_event_add_str(ev, "oom", d->oom_cgroup ? OBS_SLICE("cgroup") : OBS_SLICE("host"));
 	obs_event_add_uint(ev, "rss_bytes", d->rss_bytes);
-	if (!d->oom_cgroup)
+	if (!d->oom_cgroup) {
+		obs_event_add_str(ev, "limit_of", OBS_SLICE("host"));
 		return;
+	}
 	obs_event_add_uint(ev, "limit_bytes", d->limit_bytes);
 	obs_event_add_uint(ev, "limit_used_bytes", d->limit_used_bytes);
 	obs_event_add_str(ev, "limit_of", obs_slice_str(d->cgroup));
@@ -347,6 +386,111 @@ static void wait_and_tell(struct life *l, struct ended *e)
 		uv_timer_start(&l->timer, on_timer, LIVES_ON_MS, 0);
 }
 
+/* --- what is left of them --- */
+
+static void note_dead(struct life *l, const struct dead *d)
+{
+	if (l->n_dead == DEAD_MAX) {
+		obs_count(&l->env.counters->zombies_unwatched, 1);
+		return;
+	}
+	l->dead[l->n_dead++] = *d;
+}
+
+/* Has p2pd its parent, the DHT? */
+static void note_kept_p2pd(void *ctx, pid_t pid)
+{
+	struct census *c = ctx;
+	enum obs_role above;
+
+	if (role_of(c->l, pid) != OBS_ROLE_P2PD)
+		return;
+	above = role_of(c->l, obs_proc_parent(pid));
+	if (above == OBS_ROLE_DHT || above == OBS_ROLE_WORKER || above == OBS_ROLE_TRAINER)
+		c->n++;
+}
+
+/* It ended before it was watched, and its command line is gone with it. Of a trainer's forks the
+ * DHT process is the one that starts p2pd: where no fork has one, it is that which ended. */
+static enum obs_role guess_role(struct life *l, const struct obs_node *node,
+				const struct obs_proc_zombie *z)
+{
+	const struct obs_process *parent = obs_targets_process(l->env.targets, z->ppid);
+	struct census c = { .l = l };
+
+	if (strcmp(z->comm, "p2pd") == 0)
+		return OBS_ROLE_P2PD;
+	if (!parent || parent->role != OBS_ROLE_TRAINER || strcmp(z->comm, parent->comm) != 0)
+		return OBS_ROLE_NONE;
+	obs_targets_each_pid(l->env.targets, node, note_kept_p2pd, &c);
+	return c.n || another_lives(l, node, OBS_ROLE_DHT, 0) ? OBS_ROLE_WORKER : OBS_ROLE_DHT;
+}
+
+static void tell_zombie(struct life *l, const struct dead *d, const struct obs_proc_zombie *z)
+{
+	struct life_node *n = l->nodes[d->slot];
+	enum obs_role role = n && !d->ended_ns ? guess_role(l, n->node, z) : d->role;
+	char parent[16], reason[200];
+	struct obs_event ev = {};
+
+	if (!n || role == OBS_ROLE_NONE)
+		return;
+	obs_proc_comm(z->ppid, parent, sizeof(parent));
+	snprintf(reason, sizeof(reason),
+		 "has ended, and its parent, process %d (%s), does not take note of it: a zombie",
+		 z->ppid, parent);
+	fill_process(&ev, "zombie", role, (uint32_t)d->pid, z->comm);
+	obs_event_add_str(&ev, "reason", obs_slice_str(reason));
+	obs_event_add_uint(&ev, "parent_pid", (uint64_t)z->ppid);
+	obs_event_add_str(&ev, "parent_comm", obs_slice_str(parent));
+	obs_event_add_bool(&ev, "parent_is_trainer", role_of(l, z->ppid) == OBS_ROLE_TRAINER);
+	if (d->ended_ns)
+		obs_event_add_real(&ev, "ended_s_ago",
+				   (double)(obs_boot_ns() - d->ended_ns) / OBS_NS_PER_S);
+	l->env.emit(l->env.ctx, n->node, &ev);
+}
+
+/* A parent that takes note has done so long before it is due. */
+static void look_at_dead(struct life *l)
+{
+	uint64_t now = obs_boot_ns();
+	struct obs_proc_zombie z;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < l->n_dead; i++) {
+		struct dead *d = &l->dead[i];
+
+		if (d->due_ns > now)
+			l->dead[kept++] = *d;
+		else if (obs_proc_zombie(d->pid, &z) && z.start_ticks == d->start_ticks)
+			tell_zombie(l, d, &z);
+	}
+	l->n_dead = kept;
+}
+
+static bool find_zombie(void *ctx, pid_t pid)
+{
+	struct life *l = ctx;
+	struct obs_proc_zombie z;
+	struct obs_node *node;
+	struct dead d = { .pid = pid };
+
+	if (!obs_proc_zombie(pid, &z))
+		return true;
+	node = obs_targets_node_of(l->env.targets, z.ppid);
+	if (!node || !l->nodes[node->slot])
+		return true;
+	for (size_t i = 0; i < l->n_dead; i++) {
+		if (l->dead[i].pid == pid)
+			return true;
+	}
+	d.slot = node->slot;
+	d.start_ticks = z.start_ticks;
+	d.due_ns = obs_boot_ns() + ZOMBIE_AFTER_NS;
+	note_dead(l, &d);
+	return true;
+}
+
 /* Killed, but of no role: some of them are told, so that a storm of them is not. */
 static bool minor_allowed(struct life *l, struct life_node *n, uint64_t wall_ns)
 {
@@ -404,8 +548,9 @@ static void describe(const struct obs_process *o, struct proc *p, struct ended *
 	p->tail = (struct obs_last_lines){};
 }
 
+/* @wait_status: NULL = unknown */
 static void end(struct life *l, struct life_node *n, const struct obs_process *o,
-		const struct obs_rec_exit *exit, uint64_t boot_ns)
+		const int32_t *wait_status, uint64_t boot_ns)
 {
 	struct proc *p = find(l, o->pid);
 	struct ended *e = calloc(1, sizeof(*e));
@@ -416,8 +561,8 @@ static void end(struct life *l, struct life_node *n, const struct obs_process *o
 	e->slot = n->node->slot;
 	e->wall_ns = l->env.to_wall(l->env.ctx, boot_ns);
 	e->uptime_ns = uptime(l, o, boot_ns);
-	e->d.code_known = exit != NULL;
-	e->d.wait_status = exit ? exit->code : 0;
+	e->d.code_known = wait_status != NULL;
+	e->d.wait_status = wait_status ? *wait_status : 0;
 	describe(o, p, e);
 	if (p)
 		forget(l, p);
@@ -426,6 +571,8 @@ static void end(struct life *l, struct life_node *n, const struct obs_process *o
 		return;
 	}
 	n->h.died_ns[e->role] = e->wall_ns;
+	note_dead(l, &(struct dead){ o->pid, o->start_ticks, boot_ns, boot_ns + ZOMBIE_AFTER_NS,
+				     n->node->slot, e->role });
 	if (e->role == OBS_ROLE_TRAINER) {
 		wait_and_tell(l, e);
 	} else {
@@ -465,7 +612,7 @@ static void on_exit_record(struct life *l, struct life_node *n, const struct obs
 
 	l->just_ended = (pid_t)rec->exit->tgid;
 	if (o && o->node == n->node)
-		end(l, n, o, rec->exit, rec->hdr->ts_ns);
+		end(l, n, o, &rec->exit->code, rec->hdr->ts_ns);
 }
 
 static void on_write(struct life *l, const struct obs_record *rec)
@@ -543,6 +690,7 @@ static void life_ready(void *part, struct obs_node *node)
 	n->paused = node->paused;
 	memcpy(n->health, node->health, sizeof(n->health));
 	l->nodes[node->slot] = n;
+	l->look_for_zombies = true;
 	recall(l, n);
 }
 
@@ -572,9 +720,14 @@ static void life_left(void *part, struct obs_node *node, pid_t pid)
 	struct life *l = part;
 	struct life_node *n = l->nodes[node->slot];
 	const struct obs_process *o = obs_targets_process(l->env.targets, pid);
+	struct obs_proc_zombie z;
+	bool is_left;
 
-	if (o && n && pid != l->just_ended)
-		end(l, n, o, NULL, obs_boot_ns());
+	if (o && n && pid != l->just_ended) {
+		/* a zombie keeps how it ended */
+		is_left = obs_proc_zombie(pid, &z) && z.start_ticks == o->start_ticks;
+		end(l, n, o, is_left ? &z.wait_status : NULL, obs_boot_ns());
+	}
 	l->just_ended = 0;
 }
 
@@ -631,6 +784,16 @@ static void life_changed(void *part, struct obs_node *node)
 
 	if (l->nodes[node->slot])
 		look_at_container(l, l->nodes[node->slot]);
+}
+
+static void life_tick(void *part)
+{
+	struct life *l = part;
+
+	if (l->look_for_zombies)
+		obs_proc_each(find_zombie, l);
+	l->look_for_zombies = false;
+	look_at_dead(l);
 }
 
 static uint64_t boot_ticks(const struct life *l)
@@ -695,6 +858,7 @@ const struct obs_part_ops obs_part_life = {
 	.left = life_left,
 	.gone = life_gone,
 	.changed = life_changed,
+	.tick = life_tick,
 	.stop = life_stop,
 	.free = life_free,
 };

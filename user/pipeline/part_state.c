@@ -261,6 +261,18 @@ static void on_end(struct state *s, struct seat *seat, const struct obs_event *e
 	}
 }
 
+/* Its end was told, if it was seen. It was not where it ended before the node was watched. */
+static void on_zombie(struct state *s, struct seat *seat, const struct obs_event *ev,
+		      struct obs_slice role)
+{
+	struct census c;
+
+	take_census(s, seat, &c);
+	if ((is_role(role, OBS_ROLE_DHT) && c.n[OBS_ROLE_DHT] == 0) ||
+	    (is_role(role, OBS_ROLE_P2PD) && c.n[OBS_ROLE_P2PD] == 0))
+		on_end(s, seat, ev, role);
+}
+
 static void settle_one(struct state *s, struct seat *seat, struct settling *w, uint64_t now,
 		       enum obs_input in, bool means_something)
 {
@@ -563,6 +575,8 @@ static void state_event(void *part, const struct obs_node *node, const struct ob
 	if (ev->type == OBS_EVENT_NODE_LIFECYCLE && role.len) {
 		if (strcmp(ev->name, "started") == 0 || strcmp(ev->name, "restarted") == 0)
 			on_start(s, seat, ev, role);
+		else if (strcmp(ev->name, "zombie") == 0)
+			on_zombie(s, seat, ev, role);
 		else
 			on_end(s, seat, ev, role);
 	} else {

@@ -86,6 +86,7 @@
 	X(processes_ended,	"processes_total",	"place=\"ended\"",	"Processes of nodes, short-lived ones too") \
 	X(deaths_untold,	"deaths_untold_total",	"",	"Killed processes of no role that made no event: more than some a minute") \
 	X(life_refused,		"life_refused_total",	"",	"Processes whose start and end are not told because too many live") \
+	X(zombies_unwatched,	"zombies_unwatched_total","",	"Ended processes not watched for becoming zombies because too many end at once") \
 	X(targets_gone,		"targets_gone_total",	"",	"Nodes that went away since start")
 /* clang-format on */
 
