@@ -14,6 +14,7 @@
 
 #define CONSOLE_TURNS_MAX 64 /* segments and parts of one write */
 #define SEGMENTS_MAX	  8
+#define LINE_ROOM	  168 /* payload of most lines; with the record's head four cache lines */
 
 struct obs_scratch {
 	union {
@@ -130,9 +131,8 @@ static __always_inline struct obs_file_value *judge(struct obs_write_args *w,
 }
 
 /* Its 16 bytes as two plain loads, by way of a struct of two words. */
-static __always_inline void take_comm(char *out)
+static __always_inline void take_comm(struct task_struct *task, char *out)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	struct timespec64 *words;
 
 	if (!bpf_rdonly_cast) {
@@ -148,21 +148,21 @@ static __always_inline void take_comm(char *out)
 static __always_inline void fill(struct obs_rec_write *rec, const struct obs_write_args *w,
 				 const struct obs_seen_file *seen, __u32 payload)
 {
-	__u64 id = bpf_get_current_pid_tgid();
+	struct task_struct *task = bpf_get_current_task_btf();
 
 	obs_header(&rec->hdr, OBS_REC_WRITE, sizeof(*rec) + payload);
 	rec->file = seen->id;
 	rec->offset = w->offset;
 	rec->len = w->len;
-	rec->tgid = id >> 32;
-	rec->tid = (__u32)id;
+	rec->tgid = task->tgid;
+	rec->tid = task->pid;
 	rec->target = w->target;
 	rec->fd = w->fd;
 	rec->kind = seen->kind;
 	rec->flags = w->flags;
 	rec->payload = payload;
 	rec->pad = 0;
-	take_comm(rec->comm);
+	take_comm(task, rec->comm);
 }
 
 /* Up to @want bytes of one buffer into the scratch record. Return: bytes, or 0. */
@@ -246,22 +246,37 @@ static __always_inline void send_mark(const struct obs_write_args *w,
 	}
 }
 
-static __always_inline void capture_file(struct obs_write_args *w, struct obs_seen_file *seen,
-					 struct obs_scratch *s, struct obs_control *c)
+/* Built where it will lie: a record of at most @room bytes of payload, a constant. */
+static __always_inline void send_reserved(const struct obs_write_args *w,
+					  const struct obs_seen_file *seen, __u64 want, __u32 room,
+					  struct obs_control *c)
 {
-	struct obs_file_value *v = judge(w, seen);
-	__u64 want = w->len < c->payload_max ? w->len : c->payload_max;
-	__u32 got = 0;
+	struct obs_rec_write *rec = bpf_ringbuf_reserve(&events, sizeof(*rec) + room, 0);
 
-	if (!v || v->verdict == OBS_FILE_IGNORE)
-		return;
-	if (w->flags & OBS_W_NO_OFFSET) {
-		send_mark(w, seen, v, s, c);
+	if (!rec) {
+		obs_drop(OBS_DROP_RING_FILE, 1);
 		return;
 	}
-	if (!within_budget(w->target, sizeof(s->rec) + want, c)) {
-		obs_note(OBS_DROP_BUDGET_FILE, 1);
-		send_mark(w, seen, v, s, c);
+	barrier_var(want);
+	if (want > room)
+		want = room;
+	barrier_var(want);
+	if (bpf_probe_read_user(rec + 1, want, w->buf) < 0) {
+		obs_drop(OBS_DROP_FAULT, 1);
+		want = 0;
+	}
+	fill(rec, w, seen, want);
+	bpf_ringbuf_submit(rec, obs_wakeup(c));
+}
+
+static __always_inline void send_payload(const struct obs_write_args *w,
+					 const struct obs_seen_file *seen, __u64 want,
+					 struct obs_scratch *s, struct obs_control *c)
+{
+	__u32 got = 0;
+
+	if (w->buf && want <= LINE_ROOM) {
+		send_reserved(w, seen, want, LINE_ROOM, c);
 		return;
 	}
 	if (w->buf)
@@ -271,6 +286,55 @@ static __always_inline void capture_file(struct obs_write_args *w, struct obs_se
 	fill(&s->rec, w, seen, got);
 	if (output(s, got, c) < 0)
 		obs_drop(OBS_DROP_RING_FILE, 1);
+}
+
+static __always_inline struct obs_rec_file_id *followed_answer(const struct obs_rec_file_id *id)
+{
+	__u32 index = id->ino % OBS_FOLLOWED_MAX;
+
+	return bpf_map_lookup_elem(&followed, &index);
+}
+
+static __always_inline int is_followed(const struct obs_rec_file_id *id)
+{
+	struct obs_rec_file_id *known = followed_answer(id);
+
+	return known && known->ino == id->ino && known->dev == id->dev && known->gen == id->gen;
+}
+
+static __always_inline void note_followed(const struct obs_rec_file_id *id)
+{
+	struct obs_rec_file_id *known = followed_answer(id);
+
+	if (known)
+		*known = *id;
+}
+
+static __always_inline void capture_file(struct obs_write_args *w, struct obs_seen_file *seen,
+					 struct obs_scratch *s, struct obs_control *c)
+{
+	__u64 want = w->len < c->payload_max ? w->len : c->payload_max;
+	int has_place = !(w->flags & OBS_W_NO_OFFSET), fits;
+	struct obs_file_value *v = NULL;
+
+	if (!has_place || !is_followed(&seen->id)) {
+		v = judge(w, seen);
+		if (!v || v->verdict == OBS_FILE_IGNORE)
+			return;
+		if (v->verdict == OBS_FILE_FOLLOW)
+			note_followed(&seen->id);
+	}
+	fits = has_place && within_budget(w->target, sizeof(s->rec) + want, c);
+	if (fits) {
+		send_payload(w, seen, want, s, c);
+		return;
+	}
+	if (has_place)
+		obs_note(OBS_DROP_BUDGET_FILE, 1);
+	if (!v)
+		v = judge(w, seen);
+	if (v)
+		send_mark(w, seen, v, s, c);
 }
 
 static __always_inline void lose_console(__u32 reason, __u64 bytes)

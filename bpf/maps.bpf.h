@@ -64,6 +64,14 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, OBS_FOLLOWED_MAX);
+	__type(key, __u32); /* ino % OBS_FOLLOWED_MAX */
+	__type(value, struct obs_rec_file_id);
+} followed SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, OBS_TARGETS_MAX);
 	__type(key, __u32); /* target slot */
 	__type(value, struct obs_budget);

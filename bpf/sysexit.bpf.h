@@ -121,7 +121,7 @@ static __noinline int obs_mark_resized(struct pt_regs *regs, __u32 target)
 /* The node that the calling process belongs to, or 0. */
 static __always_inline __u32 obs_current_target(void)
 {
-	return obs_slot_of(bpf_get_current_pid_tgid() >> 32);
+	return obs_slot_of(bpf_get_current_task_btf()->tgid);
 }
 
 /* Calls whose writes do not pass through vfs_write() and vfs_writev(). */

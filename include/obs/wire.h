@@ -259,6 +259,8 @@ struct obs_target_value {
 /* recent: answers of the targets map, kept where a look costs next to nothing; whoever changes
  * that map forgets the answer */
 #define OBS_RECENT_MAX 4096
+/* followed: the same for files that are followed; the index is their inode's number */
+#define OBS_FOLLOWED_MAX 1024
 /* PID_MAX_LIMIT of include/linux/threads.h on 64-bit: one bit per tgid */
 #define OBS_PID_BITS  (4 * 1024 * 1024)
 #define OBS_FILES_MAX 16384

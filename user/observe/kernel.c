@@ -46,6 +46,8 @@ struct obs_kernel {
 	size_t member_bytes;
 	uint64_t *recent; /* mapped */
 	size_t recent_bytes;
+	struct obs_rec_file_id *followed; /* mapped */
+	size_t followed_bytes;
 	uint64_t *late; /* mapped, by slot */
 	size_t late_bytes;
 	uint32_t ring_bytes;
@@ -80,8 +82,8 @@ static struct bpf_map *find_map(struct bpf_object *obj, const char *name)
 /* --- shared maps --- */
 
 static const char *const shared_maps[] = {
-	"events",  "control", "members", "recent", "targets",
-	"cgroups", "files",   "budgets", "drops",  "notes",
+	"events", "control", "members", "recent", "targets",  "cgroups",
+	"files",  "budgets", "drops",	"notes",  "followed",
 };
 
 static int reuse_maps(struct bpf_object *from, struct bpf_object *to)
@@ -128,6 +130,10 @@ static int map_control(struct obs_kernel *k, const struct obs_kernel_options *op
 	if (r < 0)
 		return r;
 	k->recent = p;
+	r = map_array(k->process->maps.followed, &p, &k->followed_bytes);
+	if (r < 0)
+		return r;
+	k->followed = p;
 	r = map_array(k->process->maps.late, &p, &k->late_bytes);
 	if (r < 0)
 		return r;
@@ -476,6 +482,8 @@ void obs_kernel_free(struct obs_kernel **kp)
 		munmap(k->members, k->member_bytes);
 	if (k->recent)
 		munmap(k->recent, k->recent_bytes);
+	if (k->followed)
+		munmap(k->followed, k->followed_bytes);
 	if (k->late)
 		munmap(k->late, k->late_bytes);
 	write_fexit_bpf__destroy(k->fexit);
@@ -557,6 +565,10 @@ void obs_kernel_tick(struct obs_kernel *k)
 		if (k->recent[i])
 			__atomic_store_n(&k->recent[i], 0, __ATOMIC_RELAXED);
 	}
+	for (size_t i = 0; i < OBS_FOLLOWED_MAX; i++) {
+		if (k->followed[i].ino)
+			__atomic_store_n(&k->followed[i].ino, 0, __ATOMIC_RELAXED);
+	}
 }
 
 int obs_kernel_add_cgroup(struct obs_kernel *k, uint64_t id, uint32_t slot)
@@ -576,21 +588,35 @@ static int files_map_fd(const struct obs_kernel *k)
 	return k->fexit ? bpf_map__fd(k->fexit->maps.files) : -ENOENT;
 }
 
+static void forget_followed(struct obs_kernel *k, const struct obs_file_id *file)
+{
+	__atomic_store_n(&k->followed[file->ino % OBS_FOLLOWED_MAX].ino, 0, __ATOMIC_SEQ_CST);
+}
+
 int obs_kernel_judge(struct obs_kernel *k, const struct obs_file_id *file, enum obs_verdict verdict)
 {
 	struct obs_rec_file_id key = { .ino = file->ino, .dev = file->dev, .gen = file->gen };
 	struct obs_file_value v = { .verdict = verdict };
-	int fd = files_map_fd(k);
+	int fd = files_map_fd(k), r;
 
-	return fd < 0 ? fd : bpf_map_update_elem(fd, &key, &v, BPF_ANY);
+	if (fd < 0)
+		return fd;
+	r = bpf_map_update_elem(fd, &key, &v, BPF_ANY);
+	if (verdict != OBS_FILE_FOLLOW)
+		forget_followed(k, file);
+	return r;
 }
 
 int obs_kernel_forget(struct obs_kernel *k, const struct obs_file_id *file)
 {
 	struct obs_rec_file_id key = { .ino = file->ino, .dev = file->dev, .gen = file->gen };
-	int fd = files_map_fd(k);
+	int fd = files_map_fd(k), r;
 
-	return fd < 0 ? fd : bpf_map_delete_elem(fd, &key);
+	if (fd < 0)
+		return fd;
+	r = bpf_map_delete_elem(fd, &key);
+	forget_followed(k, file);
+	return r;
 }
 
 static int identify_by_program(struct obs_kernel *k, int fd, struct obs_file_id *ret)

@@ -61,8 +61,8 @@ struct obs_control *obs_kernel_control(struct obs_kernel *k);
 int obs_kernel_add_process(struct obs_kernel *k, uint32_t tgid, uint32_t slot);
 int obs_kernel_drop_process(struct obs_kernel *k, uint32_t tgid);
 
-/** obs_kernel_tick() - once a second: forget which answers about processes are recent, so that one
- * that crossed a change does not stay. */
+/** obs_kernel_tick() - once a second: forget which answers about processes and files are recent, so
+ * that one that crossed a change does not stay. */
 void obs_kernel_tick(struct obs_kernel *k);
 
 /** obs_kernel_add_cgroup() - what execs in cgroup v2 @id joins node @slot. */
