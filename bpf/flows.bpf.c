@@ -1,22 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * flows.bpf.c - what containers send and get over UDP, added up per remote, and the packets that
+ * flows.bpf.c - what nodes send and get over UDP, added up per remote, and the packets that
  * tell names: DNS answers, TLS ClientHellos.
  *
- * Hooks: cgroup_skb/{ingress,egress}, attached to each node's cgroup, so that packets of others
+ * Hooks: cgroup_skb/{ingress,egress}, attached to each container's cgroup, so that packets of others
  * cost nothing. One unconnected socket serves all of QUIC's peers: remotes are in packets only.
+ * Nodes outside a container share their cgroup with others: there each socket of theirs is marked,
+ * by cgroup/sock_create when it is made (in its process's context), by iter/task_file when it
+ * was there before; packets of sockets without a mark are let go unread.
  * Cost: a look at the headers of each packet, a per-CPU counter for each one of UDP, a record for
- * each DNS answer and each ClientHello.
+ * each DNS answer and each ClientHello; in shared cgroups a look for the mark per packet of others.
  */
 #include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
 
 #include "budget.bpf.h"
+#include "members.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define PASS	    1
+#define AF_INET	    2
+#define AF_INET6    10
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define PORT_DNS    53
@@ -53,6 +61,20 @@ struct {
 	__type(key, __u32);
 	__type(value, struct scratch_packet);
 } scratch SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct obs_mark);
+} marks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, OBS_TARGETS_MAX);
+	__type(key, __u32);   /* target slot */
+	__type(value, __u32); /* of a node in a shared cgroup: which holder of the slot; else 0 */
+} shared SEC(".maps");
 
 struct packet {
 	struct obs_flow_key key;
@@ -232,7 +254,8 @@ static __always_inline void look_for_hello(struct __sk_buff *skb, const struct p
 		send_packet(skb, p, OBS_PACKET_HELLO, from);
 }
 
-static __always_inline int look_at(struct __sk_buff *skb, __u8 inbound)
+/* @slot: whose it is; 0 = the cgroup tells. */
+static __always_inline int look_at(struct __sk_buff *skb, __u8 inbound, __u32 slot)
 {
 	struct packet p = { .inbound = inbound };
 
@@ -240,7 +263,7 @@ static __always_inline int look_at(struct __sk_buff *skb, __u8 inbound)
 		return PASS;
 	if (p.protocol == IPPROTO_TCP && inbound)
 		return PASS;
-	p.key.target = target_of(skb);
+	p.key.target = slot ? slot : target_of(skb);
 	if (!p.key.target || take_ports(skb, &p) < 0)
 		return PASS;
 	if (p.protocol == IPPROTO_TCP) {
@@ -257,11 +280,101 @@ static __always_inline int look_at(struct __sk_buff *skb, __u8 inbound)
 SEC("cgroup_skb/egress")
 int obs_egress(struct __sk_buff *skb)
 {
-	return look_at(skb, 0);
+	return look_at(skb, 0, 0);
 }
 
 SEC("cgroup_skb/ingress")
 int obs_ingress(struct __sk_buff *skb)
 {
-	return look_at(skb, 1);
+	return look_at(skb, 1, 0);
+}
+
+/* --- cgroups that nodes share with others --- */
+
+static __always_inline __u32 holder_of(__u32 slot)
+{
+	__u32 *holder = bpf_map_lookup_elem(&shared, &slot);
+
+	return holder ? *holder : 0;
+}
+
+/* A mark of a node that is gone is worth nothing, though its slot be another's now. */
+static __always_inline struct obs_mark *mark(void *sk, __u32 tgid)
+{
+	struct obs_target_value *target = obs_target_of(tgid);
+	struct obs_mark fresh, *known;
+
+	if (!target)
+		return NULL;
+	fresh.target = target->target;
+	fresh.holder = holder_of(fresh.target);
+	if (!fresh.holder)
+		return NULL;
+	known = bpf_sk_storage_get(&marks, sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!known)
+		obs_drop(OBS_DROP_MAP, 1);
+	else if (known->holder != holder_of(known->target))
+		*known = fresh;
+	return known;
+}
+
+static __always_inline __u32 marked_for(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct obs_mark *known;
+
+	if (!sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return 0;
+	known = bpf_sk_storage_get(&marks, sk, NULL, 0);
+	return known && known->holder == holder_of(known->target) ? known->target : 0;
+}
+
+SEC("cgroup/sock_create")
+int obs_sock_create(struct bpf_sock *sk)
+{
+	mark(sk, bpf_get_current_pid_tgid() >> 32);
+	return PASS;
+}
+
+SEC("cgroup_skb/egress")
+int obs_shared_egress(struct __sk_buff *skb)
+{
+	__u32 slot = marked_for(skb);
+
+	return slot ? look_at(skb, 0, slot) : PASS;
+}
+
+SEC("cgroup_skb/ingress")
+int obs_shared_ingress(struct __sk_buff *skb)
+{
+	__u32 slot = marked_for(skb);
+
+	return slot ? look_at(skb, 1, slot) : PASS;
+}
+
+/* Tells the cgroup of each: a socket stays in the one that it was made in. */
+SEC("iter/task_file")
+int obs_mark_sockets(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct socket *socket;
+	struct sock *sk;
+	__u64 cgroup;
+
+	if (!task || !file)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	sk = socket ? socket->sk : NULL;
+	if (!sk || (sk->sk_protocol != IPPROTO_TCP && sk->sk_protocol != IPPROTO_UDP) ||
+	    (sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6))
+		return 0;
+	if (!mark(sk, task->tgid))
+		return 0;
+	cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
+	bpf_seq_write(ctx->meta->seq, &cgroup, sizeof(cgroup));
+	return 0;
 }

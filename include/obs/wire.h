@@ -454,6 +454,13 @@ struct obs_rec_signal {
 };
 
 _Static_assert(sizeof(struct obs_rec_signal) == 56, "new layout: bump OBS_WIRE_VERSION");
+/* marks: on a socket of a node that shares its cgroup with others. */
+struct obs_mark {
+	__u32 target;
+	__u32 holder; /* of the slot, at that time: slots are used again */
+};
+
+_Static_assert(sizeof(struct obs_mark) == 8, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_packet) == 48, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_flow_key) == 24, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_flow_value) == 56, "new layout: bump OBS_WIRE_VERSION");

@@ -591,6 +591,11 @@ def cgroup_v2():
     raise Skip("no cgroup v2")
 
 
+def remove_cgroup(path):
+    with contextlib.suppress(OSError):
+        path.rmdir()
+
+
 def put_in_container(pid):
     """In a cgroup named as Docker names those of its containers."""
     docker = cgroup_v2() / "docker"
@@ -609,56 +614,128 @@ def put_in_container(pid):
     return ours.name
 
 
-@case(needs=NEEDS)
-def names_and_udp():
-    """a container's remotes get names from DNS answers and ClientHellos; UDP is added up per remote, QUIC told"""
+INITIAL = "c3" + "00000001" + "08" + "11" * 8 + "05" + "22" * 5 + "00" * 40
+
+
+def names_and_udp(contained):
     a, b = Net(), Net()
     link(a, b)
     api = Api()
-    node, other = Connector(a), Connector(b)
-    container = put_in_container(node.pid)
+    node, other, stranger = Connector(a), Connector(b), Connector(a, role=["stranger"])
+    container = put_in_container(node.pid) if contained else ""
     Env.cleanup.callback(node.end)
+    other.do("echo", at=["10.77.0.2", 9000])
+    # a socket that is older than the observer
+    assert node.do("udp", **{"as": "q"}, bind=["10.77.0.1", 9100], to=["10.77.0.2", 9000], packets=1,
+                   hex="00") == {"answers": 1}
     observer = watch(node, api=api, connections={"interval": "1s"})
-    wait_for("the container", lambda: peers(observer)[0]["container_id"] == container[:12])
+    wait_for("the node", lambda: peers(observer)[0].get("container_id", "") == container[:12])
     probe = [p for p in observer.health()["probes"] if p["need"] == "UDP and names"][0]
-    assert probe["rung"] == "cgroup_skb" and probe["ok"], probe
+    assert probe["rung"] == "cgroup_skb, cgroup/sock_create" and probe["ok"], probe
+    assert not probe.get("unseen") and not probe.get("refused"), probe
 
     for port in (443, 4443):
         other.do("listen", **{"as": f"s{port}"}, bind=["10.77.0.2", port])
     b.ip("addr", "add", "10.77.0.3/24", "dev", b.ip("-br", "link", "show", "type", "veth").split("@")[0])
     other.do("listen", **{"as": "hub"}, bind=["10.77.0.3", 443])
     other.do("dns", at=["10.77.0.2", 53], ip="10.77.0.3")
-    other.do("echo", at=["10.77.0.2", 9000])
 
     assert node.do("lookup", name="HuggingFace.co", at=["10.77.0.2", 53]) == {"bytes": 48}
     c = node.do("connect", **{"as": "hub"}, to=["10.77.0.3", 443])
     found = wait_connection(observer, (text(c["local"]), text(c["remote"])), lambda x: x.get("name"))
     assert (found["name"], found["role"]) == ("huggingface.co", "model_hub"), found
 
+    # what another process asks for, and sends, beside it is none of ours
+    if not contained:
+        stranger.do("lookup", name="secret.example", at=["10.77.0.2", 53])
+        stranger.do("udp", **{"as": "u"}, bind=["10.77.0.1", 9300], to=["10.77.0.2", 9000], packets=7, hex=INITIAL)
+        stranger.do("connect", **{"as": "w"}, to=["10.77.0.2", 4443])
+        stranger.do("hello", on="w", name="secret.example")
+
     c = node.do("connect", **{"as": "w"}, to=["10.77.0.2", 443])
     node.do("hello", on="w", name="api.wandb.ai")
     found = wait_connection(observer, (text(c["local"]), text(c["remote"])), lambda x: x.get("name"))
     assert (found["name"], found["role"]) == ("api.wandb.ai", "wandb"), found
 
-    initial = "c3" + "00000001" + "08" + "11" * 8 + "05" + "22" * 5 + "00" * 40
-    answers = node.do("udp", **{"as": "q"}, bind=["10.77.0.1", 9100], to=["10.77.0.2", 9000], packets=20, hex=initial)
+    answers = node.do("udp", **{"as": "q"}, to=["10.77.0.2", 9000], packets=20, hex=INITIAL)
     assert answers == {"answers": 20}, answers
 
-    def flow():
-        return next((f for f in peers(observer)[0]["udp"] if f["remote"] == "10.77.0.2:9000"), None)
+    def flow(port=9100):
+        return next((f for f in peers(observer)[0]["udp"]
+                     if (f["remote"], f["local_port"]) == ("10.77.0.2:9000", port)), None)
 
     f = wait_for("the flow", lambda: (f := flow()) and f["packets_sent"] == 20 and f)
-    size = len(initial) // 2 + 28
+    size = len(INITIAL) // 2 + 28
     assert (f["packets_received"], f["bytes_sent"], f["bytes_received"]) == (20, 20 * size, 20 * size), f
     assert (f["local_port"], f["quic_version"], f["dcid_len"], f["scid_len"]) == (9100, "00000001", 8, 5), f
     assert f["handshake_seen"] is False and f["role"] == "dht_peer", f
     e = wait_event(api, "connected", remote="10.77.0.2:9000", transport="quic")
     assert e["details"]["quic_version"] == "00000001" and e["details"]["local_port"] == 9100, e
-    node.do("udp", **{"as": "q"}, to=["10.77.0.2", 9000], packets=5, hex="e3" + initial[2:])
-    f = wait_for("the handshake", lambda: (f := flow()) and f["packets_sent"] == 25 and f)
+    # and one that is younger
+    node.do("udp", **{"as": "r"}, bind=["10.77.0.1", 9200], to=["10.77.0.2", 9000], packets=5, hex="e3" + INITIAL[2:])
+    f = wait_for("the handshake", lambda: (f := flow(9200)) and f["packets_sent"] == 5 and f)
     assert f["handshake_seen"] is True, f
     totals = peers(observer)[0]["totals"]
-    assert totals["udp_packets_sent"] >= 26, totals
+    assert totals["udp_packets_sent"] == totals["udp_packets_received"] == 26, totals
+    shown = observer.get("/api/v1/peers")
+    assert "secret.example" not in shown and flow(9300) is None, shown
+
+
+@case(needs=NEEDS)
+def names_and_udp_container():
+    """a container's remotes get names from DNS answers and ClientHellos; UDP is added up per remote, QUIC told"""
+    names_and_udp(True)
+
+
+@case(needs=NEEDS)
+def names_and_udp_plain():
+    """the same of a node outside a container, and nothing of the processes beside it in its cgroup"""
+    names_and_udp(False)
+
+
+@case(needs=NEEDS)
+def udp_moves():
+    """nodes in cgroups one above the other, that move: each packet is counted once"""
+    a, b = Net(), Net()
+    link(a, b)
+    nodes, other = (Connector(a), Connector(a)), Connector(b)
+    other.do("echo", at=["10.77.0.2", 9000])
+    top = cgroup_v2() / unique()
+    for path in (top / "below" / "deep", top / "else"):
+        path.mkdir(parents=True)
+        Env.cleanup.callback(remove_cgroup, path)
+    Env.cleanup.callback(remove_cgroup, top / "below")
+    Env.cleanup.callback(remove_cgroup, top)
+    for node in nodes:
+        Env.cleanup.callback(node.end)
+
+    def move(node, path):
+        (path / "cgroup.procs").write_text(str(node.pid))
+
+    observer = watch(*nodes, connections={"interval": "1s"})
+    wait_for("both nodes", lambda: len(peers(observer)) == 2)
+    sent = {node.pid: 0 for node in nodes}
+    ports = iter(range(9100, 9200))
+
+    def passes():
+        return observer.metrics()["gswarm_connection_passes_total"]
+
+    def talk():
+        for node in nodes:  # by a socket that is there, and by a new one
+            for name in ("same", f"new {sent}"):
+                node.do("udp", **{"as": name}, bind=["10.77.0.1", next(ports)], to=["10.77.0.2", 9000], packets=3,
+                        hex="00")
+                sent[node.pid] += 3
+        wait_for(f"{sent}", lambda: sorted(n["totals"]["udp_packets_sent"] for n in peers(observer))
+                 == sorted(sent.values()))
+
+    talk()
+    for first, second in ((top / "below", top / "else"), (top, top / "below" / "deep")):
+        move(nodes[0], first)
+        move(nodes[1], second)
+        n = passes()
+        wait_for("a look", lambda n=n: passes() >= n + 2)
+        talk()
 
 
 def accept_queue(rung):

@@ -3,7 +3,7 @@
 #
 # guest.sh - all that runs inside one kernel: what docs/kernels.md says of its functions, then
 # every way to write on every rung, what a process uses, the talk between a node and its p2pd,
-# how processes end, and connections on every rung.
+# how processes end, connections on every rung, and UDP in a shared cgroup.
 #
 # Usage: guest.sh OBSERVER WAYS WRITE_HOOKS TALK_LOOP NODE DIALER ; one line "ok …" or "not ok …" per result
 bad=0
@@ -22,4 +22,5 @@ tests/kernels/usage.sh "$1" || bad=1
 tests/kernels/talk.sh "$1" "$4" || bad=1
 tests/kernels/deaths.sh "$1" "$5" || bad=1
 tests/kernels/net.sh "$1" "$6" || bad=1
+tests/kernels/flows.sh "$1" || bad=1
 exit "$bad"

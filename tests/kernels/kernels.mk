@@ -26,6 +26,6 @@ KERNELS ?= 6.1,6.12,7.3
 test-kernels: all node $(KTEST_BINS) $(OUT)/tests/bench/talk_loop ## run the tests that need other kernels, under QEMU (KERNELS=6.1,…)
 	$(Q)scripts/kernel-test.sh -k $(KERNELS) -t 600 -f /usr/sbin/mke2fs -m ext4,overlay,loop,sch_netem,veth,tcp_diag \
 		-f tests/kernels/filesystems.sh -f tests/kernels/ways.sh -f tests/kernels/usage.sh -f tests/kernels/talk.sh \
-		-f tests/kernels/deaths.sh -f tests/kernels/net.sh -f /usr/sbin/ip -f /usr/sbin/tc -- \
+		-f tests/kernels/deaths.sh -f tests/kernels/net.sh -f /usr/sbin/ip -f /usr/sbin/tc -f tests/kernels/flows.sh -- \
 		tests/kernels/guest.sh $(BIN) $(WAYS) $(OUT)/tests/kernels/write_hooks $(OUT)/tests/bench/talk_loop \
 		$(NODE) $(DIALER)

@@ -72,7 +72,7 @@ static void describe_connections(const struct obs_config *c, struct obs_kernel *
 
 	obs_connections_open(&opt, model, &connections);
 	obs_connections_free(&connections);
-	obs_flows_open(kernel, model, &flows);
+	obs_flows_open(kernel, NULL, model, &flows);
 	obs_flows_free(&flows);
 }
 

@@ -12,13 +12,16 @@
 #include <bpf/libbpf.h>
 
 #include "bpf/flows.skel.h"
+#include "observe/cgroup_set.h"
 #include "observe/proc.h"
+#include "observe/shared_flows.h"
 #include "util/cleanup.h"
 
 #define PATH_BYTES 4096
 
 struct obs_flows {
-	struct flows_bpf *skel; /* owned */
+	struct flows_bpf *skel;		 /* owned */
+	struct obs_shared_flows *shared; /* owned; NULL where sockets cannot be marked */
 	struct {
 		struct bpf_link *in, *out; /* owned; NULL = not watched */
 	} links[OBS_TARGETS_MAX];
@@ -42,48 +45,112 @@ static int find_mount(char *out, size_t size)
 	return r;
 }
 
-static int load(struct obs_kernel *kernel, struct obs_flows *f)
+static void leave_out_shared(struct flows_bpf *skel)
 {
-	int r = find_mount(f->mount, sizeof(f->mount));
+	bpf_program__set_autoload(skel->progs.obs_sock_create, false);
+	bpf_program__set_autoload(skel->progs.obs_shared_ingress, false);
+	bpf_program__set_autoload(skel->progs.obs_shared_egress, false);
+	bpf_program__set_autoload(skel->progs.obs_mark_sockets, false);
+	bpf_map__set_autocreate(skel->maps.marks, false);
+}
 
-	if (r < 0)
-		return r;
-	f->n_cpus = libbpf_num_possible_cpus();
-	f->values = f->n_cpus > 0 ? calloc((size_t)f->n_cpus, sizeof(*f->values)) : NULL;
-	f->skel = f->values ? flows_bpf__open() : NULL;
+static int load_programs(struct obs_kernel *kernel, struct obs_flows *f, bool shared)
+{
+	int r;
+
+	f->skel = flows_bpf__open();
 	if (!f->skel)
-		return -ENOMEM;
+		return -errno;
+	if (!shared)
+		leave_out_shared(f->skel);
 	r = obs_kernel_share_maps(kernel, f->skel->obj);
 	if (r == 0)
 		r = flows_bpf__load(f->skel);
 	if (r == 0)
 		obs_kernel_watch(kernel, f->skel->obj);
+	if (r < 0) {
+		flows_bpf__destroy(f->skel);
+		f->skel = NULL;
+	}
 	return r;
 }
 
-int obs_flows_open(struct obs_kernel *kernel, struct obs_model *model, struct obs_flows **ret)
+/* Loaded is not allowed: on the root for a moment, while there is no node yet. */
+static int try_attaching(const struct obs_flows *f)
+{
+	cleanup_close int fd = open(f->mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct bpf_link *link;
+
+	if (fd < 0)
+		return -errno;
+	link = bpf_program__attach_cgroup(f->skel->progs.obs_ingress, fd);
+	if (!link)
+		return -errno;
+	bpf_link__destroy(link);
+	return 0;
+}
+
+static int load(struct obs_kernel *kernel, struct obs_flows *f, struct obs_probe_status *p)
+{
+	int r;
+
+	f->n_cpus = libbpf_num_possible_cpus();
+	f->values = f->n_cpus > 0 ? calloc((size_t)f->n_cpus, sizeof(*f->values)) : NULL;
+	if (!f->values)
+		return -ENOMEM;
+	r = load_programs(kernel, f, true);
+	if (r < 0) {
+		snprintf(p->refused, sizeof(p->refused), "cgroup/sock_create, sk_storage: %s",
+			 strerror(-r));
+		r = load_programs(kernel, f, false);
+	}
+	return r < 0 ? r : try_attaching(f);
+}
+
+static int open_all(struct obs_kernel *kernel, struct obs_targets *targets, struct obs_flows *f,
+		    struct obs_probe_status *p)
+{
+	int r;
+
+	if (!kernel) {
+		snprintf(p->refused, sizeof(p->refused), "cgroup_skb: no BPF");
+		return -ECANCELED;
+	}
+	r = find_mount(f->mount, sizeof(f->mount));
+	if (r < 0) {
+		snprintf(p->refused, sizeof(p->refused), "cgroup_skb: no cgroup v2 is mounted");
+		return r;
+	}
+	r = load(kernel, f, p);
+	if (r < 0)
+		snprintf(p->refused, sizeof(p->refused), "cgroup_skb: %s", strerror(-r));
+	else if (!*p->refused)
+		r = obs_shared_flows_new(f->skel, f->mount, targets, p, &f->shared);
+	return r;
+}
+
+int obs_flows_open(struct obs_kernel *kernel, struct obs_targets *targets, struct obs_model *model,
+		   struct obs_flows **ret)
 {
 	struct obs_probe_status *p = &model->probes[model->n_probes++];
 	struct obs_flows *f = calloc(1, sizeof(*f));
-	int r;
 
 	*p = (struct obs_probe_status){ .need = "UDP and names", .rung = "none" };
-	snprintf(p->unseen, sizeof(p->unseen), "UDP and QUIC flows, names by DNS and TLS");
+	p->ok = true; /* of what is looked at for itself nothing is missing */
 	if (!f)
 		return -ENOMEM;
-	r = kernel ? load(kernel, f) : -ECANCELED;
-	if (r < 0) {
-		if (r != -ECANCELED)
-			snprintf(p->refused, sizeof(p->refused), "cgroup_skb: %s", strerror(-r));
-		p->ok = true; /* of what is looked at for itself nothing is missing */
+	if (open_all(kernel, targets, f, p) < 0) {
+		snprintf(p->unseen, sizeof(p->unseen),
+			 "UDP and QUIC flows, names by DNS and TLS; no other rung has them");
 		obs_flows_free(&f);
 		*ret = NULL;
 		return 0;
 	}
-	p->rung = "cgroup_skb";
-	p->ok = p->first_choice = true;
-	snprintf(p->unseen, sizeof(p->unseen),
-		 "UDP and QUIC flows of nodes that run outside a container");
+	p->rung = f->shared ? "cgroup_skb, cgroup/sock_create" : "cgroup_skb";
+	p->first_choice = f->shared != NULL;
+	if (!f->shared)
+		snprintf(p->unseen, sizeof(p->unseen),
+			 "UDP and QUIC flows, and names, of nodes that run outside a container");
 	*ret = f;
 	return 0;
 }
@@ -94,6 +161,7 @@ void obs_flows_free(struct obs_flows **fp)
 
 	if (!f)
 		return;
+	obs_shared_flows_free(&f->shared);
 	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++)
 		obs_flows_unwatch(f, i);
 	flows_bpf__destroy(f->skel);
@@ -108,33 +176,28 @@ void obs_flows_free(struct obs_flows **fp)
 static int container_path(pid_t pid, const char *id, char *out, size_t size)
 {
 	cleanup_buf struct obs_buf text = {};
-	const char *line, *at, *end;
+	struct obs_slice path;
+	const char *at, *end;
 
 	if (obs_proc_read(pid, "cgroup", &text) < 0)
 		return -ESRCH;
-	line = obs_buf_cstr(&text);
-	if (strncmp(line, "0::", 3) != 0) {
-		line = strstr(line, "\n0::");
-		if (!line)
-			return -ENOTSUP;
-		line++;
-	}
-	line += 3;
-	at = strstr(line, id);
-	end = line + strcspn(line, "\n");
-	if (!at || at > end)
+	path = obs_cgroup_v2_path(obs_buf_slice(&text));
+	at = memmem(path.p, path.len, id, strlen(id));
+	if (!at)
 		return -ENOTSUP;
-	at += strcspn(at, "/\n");
-	return snprintf(out, size, "%.*s", (int)(at - line), line) < (int)size ? 0 : -ENAMETOOLONG;
+	end = memchr(at, '/', path.len - (size_t)(at - path.p));
+	if (end)
+		path.len = (size_t)(end - path.p);
+	return snprintf(out, size, "%.*s", (int)path.len, path.p) < (int)size ? 0 : -ENAMETOOLONG;
 }
 
-int obs_flows_watch(struct obs_flows *f, const struct obs_node *node, pid_t pid)
+static int watch_container(struct obs_flows *f, const struct obs_node *node, pid_t pid)
 {
 	char path[PATH_BYTES], full[2 * PATH_BYTES];
 	cleanup_close int fd = -1;
 	int r;
 
-	if (!*node->ref.id || !node->cgroup || f->links[node->slot].in)
+	if (!*node->ref.id || !node->cgroup)
 		return -ENOTSUP;
 	r = container_path(pid, node->ref.id, path, sizeof(path));
 	if (r < 0)
@@ -150,11 +213,26 @@ int obs_flows_watch(struct obs_flows *f, const struct obs_node *node, pid_t pid)
 	return f->links[node->slot].out ? 0 : -errno;
 }
 
+int obs_flows_watch(struct obs_flows *f, const struct obs_node *node, pid_t pid)
+{
+	int r = f->links[node->slot].in ? 0 : watch_container(f, node, pid);
+
+	return r == -ENOTSUP && f->shared ? obs_shared_flows_watch(f->shared, node) : r;
+}
+
 void obs_flows_unwatch(struct obs_flows *f, uint32_t slot)
 {
 	bpf_link__destroy(f->links[slot].in);
 	bpf_link__destroy(f->links[slot].out);
 	f->links[slot].in = f->links[slot].out = NULL;
+	if (f->shared)
+		obs_shared_flows_unwatch(f->shared, slot);
+}
+
+void obs_flows_follow(struct obs_flows *f)
+{
+	if (f->shared)
+		obs_shared_flows_follow(f->shared);
 }
 
 /* --- reading --- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * flows.h - UDP flows of containers, and the packets that tell names (bpf/flows.bpf.c).
+ * flows.h - UDP flows of nodes, and the packets that tell names (bpf/flows.bpf.c).
  *
  * Belongs to the event loop's thread.
  */
@@ -15,20 +15,22 @@ struct obs_flows;
 
 /**
  * obs_flows_open() - load the programs; they are attached node by node.
- * @kernel: borrowed; NULL without BPF
- * @model:  gets its row among the probes
- * @ret:    owned by the caller; NULL when it cannot be had here (still success)
+ * @kernel:  borrowed; NULL without BPF
+ * @targets: borrowed for life; NULL only to see what can be had
+ * @model:   gets its row among the probes
+ * @ret:     owned by the caller; NULL when it cannot be had here (still success)
  *
  * Return: 0 or -ENOMEM.
  */
-int obs_flows_open(struct obs_kernel *kernel, struct obs_model *model, struct obs_flows **ret);
+int obs_flows_open(struct obs_kernel *kernel, struct obs_targets *targets, struct obs_model *model,
+		   struct obs_flows **ret);
 void obs_flows_free(struct obs_flows **f);
 
 /**
- * obs_flows_watch() - look at the packets of a container.
+ * obs_flows_watch() - look at the packets of a node: by its own cgroup, else by its sockets.
  * @pid: a process in it
  *
- * Return: 0, -ENOTSUP for a node without a cgroup of its own, or a negative errno.
+ * Return: 0, or a negative errno.
  */
 int obs_flows_watch(struct obs_flows *f, const struct obs_node *node, pid_t pid);
 
@@ -39,6 +41,9 @@ void obs_flows_unwatch(struct obs_flows *f, uint32_t slot);
  * is in it. */
 struct obs_flow_total;
 int obs_flows_total(struct obs_flows *f, uint32_t slot, struct obs_flow_total *ret);
+
+/** obs_flows_follow() - now and then: nodes without a cgroup of their own move. */
+void obs_flows_follow(struct obs_flows *f);
 
 /** typedef obs_flows_fn - a flow of the node in @slot as it stands. Return: false to forget it. */
 typedef bool (*obs_flows_fn)(void *ctx, uint32_t slot, const struct obs_flow_facts *flow);

@@ -516,6 +516,7 @@ static void look_at_flows(struct part *p)
 {
 	struct obs_flow_total t;
 
+	obs_flows_follow(p->flows);
 	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
 		struct watched *w = p->watched[i];
 
@@ -909,8 +910,8 @@ static int start(const struct obs_part_env *env, void **ret)
 		free(p->views);
 		return r;
 	}
-	r = obs_flows_open(strcmp(opt.rung, "diag") != 0 ? env->kernel : NULL, env->model,
-			   &p->flows);
+	r = obs_flows_open(strcmp(opt.rung, "diag") != 0 ? env->kernel : NULL, env->targets,
+			   env->model, &p->flows);
 	find_rpc_host(p);
 	*ret = TAKE_PTR(p);
 	return 0;
