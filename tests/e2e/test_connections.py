@@ -549,6 +549,21 @@ def real_swarm(rung):
         found = [e["details"] for e in api.events() if e["event_type"] == "dht_snapshot"]
         return next((d for d in found if d["peers_connected"] >= 2), None)
 
+    # p2pd is asked for its peers: who is behind each address, whoever dialled
+    listed = peer.do("list_peers")["peers"]
+    assert sorted(listed) == sorted([boot.id, third.id]), listed
+
+    def named():
+        found = {c["remote"].split(":")[0]: c.get("peer_id") for c in mine().values()}
+        return found == {"10.77.0.1": boot.id, "10.77.0.3": third.id}
+
+    wait_for("ids of all peers", named)
+    table = {p["peer_id"]: p for n in peers(observer) for p in n["peers"]
+             if "peer_id" in p and p["address"].startswith("10.77.0.")}
+    assert table[boot.id]["address"] == boot_at and table[boot.id]["bootnode_by"] == "command_line", table
+    out = observer_cmd("peers", "-c", observer.config_path)
+    assert re.search(rf"10\.77\.0\.3\S* +dht_peer .* {third.id}", out.stdout), out.stdout
+
     d = wait_for("a snapshot with both peers", snapshot)
     assert boot_at in d["peers"] and d["rtt_p50_us"] > 0, d
 
@@ -569,6 +584,34 @@ def real_swarm(rung):
                  events_of(api, "connect_failed"), 30)
         e = wait_event(api, "connect_failed", remote=boot_at)
         assert (e["details"]["error"], e["details"]["role"]) == ("refused", "bootnode"), e
+
+
+def roles_of(observer):
+    return {p["address"]: p for n in peers(observer) for p in n["peers"]}
+
+
+@case(needs=NEEDS)
+def known_addresses():
+    """bootnodes named by the configuration, by the sidecar's key too, and by p2pd's command line; a relay"""
+    a, b = Net(), Net()
+    link(a, b)
+    who = "12D3KooWFpQzycjkrxN4NyXLJVVRyLhMfYSTPTfrqn6TYvdnkUbt"
+    relayed = "/ip4/10.77.0.2/tcp/4003/p2p/" + who + "/p2p-circuit/p2p/QmQ2gEXoPJg6iMBSUFWGzAabS2VhnzuS782Y637hGjfsRJ"
+    node, other = Connector(a), Connector(b)
+    for port in range(4001, 4005):
+        other.do("listen", **{"as": f"s{port}"}, bind=["10.77.0.2", port])
+    for key in ("bootnodes", "dht"):
+        named = [f"/ip4/10.77.0.2/tcp/4001/p2p/{who}", relayed, "/dns4/boot.example/tcp/1"]
+        observer = watch(node, **{key: named if key == "bootnodes" else {"bootstrap_peers": named}})
+        for port in (4001, 4003, 4004):
+            node.do("connect", **{"as": f"{key}{port}"}, to=["10.77.0.2", port])
+        found = wait_for("the three", lambda o=observer: len(r := roles_of(o)) == 3 and r)
+        boot, relay, peer = (found[f"10.77.0.2:{port}"] for port in (4001, 4003, 4004))
+        assert (boot["role"], boot["peer_id"], boot["bootnode_by"]) == ("bootnode", who, "config"), boot
+        assert (relay["role"], relay["peer_id"]) == ("relay", who), relay
+        assert peer["role"] == "unknown" and "peer_id" not in peer and "bootnode_by" not in peer, peer
+        assert "/dns4/boot.example/tcp/1: no multiaddr" in observer.log(), observer.log()
+        observer.stop()
 
 
 @case(limit_s=120, needs=NEEDS)

@@ -20,7 +20,7 @@ sh -c "read -r _ <$dir/go; busybox nslookup some.name 127.0.0.7; read -r _ <$dir
 "$1" run -c "$dir/c.yaml" >"$dir/log" 2>&1 &
 observer=$!
 for _ in $(seq 120); do # emulated machines load programs slowly
-	grep -q "found node" "$dir/log" && break
+	busybox wget -qO "$dir/peers" http://127.0.0.1:8089/api/v1/peers && grep -q '"node":' "$dir/peers" && break
 	sleep 1
 done
 busybox nslookup other.name 127.0.0.8 >/dev/null 2>&1

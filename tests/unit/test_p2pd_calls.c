@@ -96,7 +96,7 @@ static void names_of_keys(void **state)
 /* --- what was recorded --- */
 
 struct told {
-	unsigned failed, syncs, identified;
+	unsigned failed, syncs, identified, met, claimed;
 	char errors[1024];
 	struct obs_swarm_sync sync;
 };
@@ -129,7 +129,17 @@ static void on_identified(void *ctx, const char *peer_id, uint64_t wall_ns)
 	assert_int_equal(strncmp(peer_id, "12D3Koo", 7), 0);
 }
 
-static const struct obs_p2pd_ops ops = { on_failed, on_sync, on_identified };
+static void on_address(void *ctx, const char *peer_id, const char *addr, bool met)
+{
+	struct told *t = ctx;
+
+	t->met += met;
+	t->claimed += !met;
+	assert_true(*peer_id);
+	assert_int_equal(strncmp(addr, "/ip4/", 5), 0);
+}
+
+static const struct obs_p2pd_ops ops = { on_failed, on_sync, on_address, on_identified };
 
 #define CONNS 16
 
@@ -324,6 +334,8 @@ static void what_our_peer_did(void **state)
 	assert_non_null(strstr(told.errors, "Test.rpc_none p2pd failed to negotiate"));
 	assert_non_null(strstr(told.errors, "connect p2pd failed to dial"));
 	assert_int_equal(told.identified, 1);
+	assert_int_equal(told.met, 1);
+	assert_int_equal(told.claimed, 2); /* of the connect, and its own */
 	obs_p2pd_finish(p);
 	assert_int_equal(told.syncs, 1);
 	assert_int_equal(told.sync.round, 39512);

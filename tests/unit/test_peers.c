@@ -9,6 +9,9 @@
 #include "model/peer_roles.h"
 #include "model/peers.h"
 #include "model/peers_state.h"
+#include "model/roles.h"
+
+#define SLOT 3
 
 static const struct obs_peer_hint p2pd = { .process = "p2pd", .rpc_host = "" };
 static const struct obs_peer_hint other = { .process = "other", .rpc_host = "rpc.example" };
@@ -35,13 +38,19 @@ static struct obs_conn_facts conn(uint64_t sock, struct obs_endpoint local,
 					.direction = direction };
 }
 
-static struct obs_peers *new_peers(uint32_t peers_max, uint32_t conns_max)
+static struct obs_peers *new_peers_who_know(uint32_t peers_max, uint32_t conns_max,
+					    const struct obs_roles *roles)
 {
-	struct obs_peers_options opt = { peers_max, conns_max };
+	struct obs_peers_options opt = { peers_max, conns_max, roles, SLOT };
 	struct obs_peers *p = NULL;
 
 	assert_int_equal(obs_peers_new(&opt, &p), 0);
 	return p;
+}
+
+static struct obs_peers *new_peers(uint32_t peers_max, uint32_t conns_max)
+{
+	return new_peers_who_know(peers_max, conns_max, NULL);
 }
 
 static struct obs_conn *see(struct obs_peers *p, const struct obs_conn_facts *f,
@@ -83,9 +92,17 @@ static void roles_follow_the_rules(void **state)
 		uint16_t port;
 		bool bootnode;
 		enum obs_peer_role want;
+		bool relay;
 	} cases[] = {
 		{ "38.101.215.15", "p2pd", "", "", 30021, true, OBS_PEER_BOOTNODE },
 		{ "38.101.215.15", "p2pd", "", "", 30021, false, OBS_PEER_DHT },
+		{ "38.101.215.15", "p2pd", "", "", 30021, false, OBS_PEER_RELAY, true },
+		{ "38.101.215.15", "p2pd", "", "", 30021, true, OBS_PEER_BOOTNODE, true },
+		{ "192.0.2.1", "trainer", "huggingface.co.evil.example", "", 443, false,
+		  OBS_PEER_UNKNOWN },
+		{ "192.0.2.1", "trainer", "nothuggingface.co", "", 443, false, OBS_PEER_UNKNOWN },
+		{ "192.0.2.1", "trainer", "cdn-lfs.huggingface.co", "", 443, false,
+		  OBS_PEER_MODEL_HUB },
 		{ "192.0.2.1", "trainer", "gensyn-testnet.g.alchemy.com", "", 443, false,
 		  OBS_PEER_RPC },
 		{ "192.0.2.1", "trainer", "rpc.example", "RPC.example", 443, false, OBS_PEER_RPC },
@@ -105,8 +122,10 @@ static void roles_follow_the_rules(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct obs_endpoint remote = at(cases[i].ip, cases[i].port);
-		struct obs_peer_evidence e = { &remote, cases[i].process, cases[i].name,
-					       cases[i].rpc_host, cases[i].bootnode };
+		struct obs_peer_evidence e = {
+			&remote,	   cases[i].process,  cases[i].name,
+			cases[i].rpc_host, cases[i].bootnode, cases[i].relay
+		};
 
 		if (obs_peer_role_of(&e) != cases[i].want)
 			fail_msg("case %zu: got %s, want %s", i,
@@ -400,20 +419,59 @@ static void who_closed_it(void **state)
 /* What the log or a DNS answer says later counts for peers known before. */
 static void later_knowledge_reaches_known_peers(void **state)
 {
-	struct obs_peers *p = new_peers(16, 16);
+	struct obs_counters counters = {};
+	struct obs_roles *roles = NULL;
+	struct obs_peers *p;
 	struct obs_endpoint boot = at("38.101.215.15", 30021), hub = at("192.0.2.9", 443);
 	struct obs_conn_facts f = conn(1, at("10.0.0.1", 4000), boot, OBS_DIRECTION_OUT);
 	struct obs_conn_facts g = conn(2, at("10.0.0.1", 4001), hub, OBS_DIRECTION_OUT);
-	const struct obs_peer *b = see(p, &f, &other)->peer, *h = see(p, &g, &other)->peer;
+	const struct obs_peer *b, *h;
 
 	(void)state;
+	assert_int_equal(obs_roles_new(4, &counters, &roles), 0);
+	p = new_peers_who_know(16, 16, roles);
+	b = see(p, &f, &other)->peer;
+	h = see(p, &g, &other)->peer;
 	assert_int_equal(b->role, OBS_PEER_UNKNOWN);
-	obs_peers_note_bootnode(p, &boot, "QmBoot");
+	obs_roles_note(roles, 0, &boot, OBS_KNOWN_BOOTNODE, "QmBoot", "config");
+	obs_peers_judge(p);
 	obs_peers_note_name(p, &hub, "huggingface.co");
 	assert_int_equal(b->role, OBS_PEER_BOOTNODE);
 	check_text("id", obs_slice_str(b->peer_id), "QmBoot");
+	check_text("source", obs_slice_str(b->source), "config");
 	assert_int_equal(h->role, OBS_PEER_MODEL_HUB);
 	obs_peers_free(&p);
+	obs_roles_free(&roles);
+}
+
+/* Who dials from ports of the moment is one peer per address; p2pd's list tells ids per port. */
+static void ids_of_those_who_dial(void **state)
+{
+	struct obs_counters counters = {};
+	struct obs_roles *roles = NULL;
+	struct obs_endpoint one = at("192.0.2.7", 40001), two = at("192.0.2.7", 40002);
+	struct obs_conn_facts f = conn(1, at("10.0.0.1", 4000), one, OBS_DIRECTION_IN);
+	struct obs_conn_facts g = conn(2, at("10.0.0.1", 4000), two, OBS_DIRECTION_IN);
+	struct obs_peers *p;
+	struct obs_conn *c;
+
+	(void)state;
+	assert_int_equal(obs_roles_new(16, &counters, &roles), 0);
+	p = new_peers_who_know(16, 16, roles);
+	c = see(p, &f, &p2pd);
+	check_text("nobody", obs_slice_str(obs_peers_id_at(p, &one, c->peer)), "");
+	obs_roles_note(roles, SLOT, &one, OBS_KNOWN_CONNECTED, "QmOne", "");
+	obs_peers_judge(p);
+	check_text("peer", obs_slice_str(c->peer->peer_id), "QmOne");
+	check_text("one", obs_slice_str(obs_peers_id_at(p, &one, c->peer)), "QmOne");
+	see(p, &g, &p2pd);
+	obs_roles_note(roles, SLOT, &two, OBS_KNOWN_CONNECTED, "QmTwo", "");
+	obs_peers_judge(p);
+	check_text("both", obs_slice_str(c->peer->peer_id), "");
+	check_text("one", obs_slice_str(obs_peers_id_at(p, &one, c->peer)), "QmOne");
+	check_text("two", obs_slice_str(obs_peers_id_at(p, &two, c->peer)), "QmTwo");
+	obs_peers_free(&p);
+	obs_roles_free(&roles);
 }
 
 /* What is written can be read again, and what was tampered with is left out. */
@@ -464,6 +522,7 @@ int main(void)
 		cmocka_unit_test(failures_have_reasons),
 		cmocka_unit_test(who_closed_it),
 		cmocka_unit_test(later_knowledge_reaches_known_peers),
+		cmocka_unit_test(ids_of_those_who_dial),
 		cmocka_unit_test(peers_survive_a_restart),
 	};
 

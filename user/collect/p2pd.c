@@ -643,14 +643,22 @@ static void on_call(struct obs_p2pd *p, bool by_daemon, const struct obs_frame *
 
 /* --- short connections --- */
 
-static void note_peer(struct obs_p2pd *p, struct obs_slice id, struct obs_head with_addrs)
+/* @met: it is connected there. */
+static void note_peer(struct obs_p2pd *p, struct obs_slice id, struct obs_head with_addrs, bool met)
 {
 	struct obs_p2p_peer *peer = obs_p2pd_peers_get(p->peers, id, p->now->ns);
 	struct obs_proto w = obs_proto(with_addrs);
+	char text[OBS_P2P_ADDR_LEN];
 	struct obs_slice addr;
 
-	if (peer && obs_p2pd_next_addr(&w, &addr))
-		obs_multiaddr_format(addr, peer->addr, sizeof(peer->addr));
+	for (unsigned i = 0; peer && i < OBS_P2P_ADDRS_MAX && obs_p2pd_next_addr(&w, &addr); i++) {
+		if (obs_multiaddr_format(addr, text, sizeof(text)) <= 0)
+			continue;
+		if (i == 0)
+			memcpy(peer->addr, text, sizeof(peer->addr));
+		if (p->ops->address)
+			p->ops->address(p->ctx, peer->id, text, met);
+	}
 }
 
 static void on_request(struct obs_p2pd *p, struct obs_frames *f, const struct obs_frame *frame)
@@ -670,7 +678,7 @@ static void on_request(struct obs_p2pd *p, struct obs_frames *f, const struct ob
 	copy_name(c->name, sizeof(c->name), req.proto);
 	if (req.type == OBS_P2PD_CONNECT) {
 		p->view.connects++;
-		note_peer(p, req.peer, req.body);
+		note_peer(p, req.peer, req.body, false);
 	} else if (req.type == OBS_P2PD_DISCONNECT) {
 		p->view.disconnects++;
 	} else if (req.type == OBS_P2PD_STREAM_HANDLER ||
@@ -698,6 +706,8 @@ static void on_identity(struct obs_p2pd *p, const struct obs_p2pd_response *res)
 			v->n_addrs++;
 	}
 	obs_base58_format(res->peer, id, sizeof(id));
+	for (size_t i = 0; i < v->n_addrs && p->ops->address; i++)
+		p->ops->address(p->ctx, id, v->addrs[i], false);
 	obs_p2pd_learn_id(p, id);
 }
 
@@ -709,7 +719,7 @@ static void on_peer_list(struct obs_p2pd *p, struct obs_head body)
 
 	p->view.listed = 0;
 	while (obs_p2pd_next_peer(&w, &id, &info)) {
-		note_peer(p, id, info);
+		note_peer(p, id, info, true);
 		p->view.listed++;
 	}
 }

@@ -69,6 +69,8 @@ struct obs_swarm_sync {
 struct obs_p2pd_ops {
 	void (*failed)(void *ctx, const struct obs_p2pd_failure *f);
 	void (*sync)(void *ctx, const struct obs_swarm_sync *s);
+	/* an address of a peer, as text; @met: it is connected there now, else somebody's word */
+	void (*address)(void *ctx, const char *peer_id, const char *addr, bool met);
 	/* p2pd has answered for the first time, or with another identity */
 	void (*identified)(void *ctx, const char *peer_id, uint64_t wall_ns);
 };

@@ -43,6 +43,7 @@ struct obs_config {
 	} api;
 
 	struct obs_strv log_files;
+	struct obs_strv bootnodes;  /* multiaddrs */
 	int64_t initial_tail_lines; /* 0 and -1 = all */
 
 	struct {

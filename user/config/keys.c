@@ -92,6 +92,9 @@ const struct obs_key obs_keys[] = {
 	{ "log_files", OBS_KEY_LIST, F(log_files), 0, ENTRIES, NULL, "More files to follow, as paths or shell globs. A hint only: the logs of nodes are found by themselves.", .example = "[\"./logs/swarm.log\"]" },
 	{ "initial_tail_lines", OBS_KEY_INT, F(initial_tail_lines), -1, 1e9, "100", "Lines of a file that are read when it is seen for the first time. 0 or -1: all." },
 
+	/* Whom nodes talk with. */
+	{ "bootnodes", OBS_KEY_LIST, F(bootnodes), 0, ENTRIES, NULL, "Multiaddrs of bootnodes, besides those that p2pd's command line, the node's log and the chain name.", .example = "[\"/ip4/38.101.215.15/tcp/30021/p2p/Qm…\"]" },
+
 	/* Which containers and processes are nodes. */
 	{ "targets.builtin", OBS_KEY_BOOL, F(targets.builtin), 0, 0, "true", "Find RL-Swarm nodes by what runs in them (swarm_launcher, train_single_gpu, p2pd)." },
 	{ "targets.docker_socket", OBS_KEY_STRING, F(targets.docker_socket), 0, 107, "", "Docker's unix socket. Empty: /var/run/docker.sock.", .example = "/run/user/1000/docker.sock" },
@@ -194,7 +197,7 @@ const struct obs_key obs_keys[] = {
 	{ "logs.swarm_log_path", OBS_KEY_STRING, KEPT, 0, LONGEST_TEXT, "", "Never had an effect.", OBS_KEY_DEAD, .example = "./logs/swarm.log" },
 	{ "logs.yarn_log_path", OBS_KEY_STRING, KEPT, 0, LONGEST_TEXT, "", "Never had an effect.", OBS_KEY_DEAD, .example = "./logs/yarn.log" },
 	{ "logs.wandb_log_path", OBS_KEY_STRING, KEPT, 0, LONGEST_TEXT, "", "Never had an effect.", OBS_KEY_DEAD, .example = "./logs/wandb/" },
-	{ "dht.bootstrap_peers", OBS_KEY_LIST, KEPT, 0, ENTRIES, NULL, "Never had an effect.", OBS_KEY_DEAD, .example = "[\"/ip4/…/tcp/…/p2p/Qm…\"]" },
+	{ "dht.bootstrap_peers", OBS_KEY_LIST, KEPT, 0, ENTRIES, NULL, "The Go sidecar's name for bootnodes.", .alias = "bootnodes", .example = "[\"/ip4/…/tcp/…/p2p/Qm…\"]" },
 	{ "dht.port", OBS_KEY_INT, KEPT, 0, 65535, "0", "Never had an effect.", OBS_KEY_DEAD, .example = "8000" },
 };
 /* clang-format on */

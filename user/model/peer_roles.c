@@ -9,29 +9,32 @@
 
 enum place { ANYWHERE, LOOPBACK };
 
-/* All conditions of a row must hold; NULL, 0 and ANYWHERE hold always. */
+/* All conditions of a row must hold; NULL, 0, ANYBODY and ANYWHERE hold always. */
 static const struct rule {
 	enum obs_peer_role role;
-	bool bootnode;
+	enum known { ANYBODY, BOOTNODE, RELAY } known;
 	const char *process; /* role of our process */
 	const char *name;    /* glob over the remote's name */
 	uint16_t port;
 	enum place place;
 } rules[] = {
-	{ OBS_PEER_BOOTNODE, true, NULL, NULL, 0, ANYWHERE },
-	{ OBS_PEER_DHT, false, "p2pd", NULL, 0, ANYWHERE },
-	{ OBS_PEER_RPC, false, NULL, "*gensyn-testnet*", 0, ANYWHERE },
-	{ OBS_PEER_RPC, false, NULL, "*.alchemy.com", 0, ANYWHERE },
-	{ OBS_PEER_JUDGE, false, NULL, "*judge*", 0, ANYWHERE },
-	{ OBS_PEER_MODEL_HUB, false, NULL, "*huggingface.co", 0, ANYWHERE },
-	{ OBS_PEER_MODEL_HUB, false, NULL, "*.hf.co", 0, ANYWHERE },
-	{ OBS_PEER_MODEL_HUB, false, NULL, "hf.co", 0, ANYWHERE },
-	{ OBS_PEER_WANDB, false, NULL, "*wandb.ai", 0, ANYWHERE },
-	{ OBS_PEER_TELEGRAM, false, NULL, "*.telegram.org", 0, ANYWHERE },
-	{ OBS_PEER_LOGIN, false, NULL, NULL, 3000, LOOPBACK },
-	{ OBS_PEER_LOGIN, false, "login_server", NULL, 0, LOOPBACK },
-	{ OBS_PEER_EVALUATOR, false, NULL, NULL, 11434, LOOPBACK },
-	{ OBS_PEER_DNS, false, NULL, NULL, 53, ANYWHERE },
+	{ OBS_PEER_BOOTNODE, BOOTNODE, NULL, NULL, 0, ANYWHERE },
+	{ OBS_PEER_RELAY, RELAY, NULL, NULL, 0, ANYWHERE },
+	{ OBS_PEER_DHT, ANYBODY, "p2pd", NULL, 0, ANYWHERE },
+	{ OBS_PEER_RPC, ANYBODY, NULL, "*gensyn-testnet*", 0, ANYWHERE },
+	{ OBS_PEER_RPC, ANYBODY, NULL, "*.alchemy.com", 0, ANYWHERE },
+	{ OBS_PEER_JUDGE, ANYBODY, NULL, "*judge*", 0, ANYWHERE },
+	{ OBS_PEER_MODEL_HUB, ANYBODY, NULL, "huggingface.co", 0, ANYWHERE },
+	{ OBS_PEER_MODEL_HUB, ANYBODY, NULL, "*.huggingface.co", 0, ANYWHERE },
+	{ OBS_PEER_MODEL_HUB, ANYBODY, NULL, "*.hf.co", 0, ANYWHERE },
+	{ OBS_PEER_MODEL_HUB, ANYBODY, NULL, "hf.co", 0, ANYWHERE },
+	{ OBS_PEER_WANDB, ANYBODY, NULL, "wandb.ai", 0, ANYWHERE },
+	{ OBS_PEER_WANDB, ANYBODY, NULL, "*.wandb.ai", 0, ANYWHERE },
+	{ OBS_PEER_TELEGRAM, ANYBODY, NULL, "*.telegram.org", 0, ANYWHERE },
+	{ OBS_PEER_LOGIN, ANYBODY, NULL, NULL, 3000, LOOPBACK },
+	{ OBS_PEER_LOGIN, ANYBODY, "login_server", NULL, 0, LOOPBACK },
+	{ OBS_PEER_EVALUATOR, ANYBODY, NULL, NULL, 11434, LOOPBACK },
+	{ OBS_PEER_DNS, ANYBODY, NULL, NULL, 53, ANYWHERE },
 };
 
 static const char *const names[OBS_PEER_ROLE_MAX] = {
@@ -56,7 +59,7 @@ const char *obs_peer_role_str(enum obs_peer_role role)
 
 static bool fits(const struct rule *r, const struct obs_peer_evidence *e)
 {
-	if (r->bootnode && !e->bootnode)
+	if ((r->known == BOOTNODE && !e->bootnode) || (r->known == RELAY && !e->relay))
 		return false;
 	if (r->process && strcmp(r->process, e->process) != 0)
 		return false;

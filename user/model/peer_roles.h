@@ -11,7 +11,7 @@ struct obs_peer_evidence {
 	const char *process; /* the role of our process; "" = unknown */
 	const char *name;    /* host name of the remote; "" = unknown */
 	const char *rpc_host;
-	bool bootnode;
+	bool bootnode, relay;
 };
 
 /** obs_peer_role_of() - the first rule that fits. */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "model/peer_roles.h"
+#include "model/roles.h"
 #include "util/cleanup.h"
 
 #define EVICT_LOOK 64 /* entries looked at for one without a connection */
@@ -172,7 +173,7 @@ void obs_peers_free(struct obs_peers **pp)
 	*pp = NULL;
 }
 
-/* --- names and bootnodes --- */
+/* --- names, roles, ids --- */
 
 static const char *name_of(struct obs_peers *p, const uint8_t ip[16])
 {
@@ -182,34 +183,58 @@ static const char *name_of(struct obs_peers *p, const uint8_t ip[16])
 	return n ? n->name : "";
 }
 
-static bool is_bootnode(const struct obs_peers *p, const struct obs_endpoint *at, size_t *ret)
+static struct obs_known known_of(const struct obs_peers *p, const struct obs_endpoint *at)
 {
-	for (size_t i = 0; i < p->n_bootnodes; i++) {
-		if (memcmp(p->bootnodes[i].ip, at->ip, 16) == 0 &&
-		    p->bootnodes[i].port == at->port) {
-			*ret = i;
-			return true;
-		}
-	}
-	return false;
+	return p->opt.roles ? obs_roles_find(p->opt.roles, p->opt.slot, at)
+			    : (struct obs_known){ .peer_id = "", .source = "" };
+}
+
+/* An address that many dial from, each from a port of the moment, has no id of its own. */
+static void adopt_id(struct obs_peer *e, const char *id)
+{
+	if (!*id || e->many_ids || strcmp(e->peer_id, id) == 0)
+		return;
+	e->many_ids = *e->peer_id && e->at.port == 0;
+	snprintf(e->peer_id, sizeof(e->peer_id), "%s", e->many_ids ? "" : id);
 }
 
 static void judge(struct obs_peers *p, struct obs_peer *e, const struct obs_peer_hint *hint)
 {
-	size_t which = 0;
+	struct obs_known known = known_of(p, &e->at);
 	struct obs_peer_evidence evidence = {
 		.remote = &e->at,
 		.process = hint->process,
 		.name = e->name,
 		.rpc_host = hint->rpc_host,
-		.bootnode = is_bootnode(p, &e->at, &which),
+		.bootnode = known.as & OBS_KNOWN_BOOTNODE,
+		.relay = known.as & OBS_KNOWN_RELAY,
 	};
 	enum obs_peer_role role = obs_peer_role_of(&evidence);
 
 	if (role != OBS_PEER_UNKNOWN)
 		e->role = role;
-	if (evidence.bootnode && !*e->peer_id)
-		memcpy(e->peer_id, p->bootnode_ids[which], sizeof(e->peer_id));
+	e->source = known.source;
+	adopt_id(e, known.peer_id);
+}
+
+void obs_peers_judge(struct obs_peers *p)
+{
+	struct obs_peer_hint hint = { .process = "", .rpc_host = "" };
+
+	for (struct obs_peer *e = p->peers; e; e = e->hh.next)
+		judge(p, e, &hint);
+	for (struct obs_conn *c = p->conns; c; c = c->hh.next) {
+		if (c->peer->at.port == 0)
+			adopt_id(c->peer, known_of(p, &c->f.remote).peer_id);
+	}
+}
+
+const char *obs_peers_id_at(const struct obs_peers *p, const struct obs_endpoint *remote,
+			    const struct obs_peer *e)
+{
+	const char *id = known_of(p, remote).peer_id;
+
+	return *id || !e ? id : e->peer_id;
 }
 
 void obs_peers_note_name(struct obs_peers *p, const struct obs_endpoint *at, const char *name)
@@ -239,27 +264,6 @@ void obs_peers_note_name(struct obs_peers *p, const struct obs_endpoint *at, con
 			continue;
 		snprintf(e->name, sizeof(e->name), "%s", name);
 		judge(p, e, &hint);
-	}
-}
-
-void obs_peers_note_bootnode(struct obs_peers *p, const struct obs_endpoint *at,
-			     const char *peer_id)
-{
-	struct obs_peer *e, *next;
-	size_t i;
-
-	if (!is_bootnode(p, at, &i)) {
-		if (p->n_bootnodes == OBS_BOOTNODES_MAX)
-			return;
-		i = p->n_bootnodes++;
-		p->bootnodes[i] = *at;
-	}
-	if (*peer_id)
-		snprintf(p->bootnode_ids[i], sizeof(p->bootnode_ids[i]), "%s", peer_id);
-	HASH_ITER(hh, p->peers, e, next)
-	{
-		if (memcmp(e->at.ip, at->ip, 16) == 0 && e->at.port == at->port)
-			judge(p, e, &(struct obs_peer_hint){ .process = "", .rpc_host = "" });
 	}
 }
 
@@ -322,10 +326,9 @@ static struct obs_peer *peer_of(struct obs_peers *p, const struct obs_conn_facts
 				const struct obs_peer_hint *hint, uint64_t wall_ns)
 {
 	struct obs_endpoint at = f->remote;
-	size_t unused;
 	struct obs_peer *e = find_peer(p, &at);
 
-	if (!e && f->direction == OBS_DIRECTION_IN && !is_bootnode(p, &at, &unused)) {
+	if (!e && f->direction == OBS_DIRECTION_IN && !(known_of(p, &at).as & OBS_KNOWN_BOOTNODE)) {
 		at.port = 0;
 		e = find_peer(p, &at);
 	}

@@ -17,7 +17,6 @@
 #define OBS_ENDPOINT_TEXT  64
 #define OBS_LISTENERS_SHOW 256 /* listening sockets kept per node */
 #define OBS_NAMES_MAX	   1024
-#define OBS_BOOTNODES_MAX  64
 
 /* IPv4 as ::ffff:a.b.c.d, so that one peer is one endpoint. */
 struct obs_endpoint {
@@ -110,9 +109,11 @@ const char *obs_peer_role_str(enum obs_peer_role role);
 struct obs_peer {
 	struct obs_endpoint at;
 	enum obs_peer_role role;
-	char name[80];	  /* host name, where one was seen; else "" */
-	char peer_id[64]; /* libp2p's, where known; else "" */
-	uint32_t open;	  /* connections now */
+	char name[80];	    /* host name, where one was seen; else "" */
+	char peer_id[64];   /* libp2p's, where known; else "" */
+	bool many_ids;	    /* several peers dial from this address: none is named */
+	const char *source; /* who said that it is a bootnode; NULL or "" = nobody; static */
+	uint32_t open;	    /* connections now */
 	uint64_t in, out, unknown, failed;
 	uint64_t bytes_sent, bytes_received, retransmits;
 	uint32_t rtt_us, min_rtt_us; /* newest, best; 0 = unknown */
@@ -180,8 +181,12 @@ struct obs_conn_totals {
 	uint64_t lost;	   /* their end was not seen */
 };
 
+struct obs_roles;
+
 struct obs_peers_options {
 	uint32_t peers_max, conns_max;
+	const struct obs_roles *roles; /* borrowed for life; NULL = nothing is known */
+	uint32_t slot;		       /* of the node, there */
 };
 
 struct obs_peers {
@@ -191,9 +196,6 @@ struct obs_peers {
 	struct obs_peer *peers; /* hash by endpoint, owned; the least recently used first */
 	struct obs_listener listeners[OBS_LISTENERS_SHOW];
 	size_t n_listeners;
-	struct obs_endpoint bootnodes[OBS_BOOTNODES_MAX];
-	char bootnode_ids[OBS_BOOTNODES_MAX][64];
-	size_t n_bootnodes;
 	struct obs_peer_name *names; /* hash by address, owned */
 	struct obs_conn_totals totals;
 	uint32_t pass;
@@ -263,9 +265,13 @@ void obs_peers_start_pass(struct obs_peers *p);
 typedef void (*obs_peers_unseen_fn)(void *ctx, struct obs_conn *c);
 void obs_peers_end_pass(struct obs_peers *p, obs_peers_unseen_fn fn, void *ctx);
 
-/** obs_peers_note_bootnode() - @at is a bootnode; @peer_id may be empty. Also of peers known. */
-void obs_peers_note_bootnode(struct obs_peers *p, const struct obs_endpoint *at,
-			     const char *peer_id);
+/** obs_peers_judge() - what is known of addresses has changed: look at all peers again. */
+void obs_peers_judge(struct obs_peers *p);
+
+/** obs_peers_id_at() - the peer id that answers, or dials, at @remote; else @e's; "" = unknown.
+ * @e: its peer; may be NULL. Borrowed until something is noted. */
+const char *obs_peers_id_at(const struct obs_peers *p, const struct obs_endpoint *remote,
+			    const struct obs_peer *e);
 
 /** obs_peers_note_name() - the address in @at is called @name. */
 void obs_peers_note_name(struct obs_peers *p, const struct obs_endpoint *at, const char *name);

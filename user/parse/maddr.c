@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 
 #define PARTS_MAX   16
@@ -72,33 +71,32 @@ static bool is_peer_id(struct obs_slice id)
 	return id.len <= PEER_ID_MAX;
 }
 
-/* Behind the port: transports, and at the end who it is. */
-static struct obs_slice find_peer_id(struct obs_slice rest)
+/* Behind the port: transports, and at the end who it is. What stands behind p2p-circuit is not
+ * there. */
+static void take_rest(struct obs_slice rest, struct obs_maddr *m)
 {
-	struct obs_slice part, id = {};
+	struct obs_slice part;
 
 	for (unsigned i = 0; i < PARTS_MAX && next_part(&rest, &part); i++) {
-		if (is(part, "p2p-circuit"))
-			return (struct obs_slice){};
+		m->relayed = is(part, "p2p-circuit");
+		if (m->relayed)
+			return;
 		if ((is(part, "p2p") || is(part, "ipfs")) && next_part(&rest, &part) &&
 		    is_peer_id(part))
-			id = part;
+			m->peer_id = part;
 	}
-	return id;
 }
 
-int obs_maddr_endpoint(struct obs_slice text, uint8_t ret_ip[16], uint16_t *ret_port,
-		       struct obs_slice *ret_peer_id)
+int obs_maddr_parse(struct obs_slice text, struct obs_maddr *ret)
 {
 	struct obs_slice kind, value;
-	uint8_t ip[16];
-	uint16_t port;
+	struct obs_maddr m = {};
 
-	if (!next_part(&text, &kind) || !next_part(&text, &value) || !take_ip(kind, value, ip) ||
-	    !next_part(&text, &kind) || !next_part(&text, &value) || !take_port(kind, value, &port))
+	if (!next_part(&text, &kind) || !next_part(&text, &value) || !take_ip(kind, value, m.ip) ||
+	    !next_part(&text, &kind) || !next_part(&text, &value) ||
+	    !take_port(kind, value, &m.port))
 		return -EINVAL;
-	memcpy(ret_ip, ip, sizeof(ip));
-	*ret_port = port;
-	*ret_peer_id = find_peer_id(text);
+	take_rest(text, &m);
+	*ret = m;
 	return 0;
 }

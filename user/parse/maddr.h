@@ -4,20 +4,25 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "util/slice.h"
 
+struct obs_maddr {
+	uint8_t ip[16]; /* IPv4 as ::ffff:a.b.c.d */
+	uint16_t port;
+	bool relayed; /* p2p-circuit: what is there is the relay of somebody else */
+	/* Behind /p2p/ or /ipfs/: who answers there, so the relay where it is one. Borrowed from the
+	 * text; empty when nothing is said. */
+	struct obs_slice peer_id;
+};
+
 /**
- * obs_maddr_endpoint() - where a multiaddr leads.
- * @text:        untrusted
- * @ret_ip:      IPv4 as ::ffff:a.b.c.d
- * @ret_peer_id: what stands behind /p2p/ or /ipfs/, borrowed from @text; empty when nothing does
+ * obs_maddr_parse() - where a multiaddr leads.
+ * @text: untrusted
  *
- * Relayed addresses (p2p-circuit) lead to the relay, and have no peer id here.
- *
- * Return: 0, or -EINVAL, with the results untouched: it is no multiaddr, or one without an IP address
- * and a TCP or UDP port (dns4, unix).
+ * Return: 0, or -EINVAL, with @ret untouched: it is no multiaddr, or one without an IP address and a
+ * TCP or UDP port (dns4, unix).
  */
-int obs_maddr_endpoint(struct obs_slice text, uint8_t ret_ip[16], uint16_t *ret_port,
-		       struct obs_slice *ret_peer_id);
+int obs_maddr_parse(struct obs_slice text, struct obs_maddr *ret);

@@ -19,6 +19,7 @@
 #include "pipeline/event.h"
 
 struct obs_outlet;
+struct obs_roles;
 
 /* What a part may use; borrowed for its life. */
 struct obs_part_env {
@@ -28,6 +29,7 @@ struct obs_part_env {
 	struct obs_counters *counters;
 	struct obs_kernel *kernel; /* NULL without BPF */
 	struct obs_targets *targets;
+	struct obs_roles *roles; /* of addresses; whoever learns of one notes it (role_sources.h) */
 	const struct obs_outlet *outlet;
 	/* CLOCK_BOOTTIME of a record -> CLOCK_REALTIME, both ns */
 	uint64_t (*to_wall)(void *ctx, uint64_t boot_ns);

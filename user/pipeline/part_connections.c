@@ -12,16 +12,18 @@
 
 #include "model/peers.h"
 #include "model/peers_state.h"
+#include "model/roles.h"
 #include "observe/connections.h"
 #include "observe/flows.h"
 #include "observe/proc.h"
 #include "parse/dns.h"
-#include "parse/maddr.h"
 #include "parse/tls.h"
 #include "pipeline/engine.h"
 #include "pipeline/part.h"
+#include "pipeline/role_sources.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/log.h"
 
 #define LINGER_NS      (2 * OBS_NS_PER_S)
 #define READY_NS       (OBS_NS_PER_S / 5) /* nodes found together share a look */
@@ -44,7 +46,8 @@ struct watched {
 	uint64_t snapshot_ns;
 	struct obs_flow_total udp_before; /* of its slot, when it was found */
 	uint64_t kept_ns, found_ns;
-	pid_t p2pd; /* whose command line was read */
+	pid_t p2pd;	       /* whose command line was read */
+	uint64_t roles_serial; /* of what the peers were judged by */
 };
 
 struct part {
@@ -74,10 +77,12 @@ static void add_known(struct obs_event *ev, const char *key, uint64_t n)
 
 struct spoken {
 	char remote[OBS_ENDPOINT_TEXT], local[OBS_ENDPOINT_TEXT];
+	char peer_id[OBS_ROLES_ID_BYTES];
 };
 
-static void begin_event(struct obs_event *ev, const char *name, const struct obs_conn_facts *f,
-			const struct obs_peer *peer, const char *process, struct spoken *words)
+static void begin_event(const struct watched *w, struct obs_event *ev, const char *name,
+			const struct obs_conn_facts *f, const struct obs_peer *peer,
+			const char *process, struct spoken *words)
 {
 	*ev = (struct obs_event){ .type = OBS_EVENT_PEER, .name = name };
 	ev->origin.via = OBS_VIA_CONNECTION;
@@ -89,10 +94,11 @@ static void begin_event(struct obs_event *ev, const char *name, const struct obs
 	add_text(ev, "direction", obs_direction_str(f->direction));
 	add_text(ev, "role", obs_peer_role_str(peer ? peer->role : OBS_PEER_UNKNOWN));
 	add_text(ev, "process", process);
-	if (peer) {
+	if (peer)
 		add_text(ev, "name", peer->name);
-		add_text(ev, "peer_id", peer->peer_id);
-	}
+	snprintf(words->peer_id, sizeof(words->peer_id), "%s",
+		 obs_peers_id_at(w->peers, &f->remote, peer));
+	add_text(ev, "peer_id", words->peer_id);
 	if (f->preexisting)
 		obs_event_add_bool(ev, "preexisting", true);
 }
@@ -127,7 +133,7 @@ static void tell_connected(struct part *p, struct watched *w, struct obs_conn *c
 	if (!may_tell(p, w))
 		return;
 	c->told = true;
-	begin_event(&ev, "connected", &c->f, c->peer, c->process, &words);
+	begin_event(w, &ev, "connected", &c->f, c->peer, c->process, &words);
 	if (c->f.established_ns)
 		ev.wall_ns = p->env.to_wall(p->env.ctx, c->f.established_ns);
 	add_known(&ev, "rtt_us", c->f.srtt_us);
@@ -161,7 +167,7 @@ static void tell_disconnected(struct part *p, struct watched *w, const struct ob
 	last.direction = c->f.direction;
 	last.preexisting = c->f.preexisting;
 	last.pid = c->f.pid;
-	begin_event(&ev, "disconnected", &last, c->peer, c->process, &words);
+	begin_event(w, &ev, "disconnected", &last, c->peer, c->process, &words);
 	ev.wall_ns = p->env.to_wall(p->env.ctx, end_ns);
 	add_traffic(&ev, f);
 	if (since && end_ns > since)
@@ -180,7 +186,7 @@ static void tell_failed(struct part *p, struct watched *w, const struct obs_conn
 
 	if (!may_tell(p, w))
 		return;
-	begin_event(&ev, "connect_failed", f, peer, process, &words);
+	begin_event(w, &ev, "connect_failed", f, peer, process, &words);
 	ev.wall_ns = p->env.to_wall(p->env.ctx, end_ns);
 	add_text(&ev, "error", obs_conn_error_str(f->err));
 	if (f->err)
@@ -193,33 +199,46 @@ static void tell_failed(struct part *p, struct watched *w, const struct obs_conn
 
 /* --- whom it looks for: p2pd's command line, and what the log says --- */
 
-static void note_maddr(struct watched *w, struct obs_slice text)
-{
-	struct obs_endpoint at = {};
-	char id[64] = "";
-	struct obs_slice peer_id;
-
-	if (obs_maddr_endpoint(text, at.ip, &at.port, &peer_id) < 0)
-		return;
-	snprintf(id, sizeof(id), "%.*s", (int)peer_id.len, peer_id.p ? peer_id.p : "");
-	obs_peers_note_bootnode(w->peers, &at, id);
-}
-
-static void note_maddrs(struct watched *w, struct obs_slice list)
+static void note_maddrs(struct part *p, struct watched *w, struct obs_slice list)
 {
 	while (list.len) {
 		const char *comma = memchr(list.p, ',', list.len);
 		size_t n = comma ? (size_t)(comma - list.p) : list.len;
 
-		note_maddr(w, obs_slice(list.p, n));
+		obs_roles_add_bootnode_of(p->env.roles, w->node.slot, obs_slice(list.p, n),
+					  "command_line");
 		n += comma != NULL;
 		list = obs_slice(list.p + n, list.len - n);
 	}
 }
 
+/* What the operator named; each node has them. */
+static void note_configured(const struct obs_part_env *env)
+{
+	const struct obs_strv *list = &env->config->bootnodes;
+
+	for (size_t i = 0; i < list->n; i++) {
+		if (obs_roles_add_bootnode(env->roles, list->v[i], "config") == -EINVAL)
+			obs_warn(
+				"bootnodes: %s: no multiaddr with an IP address and a port, ignoring",
+				list->v[i]);
+	}
+}
+
+/* Whoever has noted something since: is it one of our peers? */
+static void judge_again(struct part *p, struct watched *w)
+{
+	uint64_t serial = obs_roles_serial(p->env.roles);
+
+	if (w->roles_serial == serial)
+		return;
+	w->roles_serial = serial;
+	obs_peers_judge(w->peers);
+}
+
 /* Called whenever p2pd is seen to have a connection, since it may have joined as what it was
  * before its exec. */
-static void note_bootnodes(struct watched *w, pid_t pid)
+static void note_bootnodes(struct part *p, struct watched *w, pid_t pid)
 {
 	static const struct obs_slice key = OBS_SLICE("-bootstrapPeers=");
 	cleanup_buf struct obs_buf args = {};
@@ -233,7 +252,7 @@ static void note_bootnodes(struct watched *w, pid_t pid)
 		size_t n = strnlen(rest.p, rest.len);
 
 		if (obs_slice_starts(obs_slice(rest.p, n), key))
-			note_maddrs(w, obs_slice(rest.p + key.len, n - key.len));
+			note_maddrs(p, w, obs_slice(rest.p + key.len, n - key.len));
 		n += n < rest.len;
 		rest = obs_slice(rest.p + n, rest.len - n);
 	}
@@ -252,7 +271,7 @@ static const char *role_of(struct part *p, struct watched *w, uint32_t pid, char
 	if (comm)
 		memcpy(comm, process->comm, 16);
 	if (process->role == OBS_ROLE_P2PD)
-		note_bootnodes(w, (pid_t)pid);
+		note_bootnodes(p, w, (pid_t)pid);
 	return obs_role_str(process->role);
 }
 
@@ -398,12 +417,12 @@ static void on_record(void *part, struct obs_node *node, const struct obs_record
 
 /* --- UDP --- */
 
-static void begin_flow_event(struct obs_event *ev, const char *name, const struct obs_flow *flow,
-			     struct spoken *words, char version[16])
+static void begin_flow_event(const struct watched *w, struct obs_event *ev, const char *name,
+			     const struct obs_flow *flow, struct spoken *words, char version[16])
 {
 	struct obs_conn_facts f = { .remote = flow->f.remote };
 
-	begin_event(ev, name, &f, flow->peer, "", words);
+	begin_event(w, ev, name, &f, flow->peer, "", words);
 	obs_event_add_uint(ev, "local_port", flow->f.local_port);
 	add_text(ev, "transport", "quic");
 	snprintf(version, 16, "%08x", flow->f.quic_version);
@@ -420,7 +439,7 @@ static void tell_flow(struct part *p, struct watched *w, struct obs_flow *flow)
 	if (!flow->f.quic_version || flow->told || !may_tell(p, w))
 		return;
 	flow->told = true;
-	begin_flow_event(&ev, "connected", flow, &words, version);
+	begin_flow_event(w, &ev, "connected", flow, &words, version);
 	ev.wall_ns = p->env.to_wall(p->env.ctx, flow->f.first_ns);
 	emit(p, w, &ev, "");
 }
@@ -432,7 +451,7 @@ static void end_flow(struct part *p, struct watched *w, struct obs_flow *flow)
 	char version[16];
 
 	if (flow->told && may_tell(p, w)) {
-		begin_flow_event(&ev, "disconnected", flow, &words, version);
+		begin_flow_event(w, &ev, "disconnected", flow, &words, version);
 		obs_event_add_uint(&ev, "bytes_sent", flow->f.bytes_out);
 		obs_event_add_uint(&ev, "bytes_received", flow->f.bytes_in);
 		obs_event_add_real(&ev, "duration_ms",
@@ -545,6 +564,7 @@ static void look(struct part *p)
 
 		if (!u.w || u.w->gone)
 			continue;
+		judge_again(p, u.w);
 		obs_peers_end_pass(u.w->peers, on_unseen, &u);
 		u.w->looked = true;
 	}
@@ -555,7 +575,8 @@ static void look(struct part *p)
 
 static void on_event(void *part, const struct obs_node *node, const struct obs_event *ev)
 {
-	struct watched *w = node ? watched_in(part, node->slot) : NULL;
+	struct part *p = part;
+	struct watched *w = node ? watched_in(p, node->slot) : NULL;
 
 	if (!w || ev->type != OBS_EVENT_PEER || strcmp(ev->name, "bootnodes") != 0)
 		return;
@@ -565,7 +586,7 @@ static void on_event(void *part, const struct obs_node *node, const struct obs_e
 		if (f->kind != OBS_VALUE_LIST || !obs_slice_eq(f->key, OBS_SLICE("peers")))
 			continue;
 		for (size_t j = 0; j < f->list.n; j++)
-			note_maddr(w, f->list.v[j]);
+			obs_roles_add_bootnode_of(p->env.roles, node->slot, f->list.v[j], "log");
 	}
 }
 
@@ -769,9 +790,12 @@ static void on_ready(void *part, struct obs_node *node)
 	opt = (struct obs_peers_options){
 		.peers_max = (uint32_t)p->env.config->limits.peers,
 		.conns_max = (uint32_t)p->env.config->limits.connections,
+		.roles = p->env.roles,
+		.slot = node->slot,
 	};
 	if (p->watched[node->slot])
 		bury(p, node->slot);
+	obs_roles_forget(p->env.roles, node->slot); /* of whose slot it was */
 	w = calloc(1, sizeof(*w));
 	if (!w || obs_peers_new(&opt, &w->peers) < 0) {
 		free(w);
@@ -841,6 +865,7 @@ static void on_refresh(void *part)
 
 		if (!w || w->gone)
 			continue;
+		judge_again(p, w);
 		*v = (struct obs_node_peers){ .slot = i,
 					      .peers = w->peers,
 					      .events_limited = w->limited };
@@ -913,6 +938,7 @@ static int start(const struct obs_part_env *env, void **ret)
 	r = obs_flows_open(strcmp(opt.rung, "diag") != 0 ? env->kernel : NULL, env->targets,
 			   env->model, &p->flows);
 	find_rpc_host(p);
+	note_configured(env);
 	*ret = TAKE_PTR(p);
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "collect/p2pd.h"
 #include "collect/p2pd_file.h"
 #include "pipeline/p2pd_events.h"
+#include "pipeline/role_sources.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -68,7 +69,16 @@ static void on_sync(void *ctx, const struct obs_swarm_sync *s)
 	emit(ctx, &ev);
 }
 
-static const struct obs_p2pd_ops ops = { .failed = on_failed, .sync = on_sync };
+static void on_address(void *ctx, const char *peer_id, const char *addr, bool met)
+{
+	struct p2pd_node *n = ctx;
+
+	obs_roles_add_peer(n->part->env.roles, n->node->slot, peer_id, obs_slice_str(addr), met);
+}
+
+static const struct obs_p2pd_ops ops = { .failed = on_failed,
+					 .sync = on_sync,
+					 .address = on_address };
 
 static struct p2pd_node *node_of(struct p2pd_part *part, const struct obs_node *node)
 {

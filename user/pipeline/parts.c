@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "model/roles.h"
 #include "util/cleanup.h"
 
 /* In the order in which they hear of things. A new part: its declaration and its row. */
@@ -32,18 +33,19 @@ static const struct obs_part_ops *const table[] = {
 };
 
 struct obs_parts {
-	struct obs_part_env env;
+	struct obs_part_env env;      /* its roles are owned */
 	void *part[ARRAY_LEN(table)]; /* NULL: has nothing to do here */
 };
 
 int obs_parts_open(const struct obs_part_env *env, struct obs_parts **ret)
 {
 	struct obs_parts *parts = calloc(1, sizeof(*parts));
-	int r = 0;
+	int r;
 
 	if (!parts)
 		return -ENOMEM;
 	parts->env = *env;
+	r = obs_roles_new(OBS_ROLES_MAX, env->counters, &parts->env.roles);
 	for (size_t i = 0; table[i] && r == 0; i++)
 		r = table[i]->start(&parts->env, &parts->part[i]);
 	if (r < 0)
@@ -63,6 +65,7 @@ void obs_parts_free(struct obs_parts **partsp)
 		if (parts->part[i])
 			table[i]->free(&parts->part[i]);
 	}
+	obs_roles_free(&parts->env.roles);
 	free(parts);
 	*partsp = NULL;
 }

@@ -43,7 +43,7 @@ static void put_queues(struct obs_json *j, const struct obs_conn_facts *f)
 	obs_put_count(j, "recv_queue", f->recv_queue);
 }
 
-static void put_connection(struct obs_json *j, const struct obs_conn *c)
+static void put_connection(struct obs_json *j, const struct obs_peers *p, const struct obs_conn *c)
 {
 	obs_json_object_open(j);
 	key_endpoint(j, "local", &c->f.local);
@@ -52,7 +52,7 @@ static void put_connection(struct obs_json *j, const struct obs_conn *c)
 	obs_put_text(j, "direction", obs_direction_str(c->f.direction));
 	obs_put_text(j, "role", obs_peer_role_str(c->peer->role));
 	obs_put_text(j, "name", c->peer->name);
-	obs_put_text(j, "peer_id", c->peer->peer_id);
+	obs_put_text(j, "peer_id", obs_peers_id_at(p, &c->f.remote, c->peer));
 	obs_put_count(j, "pid", c->f.pid);
 	obs_put_text(j, "process", c->process);
 	obs_put_text(j, "comm", c->comm);
@@ -94,6 +94,7 @@ static void put_peer(struct obs_json *j, const struct obs_peer *e)
 	obs_put_text(j, "role", obs_peer_role_str(e->role));
 	obs_put_text(j, "name", e->name);
 	obs_put_text(j, "peer_id", e->peer_id);
+	obs_put_text(j, "bootnode_by", e->source);
 	obs_put_count(j, "open", e->open);
 	obs_put_count(j, "in", e->in);
 	obs_put_count(j, "out", e->out);
@@ -173,7 +174,7 @@ static void put_lists(struct obs_json *j, const struct obs_peers *p)
 	obs_json_key_str(j, "connections");
 	obs_json_array_open(j);
 	for (const struct obs_conn *c = p->conns; c; c = c->hh.next)
-		put_connection(j, c);
+		put_connection(j, p, c);
 	obs_json_array_close(j);
 	obs_json_key_str(j, "udp");
 	obs_json_array_open(j);

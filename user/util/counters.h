@@ -62,6 +62,7 @@
 	X(connections_not_accepted,"connections_total",	"what=\"not_accepted\"","TCP connections of nodes, both directions") \
 	X(connection_events_limited,"connection_events_limited_total","",	"Events about connections not made because of connections.events_per_second") \
 	X(connection_ends_missed,"connection_ends_missed_total","",	"Connections whose end was found out later, since its record had no room") \
+	X(addresses_evicted,	"known_addresses_evicted_total","",	"Addresses of peers forgotten because more are known than are kept") \
 	X(connection_passes,	"connection_passes_total","",	"Looks at all sockets of nodes") \
 	X(p2pd_bytes,		"p2pd_bytes_total",	"",	"Bytes that nodes and their p2pd wrote to each other") \
 	X(p2pd_bytes_lost,	"p2pd_bytes_lost_total","",	"Of these, skipped because it was not known where a message starts") \
