@@ -269,13 +269,14 @@ quote() {
 #
 
 # One thread for both processors: with a thread for each, QEMU 7.2 sometimes corrupts the
-# flags of cmpxchg16b (hence no cx16 either) and now and then the kernel's timers, and the
-# guest panics: 7.3 in enqueue_timer at 1.07 s of its boot, 6.12 in an interrupt in exit().
+# flags of cmpxchg16b and now and then the kernel's timers, and the guest panics: 7.3 in
+# enqueue_timer at 1.07 s of its boot, 6.12 in an interrupt in exit(). cmpxchg16b itself has to be
+# there: without it 7.x has no kmalloc_nolock(), and so nothing to keep a socket's storage in.
 # no_timer_check: a busy host makes the timer of the emulated IO-APIC look broken.
 boot() {
 	local kernel=$1 initrd=$2
 	timeout -k 5 "$TIMEOUT_S" qemu-system-x86_64 \
-		-M q35 -accel tcg,thread=single -cpu max,-cx16 -smp 2 -m "$MEMORY_MB" \
+		-M q35 -accel tcg,thread=single -cpu max -smp 2 -m "$MEMORY_MB" \
 		-nodefaults -no-user-config -display none -no-reboot \
 		-kernel "$CACHE/$kernel/vmlinuz" -initrd "$initrd" \
 		-append "console=ttyS0 panic=-1 quiet no_timer_check mitigations=off 8250.nr_uarts=4 $APPEND" \

@@ -7,6 +7,7 @@
 #include <mntent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -90,6 +91,18 @@ static int try_attaching(const struct obs_flows *f)
 	return 0;
 }
 
+/* A kernel may load the programs, and have no memory for a mark in any of its sockets (7.x without
+ * cmpxchg16b). */
+static int try_marking(const struct obs_flows *f)
+{
+	cleanup_close int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct obs_mark nobody = {};
+
+	if (sock < 0)
+		return -errno;
+	return bpf_map_update_elem(bpf_map__fd(f->skel->maps.marks), &sock, &nobody, BPF_ANY);
+}
+
 static int load(struct obs_kernel *kernel, struct obs_flows *f, struct obs_probe_status *p)
 {
 	int r;
@@ -99,10 +112,12 @@ static int load(struct obs_kernel *kernel, struct obs_flows *f, struct obs_probe
 	if (!f->values)
 		return -ENOMEM;
 	r = load_programs(kernel, f, true);
+	if (r == 0)
+		r = try_marking(f);
 	if (r < 0) {
 		snprintf(p->refused, sizeof(p->refused), "cgroup/sock_create, sk_storage: %s",
 			 strerror(-r));
-		r = load_programs(kernel, f, false);
+		r = f->skel ? 0 : load_programs(kernel, f, false);
 	}
 	return r < 0 ? r : try_attaching(f);
 }
