@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from cases import case
-from harness import Api, ContainerNode, Env, Observer, of_node, wait_for
+from harness import Api, ContainerNode, Env, Observer, observer_cmd, of_node, wait_for
 from writer import Writer
 
 
@@ -99,20 +99,40 @@ on_terminal(["tmux", "-f", "/dev/null", "new-session", "-d", "{script}"], ("tmux
 on_terminal(["screen", "-D", "-m", "{script}"], ("screen",))
 
 
-@case()
-def engine_log():
+KEPT = {"json_file": ("json-file", "-json.log"), "local": ("local", "/local-logs/container.log")}
+
+
+def kept_texts(observer, node, ending):
+    """What the engine's file of this node gave: the lines' texts, in the order of events."""
+    return [e["details"].get("message", "") for e in of_node(observer.stored(), node)
+            if e["origin"]["via"] == "console" and e["origin"].get("path", "").endswith(ending)]
+
+
+def per_driver(run):
+    """One case for each log driver of Docker whose files are read."""
+    for name, (driver, ending) in KEPT.items():
+
+        def one(driver=driver, ending=ending):
+            run(driver, ending)
+
+        one.__name__ = f"{run.__name__}_{name}"
+        one.__doc__ = f"{run.__doc__} (log driver {driver})"
+        case()(one)
+
+
+@per_driver
+def engine_log(driver, ending):
     """BPF refused: what Docker keeps of stdout and stderr is followed instead, also over a restart"""
     script = "gate\n" + "".join(f"out 0 said {i}\nerr 0 complained {i}\n" for i in range(50))
     script += "gate\nout 0 later\nfile 0 the end\n"
     api = Api()
     observer = Observer(api, args=["--no-bpf"]).start()
-    node = ContainerNode(script)
+    node = ContainerNode(script, opts=["--log-driver", driver])
     node.process("trainer")
     node.gate()
 
     def texts():
-        return sorted(e["details"].get("message", "") for e in of_node(observer.stored(), node)
-                      if e["origin"].get("path", "").endswith("-json.log"))
+        return sorted(kept_texts(observer, node, ending))
 
     want = sorted([f"said {i}" for i in range(50)] + [f"complained {i}" for i in range(50)])
     wait_for("them", lambda: [t for t in texts() if t in want] == want, 15, 0.2)
@@ -124,6 +144,57 @@ def engine_log():
     time.sleep(1.5)
     assert [t for t in texts() if t in want] == want, "a line came twice"
     assert texts().count("later") == 1
+
+
+@per_driver
+def engine_log_long_lines(driver, ending):
+    """BPF refused: lines that Docker keeps in several entries are whole, also beside another's"""
+    a, b, c = ("abcdefghij" * 4500, "0123456789" * 1638 + "4567", "x" * 16384)
+    observer = Observer(None, args=["--no-bpf"]).start()
+    node = ContainerNode(f"gate\nout 0 {a}\nout 0 {b}\nerr 0 short\nout 0 {c}\\rbar 1\\rbar 2\n"
+                         "out 0 the end\n", opts=["--log-driver", driver])
+    node.process("trainer")
+    node.gate()
+    texts = wait_for("the end", lambda: (t := kept_texts(observer, node, ending))
+                     and "the end" in t and "short" in t and t, 15, 0.2)
+    assert [t for t in texts if t != "short"] == [a, b, c, "bar 1", "bar 2", "the end"], \
+        [t[:20] + f"…{len(t)}" for t in texts]
+
+
+@per_driver
+def engine_log_rotates(driver, ending):
+    """BPF refused: the engine rotates its file many times, also while nobody looks: each line once"""
+    n = 1600
+    opts = ["--log-driver", driver, "--log-opt", "max-size=40k", "--log-opt", "max-file=4"]
+    script = f"gate\nloop {n}\nout 0 line %{{n}} of a console that is rotated away\nend\n"
+    script += "gate\nloop 300\nout 0 unwatched %{n}\nend\ngate\nout 0 the end\n"
+    observer = Observer(None, args=["--no-bpf"]).start()
+    node = ContainerNode(script.replace("out 0 line", "out 1 line"), opts=opts)
+    node.process("trainer")
+    node.gate()
+
+    def texts(*words):
+        return [t for t in kept_texts(observer, node, "") if t.startswith(words)]
+
+    want = [f"line {i} of a console that is rotated away" for i in range(n)]
+    def enough():
+        got = texts("line")
+        lost = [i for i, w in enumerate(want) if w not in set(got)]
+        assert len(got) >= n, (len(got), lost[:3], lost[-3:])
+        return True
+
+    wait_for("the lines", enough, 40, 0.5)
+    assert sorted(texts("line")) == sorted(want)
+    observer.kill()
+    node.gate()
+    time.sleep(1)
+    observer.start()
+    node.gate()
+    wait_for("the end", lambda: "the end" in texts("the end"), 15, 0.3)
+    time.sleep(1.5)
+    assert sorted(texts("unwatched")) == sorted(f"unwatched {i}" for i in range(300)), \
+        len(texts("unwatched"))
+    assert sorted(texts("line")) == sorted(want), "a line came twice"
 
 
 @case()
@@ -149,7 +220,7 @@ def seen_twice():
 
 @case()
 def kubelet_log():
-    """BPF refused, and a log as a kubelet keeps it: found by the container's id, read as text"""
+    """BPF refused, and a log as a kubelet keeps it: found by the container's id, lines in parts are joined"""
     observer = Observer(None, args=["--no-bpf"]).start()
     node = ContainerNode("gate\n", opts=["--log-driver", "none"])
     logs = Path("/var/log/containers")
@@ -159,10 +230,36 @@ def kubelet_log():
     log = logs / f"gso-test_default_node-{node.id}.log"
     Env.cleanup.callback(lambda: log.unlink(missing_ok=True))
     log.write_text("2026-10-06T00:17:09.669794202Z stdout F said by a pod\n"
-                   "2026-10-06T00:17:10.669794202Z stderr F complained by a pod\n")
+                   "2026-10-06T00:17:10.669794202Z stdout P a line \n"
+                   "2026-10-06T00:17:10.669794202Z stderr F complained by a pod\n"
+                   "2026-10-06T00:17:10.769794202Z stdout P in three \n"
+                   "2026-10-06T00:17:10.869794202Z stdout F parts\n")
 
     def texts():
         return [e["details"].get("message") for e in of_node(observer.stored(), node)
                 if e["origin"].get("path") == str(log)]
 
-    wait_for("both", lambda: texts() == ["said by a pod", "complained by a pod"], 15, 0.2)
+    want = ["said by a pod", "complained by a pod", "a line in three parts"]
+    wait_for("all", lambda: sorted(texts()) == sorted(want), 15, 0.2)
+
+
+@case()
+def engine_log_or_none():
+    """BPF refused: doctor and /health say that engines' files are read, and whose console is unseen"""
+    observer = Observer(None, args=["--no-bpf"]).start()
+    doctor = observer_cmd("doctor", "--no-bpf", "-c", observer.config_path).stdout
+    row = doctor[doctor.index("console writes"):doctor.index("processes")]
+    assert "engine's log file" in row and "log-driver none" in row, doctor
+    heard = ContainerNode("gate\n")
+    mute = ContainerNode("gate\n", opts=["--log-driver", "none"])
+
+    def said():
+        health = observer.health()
+        probe = next(p for p in health["probes"] if p["need"] == "console writes")
+        assert probe["ok"] and "engine's log file" in probe["rung"], probe
+        words = [r for r in health["reasons"] if r.startswith("console writes")]
+        assert len(words) == 1 and mute.container in words[0], health["reasons"]
+        assert heard.container not in words[0], words
+        return health
+
+    assert wait_for("the mute node in words", said, 15, 0.3)["status"] == "degraded"

@@ -91,6 +91,41 @@ static void the_log_is_told_whole_or_not_at_all(void **state)
 	}
 }
 
+static const struct log_case {
+	const char *json, *path;
+	bool local;
+} logs[] = {
+	{ "\"LogPath\":\"/r/a.log\",\"HostConfig\":{\"LogConfig\":{\"Type\":\"json-file\"}}",
+	  "/r/a.log", false },
+	{ "\"LogPath\":\"\",\"HostConfig\":{\"LogConfig\":{\"Type\":\"json-file\"}},"
+	  "\"HostsPath\":\"/r/containers/x/hosts\"",
+	  "/r/containers/" ID "/" ID "-json.log", false },
+	{ "\"LogPath\":\"\",\"HostConfig\":{\"LogConfig\":{\"Type\":\"local\"}},"
+	  "\"ResolvConfPath\":\"\",\"HostnamePath\":\"/r/containers/x/hostname\"",
+	  "/r/containers/" ID "/local-logs/container.log", true },
+	{ "\"HostConfig\":{\"LogConfig\":{\"Type\":\"local\"}}", "", true },
+	{ "\"HostConfig\":{\"LogConfig\":{\"Type\":\"journald\"}},"
+	  "\"HostsPath\":\"/r/containers/x/hosts\"",
+	  "", false },
+};
+
+static void the_log_of_each_driver_is_found(void **state)
+{
+	static char body[2048];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(logs); i++) {
+		OBS_CLEANUP(obs_inspect_free) struct obs_inspect in = {};
+
+		snprintf(body, sizeof(body),
+			 "{\"Name\":\"/n\",\"State\":" UP ",\"Config\":{\"Image\":\"i\"},%s}",
+			 logs[i].json);
+		assert_int_equal(parse_copy(obs_slice_str(body), &in), 0);
+		assert_string_equal(in.info.log_path, logs[i].path);
+		assert_int_equal(in.info.log_local, logs[i].local);
+	}
+}
+
 static void inspect_checks_every_answer(void **state)
 {
 	(void)state;
@@ -199,6 +234,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_log_is_told_whole_or_not_at_all),
+		cmocka_unit_test(the_log_of_each_driver_is_found),
 		cmocka_unit_test(inspect_checks_every_answer),
 		cmocka_unit_test(inspect_keeps_its_limits),
 		cmocka_unit_test(inspect_cuts_names_between_characters),

@@ -38,7 +38,8 @@ struct obs_container_info {
 	char name[128];	 /* without the leading slash; "" = unknown */
 	char image[256]; /* as the engine shows it */
 	char log_path
-		[512]; /* where the engine keeps the output, as the host sees it; "" = nowhere */
+		[512];	/* where the engine keeps the output, as the host sees it; "" = nowhere */
+	bool log_local; /* … in the format of Docker's local driver */
 	bool paused;
 	bool running;
 	char health[16]; /* "healthy", "unhealthy", "starting"; "" = it has no check */

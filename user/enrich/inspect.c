@@ -98,13 +98,49 @@ static int add_labels(struct obs_inspect *in, const cJSON *labels)
 	return r;
 }
 
+/* The local driver tells no path, and no driver does before the container has started: the file
+ * is beside the hostname and the like that Docker makes for a container, or for the one whose
+ * network it shares. */
+static void find_log(struct obs_container_info *info, const cJSON *root, const char *id,
+		     const char *name)
+{
+	static const char *const beside[] = { "ResolvConfPath", "HostnamePath", "HostsPath" };
+	const char *path = NULL, *end = NULL;
+	int n;
+
+	for (size_t i = 0; !end && i < ARRAY_LEN(beside); i++) {
+		path = get_str(root, beside[i]);
+		end = path && path[0] == '/' ? strstr(path, "/containers/") : NULL;
+	}
+	if (!end)
+		return;
+	n = snprintf(info->log_path, sizeof(info->log_path), "%.*s/containers/%s/%s%s",
+		     (int)(end - path), path, info->id, id, name);
+	if (n < 0 || (size_t)n >= sizeof(info->log_path))
+		info->log_path[0] = '\0';
+}
+
+static void fill_log(struct obs_container_info *info, const cJSON *root)
+{
+	const char *path = get_str(root, "LogPath");
+	const char *driver = get_str(get(get(root, "HostConfig"), "LogConfig"), "Type");
+
+	info->log_local = driver && strcmp(driver, "local") == 0;
+	/* a cut path would be another file's */
+	if (path && path[0] == '/' && strlen(path) < sizeof(info->log_path))
+		copy_cut(info->log_path, sizeof(info->log_path), path);
+	else if (info->log_local)
+		find_log(info, root, "", "local-logs/container.log");
+	else if (driver && strcmp(driver, "json-file") == 0)
+		find_log(info, root, info->id, "-json.log");
+}
+
 /* Podman says Running: false of a paused container, Docker says true. */
 static int fill_info(struct obs_inspect *in, const cJSON *root, const char *id)
 {
 	const char *name = get_str(root, "Name"), *real_id = get_str(root, "Id");
 	const cJSON *config = get(root, "Config"), *state = get(root, "State");
-	const char *image = get_str(config, "Image"), *log_path = get_str(root, "LogPath");
-	const char *health;
+	const char *image = get_str(config, "Image"), *health;
 
 	if (!name || !image || !cJSON_IsObject(state) || (real_id && strcmp(real_id, id) != 0))
 		return -EPROTO;
@@ -112,9 +148,7 @@ static int fill_info(struct obs_inspect *in, const cJSON *root, const char *id)
 	copy_cut(in->info.id, sizeof(in->info.id), id);
 	copy_cut(in->info.name, sizeof(in->info.name), name[0] == '/' ? name + 1 : name);
 	copy_cut(in->info.image, sizeof(in->info.image), image);
-	/* a cut path would be another file's */
-	if (log_path && log_path[0] == '/' && strlen(log_path) < sizeof(in->info.log_path))
-		copy_cut(in->info.log_path, sizeof(in->info.log_path), log_path);
+	fill_log(&in->info, root);
 	in->info.paused = get_true(state, "Paused");
 	in->info.running = get_true(state, "Running") || in->info.paused;
 	health = get_str(get(state, "Health"), "Status");

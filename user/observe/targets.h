@@ -35,6 +35,7 @@ struct obs_node {
 	char id12[13];		      /* container id, short; "" = plain */
 	char image[256];
 	char log_path[512]; /* where the engine keeps its output, on the host; "" = nowhere */
+	bool log_local;	    /* … in the format of Docker's local driver */
 	char title[160];    /* for people: the name, or "pid 4711 (bash)" */
 	bool paused;
 	char health[16]; /* as its engine tells; "" = unknown or unchecked */

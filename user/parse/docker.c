@@ -89,21 +89,30 @@ static bool take_text(struct obs_slice *s, struct obs_buf *b)
 	return false;
 }
 
+bool obs_docker_unwrap(struct obs_slice s, struct obs_buf *scratch, struct obs_slice *ret_text,
+		       struct obs_slice *ret_rest)
+{
+	if (!TAKE(&s, "{\"log\":\""))
+		return false;
+	obs_buf_reset(scratch);
+	if (obs_buf_reserve(scratch, s.len) < 0 || !take_text(&s, scratch))
+		return false;
+	*ret_text = obs_buf_slice(scratch);
+	*ret_rest = s;
+	return true;
+}
+
 bool obs_docker_json(struct obs_slice s, struct obs_buf *scratch, struct obs_slice *ret_text,
 		     struct obs_text_time *ret_time)
 {
 	static const struct obs_slice key = OBS_SLICE("\"time\":\"");
 	const char *at;
 
-	if (!TAKE(&s, "{\"log\":\""))
-		return false;
-	obs_buf_reset(scratch);
-	if (obs_buf_reserve(scratch, s.len) < 0 || !take_text(&s, scratch))
+	if (!obs_docker_unwrap(s, scratch, ret_text, &s))
 		return false;
 	at = find_text(s, key);
 	if (at)
 		obs_time_scan_iso(slice_from(s, (size_t)(at - s.p) + key.len), ret_time);
-	*ret_text = obs_buf_slice(scratch);
 	while (ret_text->len &&
 	       (ret_text->p[ret_text->len - 1] == '\n' || ret_text->p[ret_text->len - 1] == '\r'))
 		ret_text->len--;

@@ -20,3 +20,10 @@
  */
 bool obs_docker_json(struct obs_slice line, struct obs_buf *scratch, struct obs_slice *ret_text,
 		     struct obs_text_time *ret_time);
+
+/**
+ * obs_docker_unwrap() - the same, as it stands there: with its line end, if it has one.
+ * @ret_rest: what follows the text: ,"stream":"stderr","time":"…Z"}
+ */
+bool obs_docker_unwrap(struct obs_slice line, struct obs_buf *scratch, struct obs_slice *ret_text,
+		       struct obs_slice *ret_rest);

@@ -68,6 +68,7 @@ struct obs_engine {
 	struct obs_buf json;
 	struct obs_node_status *statuses; /* owned; model->nodes */
 	char rpc_host[256];		  /* of the configured chain; "" = none */
+	char unheard[256];		  /* nodes whose console is not seen, in words */
 };
 
 static uint64_t to_wall(void *ctx, uint64_t boot_ns)
@@ -95,8 +96,9 @@ static void fill_origin(const struct obs_stream *s, const struct obs_node *node,
 			const struct obs_line *first, struct obs_origin *o)
 {
 	bool is_file = obs_stream_kind(s) == OBS_STREAM_FILE;
+	bool is_console = !is_file || obs_stream_kept(s);
 
-	o->via = !is_file ? OBS_VIA_CONSOLE : first->backfilled ? OBS_VIA_BACKFILL : OBS_VIA_FILE;
+	o->via = is_console ? OBS_VIA_CONSOLE : first->backfilled ? OBS_VIA_BACKFILL : OBS_VIA_FILE;
 	if (node) {
 		o->container = obs_slice_str(node->name);
 		o->container_id = obs_slice_str(node->id12);
@@ -745,6 +747,29 @@ static const char *engine_socket(const struct obs_config *config)
 	return path && *path ? path : "/var/run/docker.sock";
 }
 
+static struct obs_probe_status *find_probe(struct obs_model *model, const char *need)
+{
+	for (size_t i = 0; i < model->n_probes; i++) {
+		if (strcmp(model->probes[i].need, need) == 0)
+			return &model->probes[i];
+	}
+	return NULL;
+}
+
+/* What engines keep of consoles is the rung below BPF. */
+static void describe_consoles(struct obs_model *model, bool has_socket)
+{
+	struct obs_probe_status *p = find_probe(model, "console writes");
+
+	if (!p || p->ok || (!has_socket && access("/var/log/containers", R_OK) < 0))
+		return;
+	p->ok = true;
+	p->rung = "the engine's log file (Docker json-file and local, CRI)";
+	snprintf(p->unseen, sizeof(p->unseen),
+		 "consoles outside of containers, and of containers whose engine keeps no such "
+		 "file (--log-driver none, journald, ...); who wrote a line");
+}
+
 void obs_engine_describe_names(const struct obs_config *config, struct obs_model *model)
 {
 	struct obs_probe_status *p = &model->probes[model->n_probes++];
@@ -752,6 +777,7 @@ void obs_engine_describe_names(const struct obs_config *config, struct obs_model
 
 	*p = (struct obs_probe_status){ .need = "container names", .ok = true };
 	p->first_choice = access(path, R_OK | W_OK) == 0;
+	describe_consoles(model, p->first_choice);
 	p->rung = p->first_choice ? "engine socket" : "cgroup paths";
 	if (p->first_choice)
 		return;
@@ -1016,8 +1042,32 @@ static void show_scrub(struct obs_engine *e)
 	}
 }
 
+static void note_unheard(void *ctx, struct obs_node *node)
+{
+	struct obs_engine *e = ctx;
+	size_t used = strlen(e->unheard);
+
+	if (node->state == OBS_NODE_READY && !obs_follow_keeps(e->follow, node))
+		snprintf(e->unheard + used, sizeof(e->unheard) - used, "%s%.60s",
+			 used ? ", " : "not seen, since no engine keeps it in a file: of ",
+			 node->title);
+}
+
+/* Without BPF: the nodes of which no console is seen. */
+static void show_unheard(struct obs_engine *e)
+{
+	struct obs_probe_status *p = find_probe(e->model, "console writes");
+
+	if (captures(e) || !p || !p->ok)
+		return;
+	e->unheard[0] = '\0';
+	obs_targets_each(e->targets, note_unheard, e);
+	p->blind = *e->unheard ? e->unheard : NULL;
+}
+
 void obs_engine_refresh(struct obs_engine *e)
 {
+	show_unheard(e);
 	e->model->n_nodes = 0;
 	obs_targets_each(e->targets, show_node, e);
 	show_scrub(e);

@@ -31,7 +31,7 @@ struct obs_outlet {
 	/* asked once a second: is there something to mend by a commit, though no event waits? */
 	bool (*wants_commit)(void *ctx); /* may be NULL */
 	/* What a stage goes on with after a restart, durable with the next commit; NULL where
-	 * nothing is kept. get_state appends, or returns -ENOENT. */
+	 * nothing is kept. get_state appends, or returns -ENOENT. An empty body removes it. */
 	int (*put_state)(void *ctx, const char *name, struct obs_slice body);
 	int (*get_state)(void *ctx, const char *name, struct obs_buf *out);
 	/* Counts and values of one node and window; NULL where nothing is kept. */
@@ -66,7 +66,8 @@ void obs_engine_free(struct obs_engine **e);
 /** obs_engine_refresh() - bring the model up to date. */
 void obs_engine_refresh(struct obs_engine *e);
 
-/** obs_engine_describe_names() - where the names of containers come from, as a probe. */
+/** obs_engine_describe_names() - where the names of containers come from, as a probe; and where
+ * the lines of consoles do, if not from BPF. */
 void obs_engine_describe_names(const struct obs_config *config, struct obs_model *model);
 
 /** obs_engine_can_observe() - is there any way to see anything? */

@@ -37,6 +37,7 @@
 #define CURSORS_FRESH_NS 3600000000000ULL
 #define FDS_RESERVED	 32
 #define LIVE_SLICE_BYTES (256 * 1024)
+#define ENGINE_REST_NS	 3000000000ULL /* for an engine to write what was in its pipes */
 
 /* What finds a stream again; padded so that it can be hashed as bytes. */
 struct key {
@@ -52,6 +53,9 @@ struct entry {
 	int wd;			   /* inotify watch, -1 = none */
 	uint64_t place;		   /* hash of the name that it had when we opened it */
 	uint64_t turn;		   /* old logs take turns: smallest first */
+	enum obs_kept_format kept; /* it is an engine's, and stands on the host */
+	uint64_t until_ns;	   /* CLOCK_BOOTTIME: an orphan's engine may write until then */
+	bool skips;		   /* the store has more than the cursor: save_skips() */
 	bool orphan;		   /* its node is gone, node is our own copy */
 	bool behind;		   /* catch_up is due */
 	bool to_end;		   /* … to whatever the file holds */
@@ -64,6 +68,7 @@ struct entry {
 struct errand {
 	struct errand *next;
 	struct obs_node *node; /* NULL: the log is nobody's */
+	enum obs_kept_format kept;
 	struct obs_file_id current;
 	uint64_t since_ns; /* CLOCK_REALTIME of the last sign of the log in the store */
 	size_t n;
@@ -76,8 +81,9 @@ struct place {
 	int wd;
 	int fd;		       /* owned */
 	struct obs_node *node; /* NULL: nobody's */
-	char *path;	       /* as the node sees it; owned */
-	bool due;	       /* something came into it */
+	enum obs_kept_format kept;
+	char *path; /* as the node sees it, an engine's as we do; owned */
+	bool due;   /* something came into it */
 	struct place *next;
 };
 
@@ -319,6 +325,7 @@ static void look_beside_later(struct obs_follow *f, const struct entry *en, cons
 	if (e->n == 0 || e->since_ns >= f->start_ns)
 		return;
 	e->node = en->node;
+	e->kept = en->kept;
 	e->current = *obs_stream_file(en->stream);
 	snprintf(e->path, sizeof(e->path), "%s", path);
 	e->next = f->errands;
@@ -328,6 +335,7 @@ static void look_beside_later(struct obs_follow *f, const struct entry *en, cons
 struct beside {
 	struct obs_follow *f;
 	struct obs_node *node;
+	enum obs_kept_format kept;
 	int dir_fd; /* owned */
 	size_t found;
 	char dir[PATH_BYTES];
@@ -343,7 +351,7 @@ static void open_dir_inside(void *ctx, pid_t pid)
 
 static void open_dir(struct beside *b)
 {
-	if (b->node)
+	if (b->node && !b->kept)
 		obs_targets_each_pid(b->f->opt.targets, b->node, open_dir_inside, b);
 	else
 		b->dir_fd = use_fd(b->f, open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -368,8 +376,8 @@ static int known_beside(void *ctx, const struct obs_file_id *id, struct obs_curs
 
 static void follow_beside(void *ctx, const struct obs_rotated_file *file)
 {
-	struct obs_stream_start start = { .from_zero = true };
 	struct beside *b = ctx;
+	struct obs_stream_start start = { .from_zero = true, .kept = b->kept };
 	struct obs_follow *f = b->f;
 	struct key key = file_key(&file->id);
 	cleanup_close int fd = use_fd(f, file->fd);
@@ -388,6 +396,7 @@ static void follow_beside(void *ctx, const struct obs_rotated_file *file)
 	en = add_entry(f, &key, b->node, stream);
 	if (!en)
 		return;
+	en->kept = b->kept;
 	en->touched = en->rotated = true;
 	set_behind(f, en, true, true);
 	b->found++;
@@ -406,7 +415,7 @@ static void copy_beside(void *ctx, const char *name, const struct obs_cursor *c)
 /* Return: files with something unread. */
 static size_t look_beside(struct obs_follow *f, struct errand *e, bool live)
 {
-	struct beside b = { .f = f, .node = e->node, .dir_fd = -1 };
+	struct beside b = { .f = f, .node = e->node, .kept = e->kept, .dir_fd = -1 };
 	struct obs_rotated_search search = {
 		.base = strrchr(e->path, '/') ? strrchr(e->path, '/') + 1 : e->path,
 		.current = &e->current,
@@ -470,6 +479,7 @@ static void look_after_cut(struct obs_follow *f, struct entry *en)
 	e = calloc(1, sizeof(*e));
 	if (e) {
 		e->node = en->node;
+		e->kept = en->kept;
 		e->current = *obs_stream_file(en->stream);
 		e->since_ns = UINT64_MAX; /* what is no copy of it is none of ours */
 		e->cursors[e->n++] = cut;
@@ -510,10 +520,11 @@ static bool is_in(const char *path, const char *dir, size_t dir_len)
 	       !strchr(path + dir_len + 1, '/');
 }
 
-static void watch_place(struct obs_follow *f, struct obs_node *node, const char *path)
+static void watch_place(struct obs_follow *f, struct obs_node *node, const char *path,
+			enum obs_kept_format kept)
 {
 	const char *slash = strrchr(path, '/');
-	struct beside b = { .f = f, .node = node, .dir_fd = -1 };
+	struct beside b = { .f = f, .node = node, .kept = kept, .dir_fd = -1 };
 	struct place *p;
 
 	if (!slash || slash == path || f->n_places >= PLACES_MAX)
@@ -532,6 +543,7 @@ static void watch_place(struct obs_follow *f, struct obs_node *node, const char 
 	*p = (struct place){ .wd = obs_watch_add_dir(f->watch, b.dir_fd),
 			     .fd = b.dir_fd,
 			     .node = node,
+			     .kept = kept,
 			     .path = strdup(b.dir),
 			     .due = true,
 			     .next = f->places };
@@ -587,6 +599,7 @@ static void look_beside_live(struct obs_follow *f, const struct entry *en)
 	if (!e)
 		return;
 	e->node = en->node;
+	e->kept = en->kept;
 	e->current = *obs_stream_file(en->stream);
 	e->since_ns = f->start_ns;
 	snprintf(e->path, sizeof(e->path), "%s", obs_stream_path(en->stream));
@@ -613,11 +626,16 @@ static void look_at_logs(struct obs_follow *f, struct place *p)
 
 static void look_at_place(struct obs_follow *f, struct place *p)
 {
-	cleanup_close int fd = openat(p->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_close int fd =
+		p->kept ? -1 : openat(p->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cleanup_closedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 
 	p->due = false;
+	if (p->kept) {
+		obs_follow_engine_log(f, p->node);
+		return;
+	}
 	if (!dir)
 		return;
 	fd = -1; /* the stream's now */
@@ -676,7 +694,7 @@ static struct entry *follow_fd(struct obs_follow *f, struct obs_node *node, pid_
 	if (!known || obs_stream_epoch(stream) != cursor.epoch)
 		look_beside_later(f, en, path);
 	if (!f->opt.captures && f->watch)
-		watch_place(f, node, path);
+		watch_place(f, node, path, OBS_KEPT_NONE);
 	return en;
 }
 
@@ -771,7 +789,7 @@ void obs_follow_announced(struct obs_follow *f, struct obs_node *node, const str
 /* A configured file turned out to be a node's: from now on its writes are captured. */
 static void adopt(struct obs_follow *f, struct entry *en, struct obs_node *node)
 {
-	if ((en->node && !en->orphan) || !f->opt.captures)
+	if ((en->node && !en->orphan) || !f->opt.captures || en->kept)
 		return;
 	leave_node(en);
 	en->node = node;
@@ -829,24 +847,146 @@ void obs_follow_scan(struct obs_follow *f, struct obs_node *node, pid_t pid)
 		obs_proc_each_fd(pid, scan_fd, &scan);
 }
 
-/* Docker tells the path; a kubelet links it under a name that ends in the container's id. */
-static bool find_engine_log(const struct obs_node *node, char *path, size_t size)
+/* --- what engines keep of consoles --- */
+
+/* Docker tells the path; a kubelet links it under a name that ends in the container's id. Where
+ * the links lead, rotated ones stand beside it. */
+static bool find_engine_log(const struct obs_node *node, char *path)
 {
+	cleanup_free char *real = NULL;
 	char pattern[128];
 	glob_t found;
-	bool any;
 
-	snprintf(path, size, "%s", node->log_path);
-	if (*path || !*node->ref.id)
-		return *path;
-	snprintf(pattern, sizeof(pattern), "/var/log/containers/*-%s.log", node->ref.id);
-	if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
-		return false;
-	any = found.gl_pathc > 0;
-	if (any)
-		snprintf(path, size, "%s", found.gl_pathv[0]);
-	globfree(&found);
-	return any;
+	if (*node->log_path) {
+		real = realpath(node->log_path, NULL);
+	} else if (*node->ref.id) {
+		snprintf(pattern, sizeof(pattern), "/var/log/containers/*-%s.log", node->ref.id);
+		if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
+			return false;
+		if (found.gl_pathc > 0)
+			real = realpath(found.gl_pathv[0], NULL);
+		globfree(&found);
+	}
+	if (real)
+		snprintf(path, PATH_BYTES, "%s", real);
+	return real != NULL;
+}
+
+/* @path: NULL = any */
+static const struct entry *kept_of(struct obs_follow *f, const struct obs_node *node,
+				   const char *path)
+{
+	struct entry *en, *next;
+
+	HASH_ITER(hh, f->entries, en, next)
+	{
+		if (en->kept && en->node == node &&
+		    (!path || strcmp(obs_stream_path(en->stream), path) == 0))
+			return en;
+	}
+	return NULL;
+}
+
+bool obs_follow_keeps(struct obs_follow *f, const struct obs_node *node)
+{
+	return kept_of(f, node, NULL) != NULL;
+}
+
+static void skip_name(const struct obs_file_id *id, char *out, size_t size)
+{
+	snprintf(out, size, "console/%u/%llu/%u", id->dev, (unsigned long long)id->ino, id->gen);
+}
+
+/* Lines of one descriptor that had become events while the other one's waited for more. */
+static void load_skips(struct obs_follow *f, struct entry *en)
+{
+	const struct obs_outlet *out = f->opt.outlet;
+	cleanup_buf struct obs_buf body = {};
+	uint64_t skip[2];
+	char name[64];
+
+	skip_name(obs_stream_file(en->stream), name, sizeof(name));
+	if (!out->get_state || out->get_state(out->ctx, name, &body) < 0 ||
+	    body.len != sizeof(skip))
+		return;
+	memcpy(skip, body.p, sizeof(skip));
+	obs_stream_skip(en->stream, 1, skip[0]);
+	obs_stream_skip(en->stream, 2, skip[1]);
+	en->skips = true;
+}
+
+static void save_skips(struct obs_follow *f, struct entry *en, uint64_t cursor)
+{
+	const struct obs_outlet *out = f->opt.outlet;
+	uint64_t skip[2] = { obs_stream_done(en->stream, 1), obs_stream_done(en->stream, 2) };
+	bool any = skip[0] != cursor || skip[1] != cursor;
+	char name[64];
+
+	if (!out->put_state || (!any && !en->skips))
+		return;
+	skip_name(obs_stream_file(en->stream), name, sizeof(name));
+	out->put_state(out->ctx, name, obs_slice((char *)skip, any ? sizeof(skip) : 0));
+	en->skips = any;
+}
+
+/* What is to be durable with the events so far. */
+static void put_cursor(struct obs_follow *f, struct entry *en,
+		       int (*put)(void *ctx, const struct obs_cursor *c), void *ctx)
+{
+	struct obs_cursor cursor;
+
+	if (obs_stream_cursor(en->stream, &cursor))
+		put(ctx, &cursor);
+	if (en->kept)
+		save_skips(f, en, obs_stream_cursor_offset(en->stream));
+}
+
+static void follow_kept(struct obs_follow *f, struct obs_node *node, const struct obs_file_id *id,
+			int fd, const char *path)
+{
+	struct obs_stream_start start = { .tail_lines = f->opt.config->initial_tail_lines,
+					  .from_zero = is_younger(fd, f->opt.outlet->created_ns),
+					  .kept = node->log_local ? OBS_KEPT_LOCAL
+								  : OBS_KEPT_TEXT };
+	const struct entry *former = kept_of(f, node, path);
+	struct key key = file_key(id);
+	struct obs_cursor cursor;
+	struct obs_stream *stream;
+	struct entry *en;
+	bool known = f->opt.outlet->get_cursor(f->opt.outlet->ctx, id, &cursor) == 0;
+
+	if (obs_stream_new_file(&f->opt.stream, id, fd, path, known ? &cursor : NULL, &start, node,
+				&stream) < 0)
+		return;
+	set_zone(stream, obs_targets_any_pid(f->opt.targets, node));
+	en = add_entry(f, &key, node, stream);
+	if (!en)
+		return;
+	en->kept = start.kept;
+	en->touched = true;
+	en->place = place_of(fd);
+	if (known && obs_stream_epoch(stream) == cursor.epoch)
+		load_skips(f, en);
+	else
+		look_beside_later(f, en, path);
+	if (f->watch) {
+		en->wd = obs_watch_add(f->watch, fd);
+		watch_place(f, node, path, en->kept);
+	}
+	if (former)
+		look_beside_live(f, en); /* rotated more than once since we looked */
+	set_behind(f, en, true, true);
+}
+
+/* Its container was started again before the engine had written all of the last one's. */
+static void adopt_orphan(struct entry *en, struct obs_node *node)
+{
+	if (!en->orphan || !en->kept)
+		return;
+	leave_node(en);
+	en->node = node;
+	node->streams++;
+	obs_stream_set_owner(en->stream, node);
 }
 
 void obs_follow_engine_log(struct obs_follow *f, struct obs_node *node)
@@ -854,16 +994,20 @@ void obs_follow_engine_log(struct obs_follow *f, struct obs_node *node)
 	cleanup_close int fd = -1;
 	struct obs_file_id id;
 	char path[PATH_BYTES];
+	struct entry *en;
 	struct key key;
 
-	if (f->opt.captures || !find_engine_log(node, path, sizeof(path)))
+	if (f->opt.captures || !find_engine_log(node, path))
 		return;
 	fd = use_fd(f, open_regular(path));
 	if (fd < 0 || !is_expected(f, fd, NULL, &id))
 		return;
 	key = file_key(&id);
-	if (!find(f, &key) && !is_full(f))
-		set_behind(f, follow_fd(f, node, 0, &id, TAKE_FD(fd), path, false), true, false);
+	en = find(f, &key);
+	if (en)
+		adopt_orphan(en, node);
+	else if (!is_full(f))
+		follow_kept(f, node, &id, TAKE_FD(fd), path);
 }
 
 void obs_follow_file_write(struct obs_follow *f, struct obs_node *node,
@@ -927,19 +1071,18 @@ void obs_follow_process_left(struct obs_follow *f, pid_t pid)
 
 static void end_entry(struct obs_follow *f, struct entry *en)
 {
-	struct obs_cursor cursor;
-
 	obs_stream_end(en->stream);
-	if (obs_stream_cursor(en->stream, &cursor))
-		f->opt.outlet->put_cursor(f->opt.outlet->ctx, &cursor);
+	put_cursor(f, en, f->opt.outlet->put_cursor, f->opt.outlet->ctx);
 	drop_entry(f, en);
 }
 
-/* Nothing is read while the store takes nothing. What stands in the file is read afterwards,
- * and its events shall still tell whose they are. */
+/* Nothing is read while the store takes nothing, and an engine writes for a while longer. What
+ * stands in the file is read afterwards, and its events shall still tell whose they are. */
 static bool outlives_node(struct obs_follow *f, struct entry *en, struct obs_node **copy)
 {
-	if (!*f->opt.stream.paused || obs_stream_lag(en->stream) == 0)
+	bool waits = *f->opt.stream.paused && obs_stream_lag(en->stream) > 0;
+
+	if (!waits && !en->kept)
 		return false;
 	if (!*copy) {
 		*copy = malloc(sizeof(**copy));
@@ -953,6 +1096,7 @@ static bool outlives_node(struct obs_follow *f, struct entry *en, struct obs_nod
 	en->node = *copy;
 	en->node->streams++;
 	en->orphan = true;
+	en->until_ns = en->kept ? obs_boot_ns() + ENGINE_REST_NS : 0;
 	obs_stream_set_owner(en->stream, en->node);
 	set_behind(f, en, true, true);
 	return true;
@@ -1051,6 +1195,8 @@ void obs_follow_sweep(struct obs_follow *f)
 			en->touched = true;
 			f->opt.rewritten(f->opt.stream.ctx, en->stream, &rewrite);
 		}
+		if (en->orphan && en->kept)
+			set_behind(f, en, true, true); /* its end is in read_on() */
 		if (abandoned && !*f->opt.stream.paused)
 			end_entry(f, en);
 	}
@@ -1078,7 +1224,7 @@ static void read_on(struct obs_follow *f, struct entry *en, size_t slice_bytes)
 	en->touched = true;
 	set_behind(f, en, obs_stream_catch_up(en->stream, en->to_end), en->to_end);
 	f->opt.stream.slice_bytes = 0;
-	if (en->orphan && !en->behind)
+	if (en->orphan && !en->behind && obs_boot_ns() >= en->until_ns)
 		end_entry(f, en);
 }
 
@@ -1143,6 +1289,7 @@ static void restart_entry(struct obs_follow *f, struct entry *en)
 	if (fd < 0)
 		return; /* what was captured is all there is */
 	young = is_younger(fd, f->opt.outlet->created_ns);
+	start.kept = en->kept;
 	fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (fd < 0 ||
 	    obs_stream_new_file(&f->opt.stream, &zero.file, fd, obs_stream_path(en->stream),
@@ -1170,15 +1317,13 @@ void obs_follow_cursors(struct obs_follow *f, int (*put)(void *ctx, const struct
 			void *ctx)
 {
 	struct entry *en, *next;
-	struct obs_cursor cursor;
 
 	HASH_ITER(hh, f->entries, en, next)
 	{
 		if (!en->touched)
 			continue;
 		en->touched = false;
-		if (obs_stream_cursor(en->stream, &cursor))
-			put(ctx, &cursor);
+		put_cursor(f, en, put, ctx);
 	}
 }
 

@@ -45,6 +45,9 @@ void obs_follow_announced(struct obs_follow *f, struct obs_node *node, const str
  */
 void obs_follow_engine_log(struct obs_follow *f, struct obs_node *node);
 
+/** obs_follow_keeps() - is a file in which an engine keeps @node's output followed? */
+bool obs_follow_keeps(struct obs_follow *f, const struct obs_node *node);
+
 /** obs_follow_scan() - look at the files that @pid has open for writing. */
 void obs_follow_scan(struct obs_follow *f, struct obs_node *node, pid_t pid);
 

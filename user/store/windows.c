@@ -69,6 +69,14 @@ void obs_small_rows_free(struct obs_small_rows *rows)
 	rows->n = 0;
 }
 
+static int drop_state(struct obs_store *s, const struct obs_small_row *row)
+{
+	sqlite3_stmt *stmt = s->stmt[OBS_STORE_drop_state];
+
+	sqlite3_bind_text(stmt, 1, row->name, -1, SQLITE_STATIC);
+	return obs_sql_run(stmt, NULL, 0);
+}
+
 static int put_row(struct obs_store *s, const struct obs_small_row *row)
 {
 	const int64_t key[] = { (int64_t)row->length_s, (int64_t)row->start_s };
@@ -103,7 +111,7 @@ int obs_small_rows_put(struct obs_store *s, uint64_t now_ns)
 	int r = 0;
 
 	for (const struct obs_small_row *row = s->small.first; r == 0 && row; row = row->next) {
-		r = put_row(s, row);
+		r = row->length_s == 0 && row->body.len == 0 ? drop_state(s, row) : put_row(s, row);
 		any_window |= row->length_s != 0;
 	}
 	return r == 0 && any_window ? trim(s, now_ns) : r;

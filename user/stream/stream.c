@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "parse/zone.h"
+#include "stream/kept.h"
 #include "stream/lines.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -21,6 +22,15 @@
 /* A cursor that nobody has seen for long is dropped from the store: say now and then that the
  * file is still there. */
 #define CURSOR_FRESH_NS (24 * 3600 * 1000000000ULL)
+
+/* Of an engine's file: descriptor 2 has a parser of its own. */
+struct kept_part {
+	struct obs_kept *file;	/* owned; NULL: another file, or a console */
+	struct obs_parser *err; /* owned */
+	uint64_t skip[2];	/* by descriptor - 1: lines before this offset are events already */
+	uint64_t record[2];	/* … offset of the entry in which the record that waits starts */
+	uint64_t bad_bytes;	/* counted so far */
+};
 
 struct obs_stream {
 	const struct obs_stream_options *opt;
@@ -60,6 +70,7 @@ struct obs_stream {
 	struct obs_lines *lines;    /* owned */
 	struct obs_parser *parser;  /* owned */
 	struct obs_zone *zone;	    /* owned; NULL = UTC */
+	struct kept_part kept;
 };
 
 /* One buffer for all streams: they belong to one thread. */
@@ -72,9 +83,8 @@ static bool is_paused(const struct obs_stream *s)
 
 /* --- lines and events --- */
 
-static void on_line(void *ctx, const struct obs_line *line)
+static void push_line(struct obs_stream *s, struct obs_parser *parser, const struct obs_line *line)
 {
-	struct obs_stream *s = ctx;
 	struct obs_counters *c = s->opt->counters;
 
 	obs_count(line->backfilled ? &c->lines_backfilled : &c->lines_captured, 1);
@@ -83,7 +93,31 @@ static void on_line(void *ctx, const struct obs_line *line)
 		obs_count(&c->lines_blank, 1);
 	if (line->truncated)
 		obs_count(&c->lines_cut, 1);
-	obs_parser_push(s->parser, line);
+	obs_parser_push(parser, line);
+}
+
+static void on_line(void *ctx, const struct obs_line *line)
+{
+	struct obs_stream *s = ctx;
+
+	push_line(s, s->parser, line);
+}
+
+static struct obs_parser *parser_of(const struct obs_stream *s, int fd)
+{
+	return fd == 2 ? s->kept.err : s->parser;
+}
+
+static void on_kept_line(void *ctx, int fd, const struct obs_line *line, uint64_t entry)
+{
+	struct obs_stream *s = ctx;
+	uint64_t start;
+
+	if (line->offset < s->kept.skip[fd - 1])
+		return;
+	push_line(s, parser_of(s, fd), line);
+	if (obs_parser_pending(parser_of(s, fd), &start) && start == line->offset)
+		s->kept.record[fd - 1] = entry;
 }
 
 static void on_event(void *ctx, struct obs_event *ev, const struct obs_line *first)
@@ -91,6 +125,22 @@ static void on_event(void *ctx, struct obs_event *ev, const struct obs_line *fir
 	struct obs_stream *s = ctx;
 
 	s->opt->on_event(s->opt->ctx, s, ev, first);
+}
+
+/* What waits for the end of a line, or for more lines, has all that comes. */
+static void flush_lines(struct obs_stream *s)
+{
+	if (s->kept.file)
+		obs_kept_flush(s->kept.file);
+	else
+		obs_lines_flush(s->lines);
+}
+
+static void flush_records(struct obs_stream *s)
+{
+	obs_parser_flush(s->parser);
+	if (s->kept.file)
+		obs_parser_flush(s->kept.err);
 }
 
 /* --- feeding --- */
@@ -123,6 +173,20 @@ static void load_tail(struct obs_stream *s)
 	s->sure = s->offset;
 }
 
+static void push_bytes(struct obs_stream *s, const struct obs_line *meta)
+{
+	uint64_t bad;
+
+	if (!s->kept.file) {
+		obs_lines_push(s->lines, meta);
+		return;
+	}
+	obs_kept_push(s->kept.file, meta->text, meta->offset);
+	bad = obs_kept_bad_bytes(s->kept.file);
+	obs_count(&s->opt->counters->kept_bad_bytes, bad - s->kept.bad_bytes);
+	s->kept.bad_bytes = bad;
+}
+
 static void feed(struct obs_stream *s, struct obs_slice bytes, const struct obs_chunk *chunk)
 {
 	struct obs_line meta = { .text = bytes, .offset = s->offset, .backfilled = !chunk };
@@ -135,7 +199,7 @@ static void feed(struct obs_stream *s, struct obs_slice bytes, const struct obs_
 	obs_count(chunk ? &s->opt->counters->bytes_captured : &s->opt->counters->bytes_backfilled,
 		  bytes.len);
 	s->active_ns = chunk ? chunk->boot_ns : s->read_ns;
-	obs_lines_push(s->lines, &meta);
+	push_bytes(s, &meta);
 	s->offset += bytes.len;
 	if (s->kind == OBS_STREAM_FILE)
 		keep_tail(s, bytes);
@@ -175,7 +239,7 @@ static bool is_replaced(struct obs_stream *s)
 static void give_up(struct obs_stream *s, uint64_t end, _Atomic uint64_t *reason)
 {
 	obs_count(reason, end - s->offset);
-	obs_lines_flush(s->lines);
+	flush_lines(s);
 	s->offset = end;
 	load_tail(s);
 }
@@ -231,7 +295,7 @@ static size_t without_room(struct obs_stream *s, size_t n)
 	const char *nul = memchr(read_buffer, '\0', n);
 	struct stat st;
 
-	if (!nul)
+	if (!nul || s->kept.file)
 		return n;
 	if (s->room_at != s->offset + (size_t)(nul - read_buffer) || s->room_ns == 0) {
 		s->room_at = s->offset + (size_t)(nul - read_buffer);
@@ -348,8 +412,9 @@ static void start_over(struct obs_stream *s)
 	if (goes_on_behind_zeroes(s))
 		return;
 	note_cut(s, known);
-	obs_lines_flush(s->lines);
-	obs_parser_flush(s->parser);
+	flush_lines(s);
+	flush_records(s);
+	s->kept.skip[0] = s->kept.skip[1] = 0;
 	s->former = s->sure;
 	s->offset = s->sure = 0;
 	s->tail_len = 0;
@@ -638,22 +703,40 @@ bool obs_stream_is_behind(const struct obs_stream *s)
 	return s->kind == OBS_STREAM_FILE && s->due > s->offset;
 }
 
+static bool records_wait(const struct obs_stream *s)
+{
+	uint64_t unused;
+
+	return obs_parser_pending(s->parser, &unused) ||
+	       (s->kept.file && obs_parser_pending(s->kept.err, &unused));
+}
+
+/* A prompt ends without a newline; in a file the rest of the line may still come, unless it
+ * was rotated away. An engine writes the parts of a line at once. */
+static bool take_prompt(struct obs_stream *s)
+{
+	uint64_t unused;
+
+	if (s->kept.file)
+		return obs_kept_quiet(s->kept.file);
+	if ((s->kind != OBS_STREAM_CONSOLE && !s->left_behind) ||
+	    !obs_lines_pending(s->lines, &unused))
+		return false;
+	obs_lines_flush(s->lines);
+	return true;
+}
+
 bool obs_stream_silent(struct obs_stream *s, uint64_t now_boot_ns)
 {
 	uint64_t quiet = now_boot_ns > s->active_ns ? now_boot_ns - s->active_ns : 0;
-	uint64_t unused;
 	bool waits = false;
 
-	if (quiet >= RECORD_QUIET_NS && obs_parser_pending(s->parser, &unused)) {
-		obs_parser_flush(s->parser);
+	if (quiet >= RECORD_QUIET_NS && records_wait(s)) {
+		flush_records(s);
 		waits = true;
 	}
-	/* A prompt ends without a newline; in a file the rest of the line may still come, unless it
-	 * was rotated away. */
-	if ((s->kind == OBS_STREAM_CONSOLE || s->left_behind) && quiet >= PROMPT_QUIET_NS &&
-	    obs_lines_pending(s->lines, &unused)) {
-		obs_lines_flush(s->lines);
-		obs_parser_flush(s->parser);
+	if (quiet >= PROMPT_QUIET_NS && take_prompt(s)) {
+		flush_records(s);
 		waits = true;
 	}
 	return waits;
@@ -665,8 +748,8 @@ void obs_stream_end(struct obs_stream *s)
 	while (obs_stream_catch_up(s, true) && !is_paused(s))
 		;
 	if (!obs_stream_is_behind(s))
-		obs_lines_flush(s->lines);
-	obs_parser_flush(s->parser);
+		flush_lines(s);
+	flush_records(s);
 }
 
 void obs_stream_leave_behind(struct obs_stream *s, bool yes)
@@ -689,14 +772,43 @@ void obs_stream_expect(struct obs_stream *s, const struct obs_chunk *chunk)
 
 /* --- cursors --- */
 
+/* Up to where lines of descriptor @fd are done, and where reading has to go on for the rest. */
+static struct obs_kept_place done_place(const struct obs_stream *s, int fd)
+{
+	struct obs_kept_place done = { s->offset, s->offset }, at = { 0, 0 };
+
+	if (obs_kept_pending(s->kept.file, fd, &at))
+		done = at;
+	if (obs_parser_pending(parser_of(s, fd), &at.offset) && at.offset < done.offset)
+		done = (struct obs_kept_place){ at.offset, s->kept.record[fd - 1] };
+	return done;
+}
+
+uint64_t obs_stream_done(const struct obs_stream *s, int fd)
+{
+	uint64_t done = done_place(s, fd).offset, skip = s->kept.skip[fd - 1];
+
+	return done > skip ? done : skip; /* … until what was done before is read again */
+}
+
+void obs_stream_skip(struct obs_stream *s, int fd, uint64_t offset)
+{
+	s->kept.skip[fd - 1] = offset;
+}
+
 static uint64_t done_offset(const struct obs_stream *s)
 {
-	uint64_t done = s->offset, pending;
+	uint64_t done = s->offset, at = 0;
 
-	if (obs_lines_pending(s->lines, &pending) && pending < done)
-		done = pending;
-	if (obs_parser_pending(s->parser, &pending) && pending < done)
-		done = pending;
+	if (s->kept.file) {
+		done = done_place(s, 1).entry;
+		at = done_place(s, 2).entry;
+		return done < at ? done : at;
+	}
+	if (obs_lines_pending(s->lines, &at) && at < done)
+		done = at;
+	if (obs_parser_pending(s->parser, &at) && at < done)
+		done = at;
 	return done;
 }
 
@@ -771,7 +883,9 @@ static void find_place(struct obs_stream *s, const struct obs_cursor *cursor,
 	s->due = (uint64_t)st.st_size;
 	if (!cursor) {
 		if (!start->from_zero && start->tail_lines > 0)
-			s->offset = tail_start(s->fd, s->due, start->tail_lines);
+			s->offset = start->kept == OBS_KEPT_LOCAL
+					    ? obs_kept_tail_start(s->fd, s->due, start->tail_lines)
+					    : tail_start(s->fd, s->due, start->tail_lines);
 		if (start->told)
 			s->due = s->offset;
 		return;
@@ -827,6 +941,8 @@ void obs_stream_set_zone(struct obs_stream *s, struct obs_zone *zone)
 	o.zone = zone;
 	o.reference_ns = obs_wall_ns();
 	obs_parser_configure(s->parser, &o);
+	if (s->kept.err)
+		obs_parser_configure(s->kept.err, &o);
 }
 
 struct obs_zone *obs_stream_take_zone(struct obs_stream *s)
@@ -837,13 +953,32 @@ struct obs_zone *obs_stream_take_zone(struct obs_stream *s)
 	return zone;
 }
 
+static int open_kept(struct obs_stream *s, enum obs_kept_format format)
+{
+	int r = obs_kept_new(format, s->opt->line_bytes, on_kept_line, s, &s->kept.file);
+
+	if (r == 0)
+		r = obs_parser_new(OBS_SOURCE_CONSOLE, on_event, s, &s->kept.err);
+	if (r == 0)
+		obs_stream_set_zone(s, NULL);
+	return r;
+}
+
 int obs_stream_new_file(const struct obs_stream_options *opt, const struct obs_file_id *id, int fd,
 			const char *path, const struct obs_cursor *cursor,
 			const struct obs_stream_start *start, void *owner, struct obs_stream **ret)
 {
+	bool kept = start->kept != OBS_KEPT_NONE;
 	struct obs_stream *s;
-	int r = new_stream(opt, obs_source_for_path(obs_slice_str(path)), path, &s);
+	int r = new_stream(opt,
+			   kept ? OBS_SOURCE_CONSOLE : obs_source_for_path(obs_slice_str(path)),
+			   path, &s);
 
+	if (r == 0 && kept) {
+		r = open_kept(s, start->kept);
+		if (r < 0)
+			obs_stream_free(&s);
+	}
 	if (r < 0) {
 		obs_closep(&fd);
 		return r;
@@ -882,6 +1017,8 @@ void obs_stream_free(struct obs_stream **sp)
 	obs_closep(&s->fd);
 	obs_lines_free(&s->lines);
 	obs_parser_free(&s->parser);
+	obs_kept_free(&s->kept.file);
+	obs_parser_free(&s->kept.err);
 	obs_zone_free(&s->zone);
 	free(s->path);
 	free(s);
@@ -921,4 +1058,14 @@ void *obs_stream_owner(const struct obs_stream *s)
 void obs_stream_set_owner(struct obs_stream *s, void *owner)
 {
 	s->owner = owner;
+}
+
+bool obs_stream_kept(const struct obs_stream *s)
+{
+	return s->kept.file != NULL;
+}
+
+uint64_t obs_stream_cursor_offset(const struct obs_stream *s)
+{
+	return s->told;
 }

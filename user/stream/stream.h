@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "parse/kept.h"
 #include "parse/parse.h"
 #include "pipeline/cursor.h"
 #include "util/counters.h"
@@ -60,6 +61,8 @@ struct obs_stream_start {
 	int64_t tail_lines; /* else: its last lines; 0 or negative = all */
 	/* A captured write of it is on its way and will tell how far it reaches. */
 	bool told;
+	/* An engine keeps a container's output in it: its lines are the console's. */
+	enum obs_kept_format kept;
 };
 
 /**
@@ -166,7 +169,20 @@ void obs_stream_expect(struct obs_stream *s, const struct obs_chunk *chunk);
  */
 bool obs_stream_cursor(struct obs_stream *s, struct obs_cursor *ret);
 
+/** obs_stream_done() - of an engine's file: all lines of descriptor @fd before this offset have
+ * become events. The cursor stands where reading on finds the rest of both. */
+uint64_t obs_stream_done(const struct obs_stream *s, int fd);
+
+/** obs_stream_skip() - lines of descriptor @fd before @offset have become events already. */
+void obs_stream_skip(struct obs_stream *s, int fd, uint64_t offset);
+
+/** obs_stream_cursor_offset() - of the cursor that was handed out last. */
+uint64_t obs_stream_cursor_offset(const struct obs_stream *s);
+
 enum obs_stream_kind obs_stream_kind(const struct obs_stream *s);
+
+/** obs_stream_kept() - does an engine keep a container's output in it? */
+bool obs_stream_kept(const struct obs_stream *s);
 const struct obs_file_id *obs_stream_file(const struct obs_stream *s);
 uint32_t obs_stream_epoch(const struct obs_stream *s);
 int obs_stream_fd(const struct obs_stream *s);

@@ -46,6 +46,7 @@
 	X(bytes_lost_truncated,	"lost_bytes_total",	"reason=\"truncated\"",	"Bytes of node output that nothing could bring back") \
 	X(bytes_lost_unreadable,"lost_bytes_total",	"reason=\"unreadable\"",	"Bytes of node output that nothing could bring back") \
 	X(bytes_lost_console,	"lost_bytes_total",	"reason=\"console\"",	"Bytes of node output that nothing could bring back") \
+	X(kept_bad_bytes,	"console_log_bad_bytes_total","",	"Bytes in engines' files of container output that were no entry, skipped") \
 	X(holes,		"holes_total",		"",	"Gaps between a stream's cursor and the next captured write, read back from the file") \
 	X(growth_found,		"growth_found_bytes_total","",	"Bytes found by looking at a file that no probe had told of (mmap, or inotify's rung)") \
 	X(rewrites,		"rewrites_total",	"",	"Writes before a stream's cursor, not emitted again") \
