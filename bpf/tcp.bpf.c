@@ -305,6 +305,7 @@ int obs_tcp_sample(struct bpf_iter__task_file *ctx)
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct obs_target_value *target;
+	struct obs_sock_value none = {}; /* no room for it: without a birth */
 	struct obs_rec_tcp rec = {};
 	struct obs_sock_value *s;
 	struct socket *socket;
@@ -325,9 +326,10 @@ int obs_tcp_sample(struct bpf_iter__task_file *ctx)
 	s = bpf_map_lookup_elem(&socks, &key);
 	if (!s)
 		s = adopt(sk, target->target, task->tgid);
-	if (!s)
+	if (!s && sk->__sk_common.skc_state == TCP_CLOSE)
 		return 0;
-	fill_sample(&rec, sk, s, task->tgid);
+	none.target = target->target;
+	fill_sample(&rec, sk, s ? s : &none, task->tgid);
 	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
 	return 0;
 }

@@ -76,6 +76,42 @@ def hold_big_diag():
     many("diag", 10_000)
 
 
+def over_the_limit(rung):
+    net = Net()
+    n, limit = 300, 100
+    storm = Storm(net, "hold", n)
+    assert storm.popen.stdout.readline() == "ready\n"
+    observer = watch(storm, rung=rung, connections={**FEW, "interval": "1s"}, limits={"connections": limit})
+
+    def passes():
+        return observer.metrics()["gswarm_connection_passes_total"]
+
+    wait_for("some looks", lambda: connections(observer) and passes() >= 4)
+    totals = peers(observer)[0]["totals"]
+    kept = len(connections(observer))
+    assert kept <= limit and kept + totals["not_kept"] == 2 * n, (kept, totals)
+    assert observer.metrics()['gswarm_connections_total{what="opened"}'] == kept
+    storm.popen.stdin.close()
+    storm.popen.wait(20)
+
+    def ended():
+        return observer.metrics()['gswarm_connections_total{what="closed"}'] == kept
+
+    wait_for("as many ends as beginnings", ended, 20)
+
+
+@case(needs=NEEDS)
+def over_the_limit_bpf():
+    """more connections than limits.connections: all that are not kept are counted, and no end too many"""
+    over_the_limit("bpf")
+
+
+@case(needs=NEEDS)
+def over_the_limit_diag():
+    """the same by sock_diag"""
+    over_the_limit("diag")
+
+
 def flood(mode, n):
     net = Net()
     storm = Told(net, mode, n)

@@ -311,6 +311,13 @@ static void the_least_recently_used_makes_room(void **state)
 	obs_peers_free(&p);
 }
 
+static void end_unseen(void *ctx, struct obs_conn *c)
+{
+	struct obs_conn_facts last = c->f;
+
+	obs_peers_end(ctx, c, &last, 3000);
+}
+
 static void past_the_limit_connections_are_counted(void **state)
 {
 	struct obs_peers *p = new_peers(64, 3);
@@ -324,15 +331,15 @@ static void past_the_limit_connections_are_counted(void **state)
 		assert_int_equal(see(p, &f, &p2pd) != NULL, i < 3);
 	}
 	assert_int_equal(p->totals.not_kept, 2);
+	for (int pass = 0; pass < 3; pass++) {
+		obs_peers_start_pass(p);
+		obs_peers_unkept(p);
+		obs_peers_end_pass(p, end_unseen, p);
+	}
+	assert_int_equal(p->totals.not_kept, 3);
+	assert_int_equal(p->totals.closed, 3);
 	assert_int_equal(p->totals.out, 3);
 	obs_peers_free(&p);
-}
-
-static void end_unseen(void *ctx, struct obs_conn *c)
-{
-	struct obs_conn_facts last = c->f;
-
-	obs_peers_end(ctx, c, &last, 3000);
 }
 
 /* Accepted by the parent, then only its child holds it: it is the child's. */

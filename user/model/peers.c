@@ -482,7 +482,7 @@ static struct obs_conn *add_conn(struct obs_peers *p, const struct obs_conn_fact
 	e = HASH_COUNT(p->conns) < p->opt.conns_max ? peer_of(p, &facts, hint, wall_ns) : NULL;
 	c = e ? calloc(1, sizeof(*c)) : NULL;
 	if (!c) {
-		p->totals.not_kept++;
+		obs_peers_unkept(p);
 		return NULL;
 	}
 	c->peer = e;
@@ -525,6 +525,12 @@ struct obs_conn *obs_peers_see(struct obs_peers *p, const struct obs_conn_facts 
 	if (c)
 		note_holder(p, c, f->pid);
 	return c;
+}
+
+void obs_peers_unkept(struct obs_peers *p)
+{
+	p->unkept += p->looking;
+	p->totals.not_kept += !p->looking;
 }
 
 void obs_peers_end(struct obs_peers *p, struct obs_conn *c, const struct obs_conn_facts *f,
@@ -684,6 +690,8 @@ void obs_peers_unlistens(struct obs_peers *p, const struct obs_conn_id *id)
 void obs_peers_start_pass(struct obs_peers *p)
 {
 	p->pass++;
+	p->looking = true;
+	p->unkept = 0;
 }
 
 void obs_peers_end_pass(struct obs_peers *p, obs_peers_unseen_fn fn, void *ctx)
@@ -697,4 +705,8 @@ void obs_peers_end_pass(struct obs_peers *p, obs_peers_unseen_fn fn, void *ctx)
 		else if (!c->held && c->holder)
 			c->f.pid = c->holder; /* accepted by a child, or passed on */
 	}
+	/* Each is seen in every pass: only those that are more count. */
+	p->totals.not_kept += more(p->unkept, p->unkept_before);
+	p->unkept_before = p->unkept;
+	p->looking = false;
 }

@@ -177,7 +177,7 @@ struct obs_conn_totals {
 	uint64_t udp_packets_out, udp_packets_in, udp_bytes_out, udp_bytes_in;
 	uint64_t udp_packets_shown; /* of these, both ways: those of flows that are kept */
 	uint64_t peers_evicted;
-	uint64_t not_kept; /* over the limit of connections */
+	uint64_t not_kept; /* over the limit of connections, as far as looks saw them */
 	uint64_t lost;	   /* their end was not seen */
 };
 
@@ -199,6 +199,8 @@ struct obs_peers {
 	struct obs_peer_name *names; /* hash by address, owned */
 	struct obs_conn_totals totals;
 	uint32_t pass;
+	bool looking;			/* a pass is on */
+	uint64_t unkept, unkept_before; /* in this pass and the one before: had no room */
 	uint64_t outside_ns; /* CLOCK_REALTIME: last time anybody outside reached a listener */
 };
 
@@ -224,6 +226,10 @@ struct obs_peer_hint {
  */
 struct obs_conn *obs_peers_see(struct obs_peers *p, const struct obs_conn_facts *f,
 			       const struct obs_peer_hint *hint, uint64_t wall_ns, bool *ret_new);
+
+/** obs_peers_unkept() - a connection that nobody has room for; one that is seen in every pass
+ * counts once. */
+void obs_peers_unkept(struct obs_peers *p);
 
 /** obs_peers_end() - it is over; @f has the final numbers. @c is freed. */
 void obs_peers_end(struct obs_peers *p, struct obs_conn *c, const struct obs_conn_facts *f,

@@ -299,9 +299,9 @@ static void end(struct part *p, struct watched *w, const struct obs_conn_facts *
 		see(p, w, f);
 		c = obs_peers_find(w->peers, &f->id);
 	}
-	obs_count(&p->env.counters->connections_closed, 1);
 	if (!c)
 		return;
+	obs_count(&p->env.counters->connections_closed, 1);
 	tell_disconnected(p, w, c, f, end_ns);
 	obs_peers_end(w->peers, c, f, obs_wall_ns());
 }
@@ -502,6 +502,10 @@ static void on_sample(void *ctx, uint32_t slot, const struct obs_conn_facts *f)
 	}
 	if (f->state == OBS_TCP_STATE_SYN_SENT || f->state == OBS_TCP_STATE_SYN_RECV)
 		return;
+	if (obs_connections_has_events(p->source) && !f->id.born) {
+		obs_peers_unkept(w->peers);
+		return;
+	}
 	if (!obs_connections_has_events(p->source)) {
 		c = obs_peers_find(w->peers, &f->id);
 		if (!c && w->looked)
