@@ -60,10 +60,10 @@ test-e2e: all node ## run the end-to-end tests (root: all of them; else those th
 # What takes long or needs much: a thousand kills, 1 GB through a small ring, and a real
 # hivemind (1 GB), fetched first.
 .PHONY: test-long
-test-long: all node ## the long tests: 1,000 kills, 1 GB bursts, real hivemind nodes (root; fetches about 1 GB once)
+test-long: all node ## the long tests: 1,000 kills, 1 GB bursts, 10,000 connections, real hivemind nodes and swarms (root; fetches about 1 GB once)
 	$(Q)scripts/fetch-hivemind.sh >/dev/null
 	$(Q)GSO_LONG=1 tests/e2e/run.py --observer $(abspath $(BIN)) --node $(abspath $(NODE)) \
-	  $(or $(E2E),real. crash.kill_9 burst.small_ring_big)
+	  $(or $(E2E),real. swarm. load.rate_big load.hold_big crash.kill_9 burst.small_ring_big)
 
 .PHONY: test
 test: ## install what is missing, run every test, sum up in the last line

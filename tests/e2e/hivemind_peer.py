@@ -62,6 +62,10 @@ def count_calls():
     ControlClient.add_unary_handler = counted_add
 
 
+async def list_peers(_dht, node):
+    return [(str(p.peer_id), [str(a) for a in p.addrs]) for p in await node.p2p.list_peers()]
+
+
 class Peer:
     def __init__(self, initial, host, identity, directory):
         self.directory = directory
@@ -82,6 +86,11 @@ class Peer:
     def do_get(self, key):
         got = self.dht.get(key, latest=True)
         return {"subkeys": sorted(got.value) if got else []}
+
+    def do_peers(self):
+        """With whom p2pd is connected, by its own list."""
+        found = self.dht.run_coroutine(list_peers)
+        return {"peers": {id: addrs for id, addrs in found if id != str(self.dht.peer_id)}}
 
     def do_log(self, text):
         """A line of the trainer's log."""

@@ -21,7 +21,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from harness import Env, Skip, descendants, wait_for
+from harness import IMAGE, Env, Skip, descendants, docker, unique, wait_for
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = HERE.parent.parent / "scripts"
@@ -160,11 +160,14 @@ def hivemind_python():
 
 
 class HivemindPeer(Driven):
-    """hivemind_peer.py: a real DHT process with its p2pd, as RL-Swarm's trainer has."""
+    """hivemind_peer.py: a real DHT process with its p2pd, as RL-Swarm's trainer has. In a container
+    (its name) it finds the programs of this machine, mounted by hivemind_container()."""
 
-    def __init__(self, bootstrap=(), netns=None, host="/ip4/127.0.0.1/tcp/0"):
+    def __init__(self, bootstrap=(), netns=None, host="/ip4/127.0.0.1/tcp/0", container=None):
         self.dir = tempfile.mkdtemp(prefix="gso-test-hivemind-", dir=Env.tmp)
-        super().__init__([hivemind_python(), HERE / "hivemind_peer.py", "--dir", self.dir,
+        prefix = ["docker", "-H", f"unix://{Env.docker_socket}", "exec", "-i", "-e", "OMP_NUM_THREADS=1",
+                  container] if container else []
+        super().__init__([*prefix, hivemind_python(), HERE / "hivemind_peer.py", "--dir", self.dir,
                           "--host", host, "--bootstrap", ",".join(bootstrap)],
                          netns, limit_s=120, env={"OMP_NUM_THREADS": "1"})
         self.pid = self.hello["pid"]
@@ -173,6 +176,18 @@ class HivemindPeer(Driven):
 
     def glob(self):
         return f"*{self.dir}*"
+
+
+def hivemind_container():
+    """A container without a network, whose only process waits: (name, pid of that one)."""
+    name = unique()
+    python = Path(hivemind_python())
+    mounts = ["/usr", "/lib", "/lib64", "/etc/alternatives", "/etc/ld.so.cache", python.parents[2], HERE]
+    docker("run", "-d", "--name", name, "--network", "none", "--user", "0:0", "--entrypoint", "/bin/sleep",
+           *(x for m in mounts if Path(m).exists() for x in ("-v", f"{m}:{m}:ro")),
+           "-v", f"{Env.tmp}:{Env.tmp}", IMAGE, "600")
+    Env.cleanup.callback(lambda: docker("rm", "-f", name, check=False))
+    return name, int(docker("inspect", "-f", "{{.State.Pid}}", name))
 
 
 def swarm(n, netns=None, **kw):

@@ -318,6 +318,25 @@ static void end_unseen(void *ctx, struct obs_conn *c)
 	obs_peers_end(ctx, c, &last, 3000);
 }
 
+/* More peers connected than there is room for: their connections are kept all the same. */
+static void without_room_a_peer_is_an_address(void **state)
+{
+	struct obs_peers *p = new_peers(32, 200);
+
+	(void)state;
+	for (uint16_t i = 0; i < 100; i++) {
+		struct obs_conn_facts f =
+			conn(10 + i, at("10.0.0.1", 4000), at("192.0.2.7", (uint16_t)(9000 + i)),
+			     OBS_DIRECTION_OUT);
+
+		assert_non_null(see(p, &f, &p2pd));
+	}
+	assert_int_equal(HASH_COUNT(p->peers), 31);
+	assert_int_equal(p->totals.out, 100);
+	assert_int_equal(p->totals.not_kept, 0);
+	obs_peers_free(&p);
+}
+
 static void past_the_limit_connections_are_counted(void **state)
 {
 	struct obs_peers *p = new_peers(64, 3);
@@ -524,6 +543,7 @@ int main(void)
 		cmocka_unit_test(outside_is_neither_loopback_nor_ourselves),
 		cmocka_unit_test(who_dials_us_is_known_by_address),
 		cmocka_unit_test(the_least_recently_used_makes_room),
+		cmocka_unit_test(without_room_a_peer_is_an_address),
 		cmocka_unit_test(past_the_limit_connections_are_counted),
 		cmocka_unit_test(a_pass_tells_who_holds_it_and_who_is_gone),
 		cmocka_unit_test(failures_have_reasons),

@@ -14,7 +14,8 @@
 #include "model/roles.h"
 #include "util/cleanup.h"
 
-#define EVICT_LOOK 64 /* entries looked at for one without a connection */
+#define ADDRESSES_SHARE 16 /* one in so many */
+#define EVICT_LOOK	64 /* entries looked at for one without a connection */
 
 struct obs_peer_name {
 	uint8_t ip[16];
@@ -270,13 +271,15 @@ void obs_peers_note_name(struct obs_peers *p, const struct obs_endpoint *at, con
 /* --- peers --- */
 
 /* The least recently used that has no connection. With more open connections than room for peers
- * none may be near the front: then nothing is evicted and the new one is not kept. */
-static bool make_room(struct obs_peers *p)
+ * none may be near the front: then nothing is evicted. Some room is only for addresses without a
+ * port, which stand for many (peer_of). */
+static bool make_room(struct obs_peers *p, const struct obs_endpoint *at)
 {
+	uint32_t kept_free = at->port ? p->opt.peers_max / ADDRESSES_SHARE : 0;
 	struct obs_peer *e, *next;
 	unsigned looked = 0;
 
-	if (HASH_COUNT(p->peers) < p->opt.peers_max)
+	if (HASH_COUNT(p->peers) < p->opt.peers_max - kept_free)
 		return true;
 	HASH_ITER(hh, p->peers, e, next)
 	{
@@ -308,7 +311,7 @@ static struct obs_peer *add_peer(struct obs_peers *p, const struct obs_endpoint 
 {
 	struct obs_peer *e;
 
-	if (!make_room(p))
+	if (!make_room(p, at))
 		return NULL;
 	e = calloc(1, sizeof(*e));
 	if (!e)
@@ -321,7 +324,8 @@ static struct obs_peer *add_peer(struct obs_peers *p, const struct obs_endpoint 
 }
 
 /* Who dials us from a port of the moment is one peer per address, not one per connection; libp2p
- * dials from the port it listens on, and is known by that one when we dialled it before. */
+ * dials from the port it listens on, and is known by that one when we dialled it before. With more
+ * of them connected than there is room for, an address is one peer whoever dialled. */
 static struct obs_peer *peer_of(struct obs_peers *p, const struct obs_conn_facts *f,
 				const struct obs_peer_hint *hint, uint64_t wall_ns)
 {
@@ -329,6 +333,10 @@ static struct obs_peer *peer_of(struct obs_peers *p, const struct obs_conn_facts
 	struct obs_peer *e = find_peer(p, &at);
 
 	if (!e && f->direction == OBS_DIRECTION_IN && !(known_of(p, &at).as & OBS_KNOWN_BOOTNODE)) {
+		at.port = 0;
+		e = find_peer(p, &at);
+	}
+	if (!e && at.port && !make_room(p, &at)) {
 		at.port = 0;
 		e = find_peer(p, &at);
 	}
