@@ -11,6 +11,7 @@
 #include <uthash.h>
 
 #include "collect/key_names.h"
+#include "collect/p2pd_early.h"
 #include "collect/p2pd_peers.h"
 #include "collect/p2pd_records.h"
 #include "collect/p2pd_sync.h"
@@ -23,6 +24,7 @@
 
 #define CALL_KEYS_MAX	  8
 #define CALL_FORGET_NS	  (600 * (uint64_t)OBS_NS_PER_S)
+#define EARLY_WAIT_NS	  (2 * (uint64_t)OBS_NS_PER_S)
 #define SYNC_QUIET_NS	  (5 * (uint64_t)OBS_NS_PER_S)
 #define CONN_QUIET_NS	  (3600 * (uint64_t)OBS_NS_PER_S)
 #define UNNAMED_MAX	  32
@@ -87,6 +89,7 @@ struct obs_p2pd {
 	struct obs_syncs syncs;
 	struct obs_p2pd_records *records;
 	struct unnamed unnamed[UNNAMED_MAX];
+	struct obs_early early; /* answers without their question */
 	struct obs_p2p_view view;
 	/* the write being looked at */
 	const struct obs_p2pd_write *now;
@@ -553,6 +556,16 @@ static void answer_call(struct obs_p2pd *p, const struct call *c, const struct o
 	end_dht(p, c, m->data);
 }
 
+static void keep_early(struct obs_p2pd *p, const struct obs_p2pd_call *m, enum obs_p2p_way way,
+		       const struct obs_frame *frame)
+{
+	char key[OBS_EARLY_KEY_LEN] = { 0 };
+
+	make_key(key, p->conn->id, way, m->id);
+	if (obs_early_keep(&p->early, key, frame, p->now->ns))
+		COUNT(p, p2pd_answers_unmatched, 1);
+}
+
 static void end_call(struct obs_p2pd *p, const struct obs_p2pd_call *m, enum obs_p2p_way way,
 		     const struct obs_frame *frame)
 {
@@ -560,8 +573,8 @@ static void end_call(struct obs_p2pd *p, const struct obs_p2pd_call *m, enum obs
 	struct counted k;
 	uint64_t ns;
 
-	if (!c) { /* its beginning was not seen, or it was cancelled */
-		COUNT(p, p2pd_answers_unmatched, 1);
+	if (!c) { /* told of first, its beginning was not seen, or it was cancelled */
+		keep_early(p, m, way, frame);
 		return;
 	}
 	ns = frame->ended_ns > c->started_ns ? frame->ended_ns - c->started_ns : 0;
@@ -575,6 +588,19 @@ static void end_call(struct obs_p2pd *p, const struct obs_p2pd_call *m, enum obs
 	else
 		answer_call(p, c, m, ns);
 	forget_call(p, c);
+}
+
+/* The answer to @asked, if it was told of before. */
+static void end_early(struct obs_p2pd *p, const struct obs_p2pd_call *asked, enum obs_p2p_way way)
+{
+	char key[OBS_EARLY_KEY_LEN] = { 0 };
+	const struct obs_frame *frame;
+	struct obs_p2pd_call m;
+
+	make_key(key, p->conn->id, way, asked->id);
+	frame = obs_early_take(&p->early, key);
+	if (frame && obs_p2pd_call_parse(frame->body, way == OBS_P2P_OUT, &m) == 0)
+		end_call(p, &m, way, frame);
 }
 
 static void cancel_call(struct obs_p2pd *p, enum obs_p2p_way way, const uint8_t *id)
@@ -623,6 +649,7 @@ static void on_call(struct obs_p2pd *p, bool by_daemon, const struct obs_frame *
 	switch (m.kind) {
 	case OBS_CALL_REQUEST:
 		start_call(p, &m, begins, frame);
+		end_early(p, &m, begins);
 		break;
 	case OBS_CALL_ANSWER:
 	case OBS_CALL_DAEMON_ERROR:
@@ -1029,6 +1056,9 @@ void obs_p2pd_tick(struct obs_p2pd *p, uint64_t now_ns, uint64_t wall_ns)
 	if (now_ns > SYNC_QUIET_NS)
 		obs_syncs_end(&p->syncs, now_ns - SYNC_QUIET_NS, p->names, tell_sync, p);
 	forget_old_calls(p, now_ns);
+	if (now_ns > EARLY_WAIT_NS)
+		COUNT(p, p2pd_answers_unmatched,
+		      obs_early_expire(&p->early, now_ns - EARLY_WAIT_NS));
 	forget_quiet_conns(p, now_ns);
 }
 
