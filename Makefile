@@ -9,6 +9,16 @@ BPFTOOL ?= $(firstword $(shell command -v bpftool 2>/dev/null) /usr/sbin/bpftool
 PKG_CONFIG ?= pkg-config
 ARCH  ?= $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
 
+# CROSS=aarch64-linux-gnu builds for that machine, with clang and the libraries in SYSROOT (which
+# scripts/sysroot.sh fetches).
+ifneq ($(CROSS),)
+  ARCH       := $(patsubst x86_64%,x86,$(patsubst aarch64%,arm64,$(CROSS)))
+  override CC := $(CCACHE) $(CLANG) --target=$(CROSS) --sysroot=$(SYSROOT)
+  override LDFLAGS += -fuse-ld=lld
+  PKG_CONFIG := PKG_CONFIG_SYSROOT_DIR=$(SYSROOT) \
+                PKG_CONFIG_LIBDIR=$(SYSROOT)/usr/lib/$(CROSS)/pkgconfig pkg-config
+endif
+
 ifeq ($(V),1)
   Q   :=
   say  =
@@ -34,7 +44,7 @@ LIBS       = $(PKG_LIBS) -lpthread -ldl -lm
 BPF_CFLAGS := -g -O2 -Wall -Wextra -Wno-unused-parameter -Werror -Wno-missing-declarations \
               --target=bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) \
               -Iinclude -Ibpf -Ivmlinux \
-              -idirafter /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
+              -idirafter $(SYSROOT)/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
 
 BPF_SRCS  := $(wildcard bpf/*.bpf.c)
 SKELS     := $(BPF_SRCS:bpf/%.bpf.c=$(OUT)/bpf/%.skel.h)

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # install-deps.sh [build|test|kernels|bench|lint|fuzz|coverage|swarm|all]... - install what is
-# missing of the Debian packages that a purpose needs (default: build).
+# missing of the Debian packages that a purpose needs (default: build). After --list: print the
+# names of all that it needs instead.
 #
 # Silent and fast when nothing is missing. Package lists are fetched only when apt
 # does not know a package or cannot download it. Uses sudo when not root.
@@ -20,8 +21,9 @@ declare -A packages=(
     [test]="libcmocka-dev docker.io:dockerd busybox-static iproute2 iptables python3
         curl jq procps prometheus:promtool python3-pip:pip3 logrotate tmux screen
         btrfs-progs bsdutils:script"
-    [kernels]="qemu-system-x86:qemu-system-x86_64 cpio busybox-static kmod xz-utils
-        util-linux e2fsprogs iproute2 debian-archive-keyring"
+    [kernels]="qemu-system-x86:qemu-system-x86_64 qemu-system-arm:qemu-system-aarch64 lld:ld.lld
+        cpio busybox-static kmod xz-utils util-linux e2fsprogs logrotate binutils iproute2
+        debian-archive-keyring"
     [lint]="clang-format clang-tidy shellcheck"
     [bench]="bpftrace strace syslog-ng-core:syslog-ng"
     [fuzz]="libclang-rt-14-dev"
@@ -45,7 +47,7 @@ say() {
 }
 
 usage() {
-    printf 'usage: install-deps.sh [%s|all]...\n' "$(IFS='|' && echo "${purposes[*]}")" >&2
+    printf 'usage: install-deps.sh [--list] [%s|all]...\n' "$(IFS='|' && echo "${purposes[*]}")" >&2
     exit 2
 }
 
@@ -153,8 +155,15 @@ install_packages() {
 
 main() {
     local -a asked wanted missing
-    local list
+    local list purpose
     [[ ${1:-} != -h && ${1:-} != --help ]] || usage
+    if [[ ${1:-} == --list ]]; then
+        for purpose in "${@:2}"; do
+            [[ -v packages[$purpose] ]] || usage
+            tr -s ' \t' '\n' <<<"${packages[$purpose]}" | sed 's/:.*//'
+        done
+        return
+    fi
     list=$(wanted_purposes "$@") || usage
     mapfile -t asked <<<"$list"
     mapfile -t wanted < <(wanted_packages "${asked[@]}")

@@ -12,18 +12,24 @@
 # machine's apt uses, with an apt root of their own, so that nothing is installed
 # here and no sources change.
 #
-# Needs: qemu-system-x86 cpio busybox-static kmod xz-utils util-linux
+# Kernels of another architecture get programs that were built for it (-x), and the rest from
+# scripts/sysroot.sh.
+#
+# Needs: qemu-system-x86 qemu-system-arm cpio busybox-static kmod xz-utils util-linux binutils
 set -euo pipefail
+HERE=$(dirname "$0")
+# shellcheck source=scripts/apt-root.sh
+source "$HERE/apt-root.sh"
 
-NEEDS="qemu-system-x86_64 cpio busybox modprobe depmod xz flock apt-get dpkg-deb"
+NEEDS="cpio busybox modprobe depmod xz flock apt-get dpkg-deb"
 CACHE=${OBS_KERNELS:-${XDG_CACHE_HOME:-$HOME/.cache}/gswarm-observer/kernels}
-KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 KERNELS=6.1,6.12,7.3
 TIMEOUT_S=120
 MEMORY_MB=1024
 MODULES=
 APPEND=
 JOBS=$(nproc)
+BUILT=
 FILES=()
 
 # kernel -> Debian suite
@@ -31,6 +37,7 @@ declare -A SUITES=(
 	[6.1]=bookworm
 	[6.12]=bookworm-backports
 	[7.3]=trixie-backports
+	[6.12-arm64]=bookworm-backports
 )
 
 usage() {
@@ -42,6 +49,8 @@ here are taken along by themselves, at the same relative path.
 
   -k LIST     kernels, comma-separated (default $KERNELS)
   -f PATH     take this file or directory along too (may be repeated)
+  -x DIR      what lies below DIR is built; other architectures' lies below DIR/ARCH, and
+              stands at the same path in their guests
   -m LIST     kernel modules to load first, e.g. ext4,overlay,loop
   -a TEXT     append to the kernel's command line, e.g. lockdown=integrity
   -t SECONDS  limit for one kernel, boot included (default $TIMEOUT_S)
@@ -63,41 +72,37 @@ die() {
 	exit 125
 }
 
+# arch_of KERNEL: as Debian calls it
+arch_of() {
+	case $1 in
+	*-arm64) echo arm64 ;;
+	*) echo amd64 ;;
+	esac
+}
+
+qemu_of() {
+	case $(arch_of "$1") in
+	arm64) echo qemu-system-aarch64 ;;
+	*) echo qemu-system-x86_64 ;;
+	esac
+}
+
+# sysroot_of KERNEL: nothing for this machine's own architecture
+sysroot_of() {
+	case $(arch_of "$1") in
+	amd64) ;;
+	*) "$HERE/sysroot.sh" "$(arch_of "$1")" ;;
+	esac
+}
+
 #
 # Fetching
 #
 
-mirror() {
-	# shellcheck disable=SC2016 # apt expands it
-	env -u APT_CONFIG apt-get indextargets --format '$(REPO_URI)' \
-		'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1
-}
-
-# apt_root SUITE: print an apt.conf that sees that suite and nothing else
-apt_root() {
-	local root=$CACHE/apt/$1 uri
-
-	uri=$(mirror)
-	[ -n "$uri" ] || die "no Debian mirror in this machine's apt sources"
-	mkdir -p "$root"/{etc/apt.conf.d,etc/preferences.d,lists/partial,archives/partial}
-	: >"$root/status"
-	echo "deb [signed-by=$KEYRING] $uri $1 main" >"$root/etc/sources.list"
-	cat >"$root/apt.conf" <<-EOF
-		Dir::Etc "$root/etc";
-		Dir::Etc::sourceparts "-";
-		Dir::State::lists "$root/lists";
-		Dir::State::status "$root/status";
-		Dir::Cache "$root";
-		Acquire::Languages "none";
-		APT::Sandbox::User "";
-	EOF
-	echo "$root/apt.conf"
-}
-
-# newest_package KIND KERNEL: the newest linux-KIND-KERNEL.*-cloud-amd64
+# newest_package KIND KERNEL: the newest linux-KIND-VERSION.*-cloud-ARCH
 newest_package() {
-	apt-cache pkgnames "linux-$1-$2." | grep -E "^linux-$1-[0-9].*-cloud-amd64\$" |
-		sort -V | tail -n 1 || true
+	apt-cache pkgnames "linux-$1-${2%%-*}." |
+		grep -E "^linux-$1-[0-9].*-cloud-$(arch_of "$2")\$" | sort -V | tail -n 1 || true
 }
 
 # Since 7.x the kernel is in linux-binary-…, its modules in linux-modules-…, the
@@ -123,7 +128,8 @@ fetch_kernel() {
 	echo "# fetching kernel $kernel from ${SUITES[$kernel]}"
 	rm -rf "$tmp"
 	mkdir -p "$tmp/root" "$tmp/lib/modules"
-	APT_CONFIG=$(apt_root "${SUITES[$kernel]}")
+	APT_CONFIG=$(apt_root "$CACHE/apt/${SUITES[$kernel]}-$(arch_of "$kernel")" \
+		"${SUITES[$kernel]}" "$(arch_of "$kernel")")
 	export APT_CONFIG
 	apt-get -qq update
 	fetch_packages "$kernel" "$tmp"
@@ -158,26 +164,61 @@ fetch_locked() {
 # The initramfs
 #
 
-# add_libraries ROOT FILE: what the dynamic linker would load
+# add_libraries ROOT FILE: what the dynamic linker would load, and itself
 add_libraries() {
 	local lib
+	if [ -n "$SYSROOT" ]; then
+		add_foreign_libraries "$@"
+		return
+	fi
 	ldd "$2" 2>/dev/null | grep -oE '/[^ ]+' | sort -u | while read -r lib; do
 		mkdir -p "$1$(dirname "$lib")"
 		cp -Lu "$lib" "$1$lib"
 	done || true
 }
 
+# needed_by FILE: names of the libraries, and of the dynamic linker
+needed_by() {
+	{
+		readelf -l "$1" | sed -n 's/.*program interpreter: .*\/\(.*\)\]/\1/p'
+		readelf -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'
+	} 2>/dev/null || true # a script is no ELF file
+}
+
+# add_foreign_libraries ROOT FILE: the same where ldd cannot run it
+add_foreign_libraries() {
+	local name lib
+	needed_by "$2" | while read -r name; do
+		[ ! -e "$1/lib/$name" ] || continue
+		lib=$(find "$SYSROOT/usr/lib" -maxdepth 2 -name "$name" -print -quit)
+		[ -n "$lib" ] || die "$2 needs $name, which is not in $SYSROOT"
+		mkdir -p "$1/lib"
+		cp -L "$lib" "$1/lib/$name"
+		add_foreign_libraries "$1" "$lib"
+	done
+}
+
+# source_of PATH: where it is for the guest's architecture
+source_of() {
+	case $1 in
+	/*) echo "$SYSROOT$1" ;;
+	"$BUILT"/*) echo "$BUILT${SYSROOT:+/$ARCH}/${1#"$BUILT"/}" ;;
+	*) echo "$1" ;;
+	esac
+}
+
 # add_path ROOT PATH: relative paths stand under /work in the guest
 add_path() {
-	local root=$1 path=$2 dest file
+	local root=$1 path=$2 dest file from
 	case $path in
 	/*) dest=$root$path ;;
 	*..*) die "$path: name it from its own directory upwards, without .." ;;
 	*) dest=$root/work/$path ;;
 	esac
+	from=$(source_of "$path")
 	mkdir -p "$(dirname "$dest")"
-	cp -a --dereference "$path" "$(dirname "$dest")/"
-	find "$path" -type f -perm /111 | while read -r file; do
+	cp -a --dereference "$from" "$(dirname "$dest")/"
+	find -L "$from" -type f -perm /111 | while read -r file; do
 		add_libraries "$root" "$file"
 	done
 }
@@ -202,9 +243,15 @@ add_modules() {
 	done
 }
 
+# write_init ROOT
 write_init() {
-	cat >"$1/init" <<-'EOF'
+	local out=ttyS1 rc=ttyS2
+	[ "$ARCH" != arm64 ] || out=ttyS0 rc=ttyS1
+	cat >"$1/init" <<-EOF
 		#!/bin/busybox sh
+		out=/dev/$out rc=/dev/$rc
+	EOF
+	cat >>"$1/init" <<-'EOF'
 		/bin/busybox --install -s /bin
 		export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root LC_ALL=C.UTF-8
 		mount -t proc proc /proc
@@ -223,11 +270,11 @@ write_init() {
 		ln -s /proc/self/fd /dev/fd 2>/dev/null
 		ip link set lo up
 		for m in /modules/*.ko; do [ -e "$m" ] && insmod "$m"; done
-		stty -F /dev/ttyS1 raw
-		stty -F /dev/ttyS2 raw
+		stty -F $out raw
+		stty -F $rc raw
 		cd /work
-		. /command >/dev/ttyS1 2>&1
-		echo "$?" >/dev/ttyS2
+		. /command >$out 2>&1
+		echo "$?" >$rc
 		poweroff -f
 	EOF
 	chmod +x "$1/init"
@@ -239,7 +286,7 @@ build_initramfs() {
 	shift 2
 	root=$(mktemp -d "$SCRATCH/root.XXXXXX")
 	mkdir -p "$root"/{bin,dev,proc,sys,etc,work}
-	cp "$(command -v busybox)" "$root/bin/busybox"
+	cp "$(source_of "$(command -v busybox)")" "$root/bin/busybox"
 	local path
 	for path in "${FILES[@]}"; do
 		add_path "$root" "$path"
@@ -274,14 +321,21 @@ quote() {
 # there: without it 7.x has no kmalloc_nolock(), and so nothing to keep a socket's storage in.
 # no_timer_check: a busy host makes the timer of the emulated IO-APIC look broken.
 boot() {
-	local kernel=$1 initrd=$2
-	timeout -k 5 "$TIMEOUT_S" qemu-system-x86_64 \
-		-M q35 -accel tcg,thread=single -cpu max -smp 2 -m "$MEMORY_MB" \
+	local kernel=$1 initrd=$2 console=ttyS0
+	local -a machine=(-M q35 -cpu max -serial "file:$SCRATCH/console"
+		-serial "file:$SCRATCH/out" -serial "file:$SCRATCH/rc")
+	if [ "$ARCH" = arm64 ]; then
+		console=ttyAMA0
+		machine=(-M virt -cpu cortex-a72 -serial "file:$SCRATCH/console"
+			-chardev "file,id=out,path=$SCRATCH/out" -device "pci-serial,chardev=out"
+			-chardev "file,id=rc,path=$SCRATCH/rc" -device "pci-serial,chardev=rc")
+	fi
+	timeout -k 5 "$TIMEOUT_S" "$(qemu_of "$kernel")" "${machine[@]}" \
+		-accel tcg,thread=single -smp 2 -m "$MEMORY_MB" \
 		-nodefaults -no-user-config -display none -no-reboot \
 		-kernel "$CACHE/$kernel/vmlinuz" -initrd "$initrd" \
-		-append "console=ttyS0 panic=-1 quiet no_timer_check mitigations=off 8250.nr_uarts=4 $APPEND" \
-		-serial "file:$SCRATCH/console" -serial "file:$SCRATCH/out" \
-		-serial "file:$SCRATCH/rc" </dev/null >"$SCRATCH/qemu" 2>&1
+		-append "console=$console panic=-1 quiet no_timer_check mitigations=off 8250.nr_uarts=4 $APPEND" \
+		</dev/null >"$SCRATCH/qemu" 2>&1
 }
 
 # panicked: the guest's kernel died and the command gave no result. A program that the verifier let
@@ -337,7 +391,7 @@ run_kernel() {
 	local n=$1 kernel=$2 rc start=$SECONDS name
 	shift 2
 	name="$kernel ($(cat "$CACHE/$kernel/release"))"
-	SCRATCH=$SCRATCH/$kernel
+	SCRATCH=$SCRATCH/$kernel ARCH=$(arch_of "$kernel") SYSROOT=$(sysroot_of "$kernel")
 	mkdir "$SCRATCH"
 	build_initramfs "$kernel" "$SCRATCH/initrd" "$@"
 
@@ -410,8 +464,11 @@ run_all() {
 }
 
 check_needs() {
-	local tool missing=
+	local tool missing='' kernel
 	PATH=$PATH:/usr/sbin:/sbin
+	for kernel in ${KERNELS//,/ }; do
+		NEEDS="$NEEDS $(qemu_of "$kernel")"
+	done
 	for tool in $NEEDS; do
 		command -v "$tool" >/dev/null || missing="$missing $tool"
 	done
@@ -421,10 +478,11 @@ check_needs() {
 
 main() {
 	local opt only_fetch='' kernel word
-	while getopts k:f:m:a:t:M:j:ph opt; do
+	while getopts k:f:x:m:a:t:M:j:ph opt; do
 		case $opt in
 		k) KERNELS=$OPTARG ;;
 		f) FILES+=("$OPTARG") ;;
+		x) BUILT=${OPTARG%/} ;;
 		m) MODULES=$OPTARG ;;
 		a) APPEND=$OPTARG ;;
 		t) TIMEOUT_S=$OPTARG ;;

@@ -12,7 +12,7 @@ $(OUT)/tests/node/%.o: tests/node/%.c
 
 $(NODE): $(NODE_OBJS)
 	$(call say,LINK,$@)
-	$(Q)$(CC) -static -o $@ $^
+	$(Q)$(CC) $(LDFLAGS) -static -o $@ $^
 
 WAYS      := $(OUT)/tests/triggers/ways
 ALONE     := tests/triggers/connect_storm.c tests/triggers/dialer.c
@@ -28,11 +28,11 @@ $(OUT)/tests/triggers/%.o: tests/triggers/%.c
 
 $(WAYS): $(WAYS_OBJS)
 	$(call say,LINK,$@)
-	$(Q)$(CC) -static -pthread -o $@ $^
+	$(Q)$(CC) $(LDFLAGS) -static -pthread -o $@ $^
 
 $(STORM) $(DIALER): %: %.o
 	$(call say,LINK,$@)
-	$(Q)$(CC) -static -o $@ $^
+	$(Q)$(CC) $(LDFLAGS) -static -o $@ $^
 
 .PHONY: node
 node: $(NODE) $(WAYS) $(STORM) $(DIALER) ## build the node look-alike (tests/node), awkward writers and connectors (tests/triggers)
@@ -43,7 +43,7 @@ NVML_STANDIN := $(OUT)/tests/unit/nvml_standin.so
 $(NVML_STANDIN): tests/unit/nvml_standin.c
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu17 $(WARN) -O2 -g -D_GNU_SOURCE -shared -fPIC -o $@ $<
+	$(Q)$(CC) -std=gnu17 $(WARN) -O2 -g -D_GNU_SOURCE $(LDFLAGS) -shared -fPIC -o $@ $<
 
 $(OUT)/tests/unit/test_gpu: | $(NVML_STANDIN)
 node: $(NVML_STANDIN)

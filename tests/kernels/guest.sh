@@ -16,11 +16,18 @@ else
     echo "not ok doctor: $refused"
     bad=1
 fi
-tests/kernels/filesystems.sh "$3" || bad=1
-tests/kernels/ways.sh "$1" "$2" fexit sys_exit inotify || bad=1
-tests/kernels/usage.sh "$1" || bad=1
-tests/kernels/talk.sh "$1" "$4" || bad=1
-tests/kernels/deaths.sh "$1" "$5" || bad=1
-tests/kernels/net.sh "$1" "$6" || bad=1
-tests/kernels/flows.sh "$1" || bad=1
+# part COMMAND…: says also how long it took
+part() {
+    start=$(date +%s)
+    "$@" || bad=1
+    echo "# ${1##*/}: $(($(date +%s) - start)) s"
+}
+
+part tests/kernels/filesystems.sh "$3"
+part tests/kernels/ways.sh "$1" "$2" fexit sys_exit inotify
+part tests/kernels/usage.sh "$1"
+part tests/kernels/talk.sh "$1" "$4"
+part tests/kernels/deaths.sh "$1" "$5"
+part tests/kernels/net.sh "$1" "$6"
+part tests/kernels/flows.sh "$1"
 exit "$bad"

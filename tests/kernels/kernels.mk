@@ -1,7 +1,7 @@
 # Programs that run inside other kernels (scripts/kernel-test.sh).
 
 # These objects need no vmlinux.h: <linux/bpf.h> and what they declare themselves.
-KTEST_UAPI  := -idirafter /usr/include/$(shell $(CC) -print-multiarch)
+KTEST_UAPI  := -idirafter $(SYSROOT)/usr/include/$(shell $(CC) -print-multiarch)
 KTEST_SRCS  := $(wildcard tests/kernels/*.bpf.c)
 KTEST_BINS  := $(KTEST_SRCS:tests/kernels/%.bpf.c=$(OUT)/tests/kernels/%)
 
@@ -17,14 +17,20 @@ $(OUT)/tests/kernels/%.skel.h: $(OUT)/tests/kernels/%.bpf.o
 
 $(OUT)/tests/kernels/%: tests/kernels/%.c $(OUT)/tests/kernels/%.skel.h
 	$(call say,CC,$@)
-	$(Q)$(CC) $(CFLAGS_ALL) -Itests/kernels -MMD -MP -MF $@.d -o $@ $< \
+	$(Q)$(CC) $(CFLAGS_ALL) -Itests/kernels -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< \
 		$(shell $(PKG_CONFIG) --libs libbpf libelf zlib) -lutil
 
-KERNELS ?= 6.1,6.12,7.3
+KERNELS ?= 6.1,6.12,7.3,6.12-arm64
 
-.PHONY: test-kernels
-test-kernels: all node $(KTEST_BINS) $(OUT)/tests/bench/talk_loop ## run the tests that need other kernels, under QEMU (KERNELS=6.1,…)
-	$(Q)scripts/kernel-test.sh -k $(KERNELS) -t 600 -f /usr/sbin/mke2fs -m ext4,overlay,loop,sch_netem,veth,tcp_diag \
+.PHONY: guest-files arm64 test-kernels
+guest-files: all node $(KTEST_BINS) $(OUT)/tests/bench/talk_loop
+
+arm64: ## build for arm64 in build/arm64, with clang and a sysroot that is fetched (40 MB) once
+	$(Q)$(MAKE) --no-print-directory OUT=$(OUT)/arm64 CROSS=aarch64-linux-gnu \
+		SYSROOT=$$(scripts/sysroot.sh arm64) OPT=-O1 guest-files
+
+test-kernels: guest-files $(if $(findstring arm64,$(KERNELS)),arm64) ## run the tests that need other kernels, under QEMU (KERNELS=6.1,…)
+	$(Q)scripts/kernel-test.sh -k $(KERNELS) -t 600 -x $(OUT) -f /usr/sbin/mke2fs -m ext4,overlay,loop,sch_netem,veth,tcp_diag \
 		-f tests/kernels/filesystems.sh -f tests/kernels/ways.sh -f tests/kernels/usage.sh -f tests/kernels/talk.sh \
 		-f tests/kernels/deaths.sh -f tests/kernels/net.sh -f /usr/sbin/ip -f /usr/sbin/tc -f tests/kernels/flows.sh -- \
 		tests/kernels/guest.sh $(BIN) $(WAYS) $(OUT)/tests/kernels/write_hooks $(OUT)/tests/bench/talk_loop \

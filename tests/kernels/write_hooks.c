@@ -40,6 +40,13 @@
 #define START 100 /* where every write goes */
 #define LEN   50
 
+/* What a system call's wrapper is called. */
+#ifdef __aarch64__
+#define SYS_FN "__arm64_sys_"
+#else
+#define SYS_FN "__x64_sys_"
+#endif
+
 static char output[1 << 20];
 static char data[4096] __attribute__((aligned(4096)));
 
@@ -78,9 +85,9 @@ static struct hook {
 	{ "__do_splice",		SHAPE_NONE },
 	{ "do_tee",			SHAPE_NONE },
 	{ "__do_sys_tee",		SHAPE_NONE },
-	{ "__x64_sys_tee",		SHAPE_NONE },
+	{ SYS_FN "tee",		SHAPE_NONE },
 	{ "__do_sys_vmsplice",		SHAPE_NONE },
-	{ "__x64_sys_vmsplice",		SHAPE_NONE },
+	{ SYS_FN "vmsplice",		SHAPE_NONE },
 	{ "iter_to_pipe",		SHAPE_NONE },
 	{ "splice_to_socket",		SHAPE_FILE, 1, 2 },
 	{ "do_splice_direct_actor",	SHAPE_NONE },
@@ -583,7 +590,7 @@ static const struct way {
 	{ "splice from pipe",	way_splice,		REG | NOPOS, "do_splice" },
 	{ "splice from file",	way_file_splice,	PIPE, "do_splice" },
 	{ "tee",		way_tee,		PIPE, "do_tee" },
-	{ "vmsplice",		way_vmsplice,		PIPE, "__x64_sys_vmsplice" },
+	{ "vmsplice",		way_vmsplice,		PIPE, SYS_FN "vmsplice" },
 	{ "send",		way_sendmsg,		SOCK, "unix_stream_sendmsg" },
 	{ "aio PWRITE",		way_aio,		REG | NOPOS, "aio_write" },
 	{ "aio PWRITEV",	way_aio_v,		REG, "aio_write" },
