@@ -85,6 +85,7 @@ struct obs_config {
 		double canary_interval_s; /* 0 = never */
 		char *file_write;	  /* "auto", "fexit", "sys_exit", "inotify" */
 		char *connections;	  /* "auto", "bpf", "diag", "off" */
+		char *processes;	  /* without BPF: "auto", "proc" */
 	} probes;
 
 	struct {

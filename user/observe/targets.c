@@ -622,7 +622,7 @@ static void reap(struct obs_targets *t)
 		if (obs_proc_lives(p->p.pid, p->p.start_ticks) ||
 		    (p->p.ended && p->p.node->state == OBS_NODE_ASKING))
 			continue;
-		if (t->opt.kernel && !p->missed)
+		if (t->opt.exits_told && !p->missed)
 			p->missed = true;
 		else
 			obs_targets_exit(t, p->p.pid);

@@ -74,6 +74,7 @@ struct obs_targets_ops {
 struct obs_targets_options {
 	const struct obs_target_rules *include, *exclude; /* borrowed for life */
 	bool builtin;
+	bool exits_told; /* obs_targets_exit() comes for each: the scan only finds what was lost */
 	struct obs_kernel *kernel;	   /* borrowed; NULL without BPF */
 	struct obs_containers *containers; /* borrowed; NULL without an engine socket */
 	struct obs_counters *counters;

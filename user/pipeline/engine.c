@@ -18,6 +18,7 @@
 #include "observe/kernel.h"
 #include "observe/ring.h"
 #include "observe/targets.h"
+#include "observe/task_events.h"
 #include "parse/patterns.h"
 #include "pipeline/custom.h"
 #include "pipeline/follow.h"
@@ -42,16 +43,18 @@ struct obs_engine {
 	struct obs_model *model;
 	struct obs_counters *counters;
 	const struct obs_outlet *outlet;
-	struct obs_kernel *kernel;	   /* owned; NULL without BPF */
-	struct obs_ring *ring;		   /* owned; NULL without BPF */
-	struct obs_canary *canary;	   /* owned; NULL where nothing is attached */
-	struct obs_containers *containers; /* owned; NULL without an engine socket */
-	struct obs_targets *targets;	   /* owned */
-	struct obs_follow *follow;	   /* owned */
-	struct obs_parts *parts;	   /* owned */
-	struct obs_scrub *scrub;	   /* owned; NULL when switched off */
-	struct obs_patterns *patterns;	   /* owned; the operator's; NULL = none */
-	struct obs_repeats *repeats;	   /* owned; NULL when switched off */
+	struct obs_kernel *kernel;	     /* owned; NULL without BPF */
+	struct obs_ring *ring;		     /* owned; NULL without BPF */
+	bool has_task_events;		     /* without BPF: they can be had */
+	struct obs_task_events *task_events; /* owned; NULL with BPF, or where they cannot be had */
+	struct obs_canary *canary;	     /* owned; NULL where nothing is attached */
+	struct obs_containers *containers;   /* owned; NULL without an engine socket */
+	struct obs_targets *targets;	     /* owned */
+	struct obs_follow *follow;	     /* owned */
+	struct obs_parts *parts;	     /* owned */
+	struct obs_scrub *scrub;	     /* owned; NULL when switched off */
+	struct obs_patterns *patterns;	     /* owned; the operator's; NULL = none */
+	struct obs_repeats *repeats;	     /* owned; NULL when switched off */
 	uv_timer_t commit_timer, sweep_timer;
 	uv_idle_t catch_up;
 	uv_timer_t catch_up_timer; /* old logs wait for live lines */
@@ -702,7 +705,7 @@ static void on_sweep(uv_timer_t *timer)
 		obs_kernel_tick(e->kernel);
 		repair_missed(e);
 	}
-	if (!e->ring || e->sweeps % RESCAN_SWEEPS_BPF == 0)
+	if ((!e->ring && !e->task_events) || e->sweeps % RESCAN_SWEEPS_BPF == 0)
 		obs_targets_scan(e->targets);
 	if (!e->ring)
 		obs_targets_each(e->targets, scan_node_files, e);
@@ -728,6 +731,18 @@ static uint64_t read_boot_id(void)
 	return XXH3_64bits(text, strlen(text));
 }
 
+bool obs_engine_describe_processes(const struct obs_config *config, const struct obs_kernel *kernel,
+				   struct obs_model *model)
+{
+	if (kernel || strcmp(config->probes.processes, "proc") == 0)
+		return false;
+	for (size_t i = 0; i < model->n_probes; i++) {
+		if (strcmp(model->probes[i].need, "processes") == 0)
+			return obs_task_events_describe(&model->probes[i]);
+	}
+	return false;
+}
+
 static int open_probes(struct obs_engine *e)
 {
 	struct obs_kernel_options opt = {
@@ -737,7 +752,11 @@ static int open_probes(struct obs_engine *e)
 		.payload_bytes = (uint32_t)e->config->limits.payload_bytes,
 	};
 
-	return obs_kernel_open(&opt, e->model, &e->kernel);
+	int r = obs_kernel_open(&opt, e->model, &e->kernel);
+
+	e->has_task_events =
+		r == 0 && obs_engine_describe_processes(e->config, e->kernel, e->model);
+	return r;
 }
 
 static const char *engine_socket(const struct obs_config *config)
@@ -799,6 +818,7 @@ static int open_targets(struct obs_engine *e)
 		.include = &e->config->targets.include,
 		.exclude = &e->config->targets.exclude,
 		.builtin = e->config->targets.builtin,
+		.exits_told = e->kernel || e->has_task_events,
 		.kernel = e->kernel,
 		.containers = e->containers,
 		.counters = e->counters,
@@ -876,6 +896,7 @@ static int open_parts(struct obs_engine *e)
 		.model = e->model,
 		.counters = e->counters,
 		.kernel = e->kernel,
+		.sees_ends = e->kernel || e->has_task_events,
 		.targets = e->targets,
 		.outlet = e->outlet,
 		.to_wall = to_wall,
@@ -944,6 +965,34 @@ static int open_canary(struct obs_engine *e)
 	return opt.interval_ms && e->kernel && captures(e) ? obs_canary_new(&opt, &e->canary) : 0;
 }
 
+static const struct obs_process *find_process(void *ctx, pid_t pid)
+{
+	struct obs_engine *e = ctx;
+
+	return obs_targets_process(e->targets, pid);
+}
+
+static void on_events_lost(void *ctx)
+{
+	struct obs_engine *e = ctx;
+
+	obs_targets_scan(e->targets);
+}
+
+static int open_task_events(struct obs_engine *e)
+{
+	struct obs_task_events_options opt = {
+		.loop = e->loop,
+		.counters = e->counters,
+		.find = find_process,
+		.record = on_record,
+		.lost = on_events_lost,
+		.ctx = e,
+	};
+
+	return e->has_task_events ? obs_task_events_new(&opt, &e->task_events) : 0;
+}
+
 int obs_engine_start(struct obs_engine *e)
 {
 	int r = 0;
@@ -951,6 +1000,8 @@ int obs_engine_start(struct obs_engine *e)
 	if (e->kernel)
 		r = obs_ring_new(e->loop, obs_kernel_ring_fd(e->kernel),
 				 obs_kernel_control(e->kernel), on_record, on_drained, e, &e->ring);
+	if (r == 0)
+		r = open_task_events(e);
 	if (r == 0)
 		r = open_canary(e);
 	if (r < 0)
@@ -972,6 +1023,7 @@ void obs_engine_stop(struct obs_engine *e)
 		repair_missed(e);
 	}
 	obs_canary_free(&e->canary);
+	obs_task_events_free(&e->task_events);
 	obs_follow_stop(e->follow);
 	obs_parts_stop(e->parts);
 	commit(e);

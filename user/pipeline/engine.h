@@ -16,6 +16,8 @@
 #include "pipeline/cursor.h"
 #include "pipeline/event.h"
 
+struct obs_kernel;
+
 /* Where events and cursors go. All called on the loop's thread. */
 struct obs_outlet {
 	/* 0: taken; 1: taken, and it is time to commit before more comes; or a negative errno */
@@ -65,6 +67,11 @@ void obs_engine_free(struct obs_engine **e);
 
 /** obs_engine_refresh() - bring the model up to date. */
 void obs_engine_refresh(struct obs_engine *e);
+
+/** obs_engine_describe_processes() - without BPF: how processes are seen, into the probe that
+ * obs_kernel_open() made. Return: whether the kernel tells of each (task_events.h). */
+bool obs_engine_describe_processes(const struct obs_config *config, const struct obs_kernel *kernel,
+				   struct obs_model *model);
 
 /** obs_engine_describe_names() - where the names of containers come from, as a probe; and where
  * the lines of consoles do, if not from BPF. */

@@ -28,6 +28,7 @@ struct obs_part_env {
 	struct obs_model *model;
 	struct obs_counters *counters;
 	struct obs_kernel *kernel; /* NULL without BPF */
+	bool sees_ends;		   /* each process's end is told, with its code */
 	struct obs_targets *targets;
 	struct obs_roles *roles; /* of addresses; whoever learns of one notes it (role_sources.h) */
 	const struct obs_outlet *outlet;

@@ -611,7 +611,7 @@ static void state_ready(void *part, struct obs_node *node)
 	seat->node = node;
 	seat->paused = node->paused;
 	seat->trainer_ends = false;
-	seat->life.sees_ends = s->env.kernel != NULL;
+	seat->life.sees_ends = s->env.sees_ends;
 	snprintf(seat->id, sizeof(seat->id), "%s", node->ref.id);
 	snprintf(seat->id12, sizeof(seat->id12), "%s", node->id12);
 	snprintf(seat->name, sizeof(seat->name), "%s", node->title);

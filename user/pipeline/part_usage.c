@@ -45,6 +45,16 @@ static int open_tasks(struct obs_kernel *k, struct obs_tasks **ret)
 	return k ? obs_tasks_open(k, ret) : -ECANCELED;
 }
 
+/* Of each process that ends, what it has used: taskstats. */
+static bool tells_ends(const struct obs_model *model)
+{
+	for (size_t i = 0; i < model->n_probes; i++) {
+		if (strstr(model->probes[i].rung, "taskstats"))
+			return true;
+	}
+	return false;
+}
+
 static struct obs_probe_status *describe(struct obs_model *model, int err)
 {
 	struct obs_probe_status *p;
@@ -60,8 +70,9 @@ static struct obs_probe_status *describe(struct obs_model *model, int err)
 	}
 	p->rung = "/proc, cgroup files";
 	snprintf(p->unseen, sizeof(p->unseen),
-		 "the number and the use of processes that live for less than a look; their "
-		 "container's sums hold it. Swap per process");
+		 tells_ends(model) ? "swap per process"
+				   : "the number and the use of processes that live for less than "
+				     "a look; their container's sums hold it. Swap per process");
 	if (err != -ECANCELED)
 		snprintf(p->refused, sizeof(p->refused), "iter/task: %s", strerror(-err));
 	return p;

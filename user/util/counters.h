@@ -89,6 +89,8 @@
 	X(deaths_untold,	"deaths_untold_total",	"",	"Killed processes of no role that made no event: more than some a minute") \
 	X(life_refused,		"life_refused_total",	"",	"Processes whose start and end are not told because too many live") \
 	X(zombies_unwatched,	"zombies_unwatched_total","",	"Ended processes not watched for becoming zombies because too many end at once") \
+	X(task_events_lost,	"task_events_lost_total","",	"Forks, execs and exits of the host that the process connector told while its socket was full") \
+	X(exit_usage_lost,	"exit_usage_lost_total","",	"Times that what ended threads had used was lost (taskstats)") \
 	X(targets_gone,		"targets_gone_total",	"",	"Nodes that went away since start")
 /* clang-format on */
 
