@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,8 @@ import urllib.request
 from pathlib import Path
 
 from cases import case
-from harness import Api, Env, Observer, Skip, check_shape, observer_cmd, unique, wait_for
+from harness import (Api, Env, Observer, Skip, check_shape, docker, free_port, observer_cmd, unique,
+                     wait_for)
 from swarm import P2pdPeer
 
 CONNECTOR = Path(__file__).resolve().parent.parent / "triggers" / "connector.py"
@@ -624,6 +626,54 @@ def real_p2pd_bpf():
 def real_p2pd_diag():
     """the same by sock_diag"""
     real_swarm("diag")
+
+
+def dial(at):
+    """Connect, be accepted, close."""
+    with socket.create_connection(at, 5):
+        pass
+
+
+@case(needs=(*NEEDS, "docker", "docker-proxy"), limit_s=120)
+def published_ports():
+    """a container's port by its host's name: not published, published, reached by a proxy, reached from elsewhere"""
+    network, number = unique(), os.getpid() % 200 + 20
+    docker("network", "create", "--subnet", f"10.78.{number}.0/24", network)
+    Env.cleanup.callback(lambda: docker("network", "rm", network, check=False))
+    observer = Observer(None, {"connections": {"interval": "1s"}}).start()
+    port, name = free_port(), unique()
+    container = docker("run", "-d", "--name", name, "--network", network, "-p", f"127.0.0.1:{port}:4001",
+                       "--entrypoint", "/bin/busybox", "gswarm/node:test", "sh", "-c",
+                       "busybox nc -ll -p 4001 -e /bin/ls & busybox nc -ll -p 4002 -e /bin/ls & wait")
+    Env.cleanup.callback(lambda: docker("rm", "-f", container, check=False))
+    inside = docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container)
+
+    def listens(inner):
+        node = next(n for n in peers(observer) if n.get("container_id") == container[:12])
+        assert node["container_addresses"] == [inside], node
+        return next((x for x in node["listening"] if x["local"].endswith(f":{inner}")), None)
+
+    published = wait_for("the published port", lambda: (x := listens(4001)) and x["published"] and x, 30)
+    assert published["published"] == [f"127.0.0.1:{port}"] and published["host_port"] == port, published
+    hidden = wait_for("the other port", lambda: listens(4002))
+    assert hidden["published"] == [] and "host_port" not in hidden, hidden
+
+    def shown():
+        return observer_cmd("peers", "-c", observer.config_path).stdout
+
+    assert re.search(rf"127\.0\.0\.1:{port} -> \S+:4001 .*never reached from outside", shown()), shown()
+    assert re.search(r"\S+:4002 \(not published\) .*never reached from outside", shown()), shown()
+
+    dial(("127.0.0.1", port))
+    x = wait_for("it by the proxy", lambda: (x := listens(4001)) and x["accepted"] and x)
+    assert (x["from_gateway"], x["from_outside"], x["reached_from_outside"]) == (1, 0, False), x
+    assert "by its engine's proxy, only" in shown(), shown()
+
+    docker("run", "--rm", "--network", network, "--name", unique("gso-other"), "--entrypoint", "/bin/busybox",
+           "gswarm/node:test", "nc", "-w", "5", inside, "4001")
+    x = wait_for("it from elsewhere", lambda: (x := listens(4001)) and x["reached_from_outside"] and x)
+    assert (x["from_gateway"], x["from_outside"]) == (1, 1), x
+    assert re.search(rf"127\.0\.0\.1:{port} -> .*reached from outside, last at", shown()), shown()
 
 
 def cgroup_v2():

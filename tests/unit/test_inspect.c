@@ -71,6 +71,58 @@ static void check_info(const struct inspect_case *c, const struct obs_container_
 		fail_msg("%s: %zu labels", c->name, info->n_labels);
 }
 
+/* As Docker 20.10 answers for -p 38331:4001 -p 127.0.0.1:9001:9001/udp, and what is none of it. */
+static void ports_and_addresses(void **state)
+{
+	static const char body[] =
+		"{\"Name\":\"/n\",\"State\":" UP ",\"Config\":{\"Image\":\"i\"},"
+		"\"HostConfig\":{\"NetworkMode\":\"default\"},\"NetworkSettings\":{"
+		"\"Ports\":{\"4001/tcp\":[{\"HostIp\":\"0.0.0.0\",\"HostPort\":\"38331\"},"
+		"{\"HostIp\":\"::\",\"HostPort\":\"38331\"}],"
+		"\"9001/udp\":[{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"9001\"}],"
+		"\"3000/tcp\":null,\"70000/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"1\"}],"
+		"\"1/sctp\":[{\"HostIp\":\"\",\"HostPort\":\"1\"}],\"x\":7,"
+		"\"2/tcp\":[{\"HostIp\":\"evil\",\"HostPort\":\"1\"},{\"HostPort\":1},7]},"
+		"\"Networks\":{\"bridge\":{\"Gateway\":\"172.17.0.1\",\"IPAddress\":\"172.17.0.2\","
+		"\"IPv6Gateway\":\"\",\"GlobalIPv6Address\":\"fd00::2\"},\"x\":7}}}";
+	static const uint8_t gateway[16] = { [10] = 0xff, [11] = 0xff, 172, 17, 0, 1 };
+	static const uint8_t inside[16] = { [10] = 0xff, [11] = 0xff, 172, 17, 0, 2 };
+	OBS_CLEANUP(obs_inspect_free) struct obs_inspect in = {};
+	const struct obs_network *n = &in.info.network;
+
+	(void)state;
+	assert_int_equal(parse_copy(obs_slice_str(body), &in), 0);
+	assert_true(n->own);
+	assert_int_equal(n->n_published, 3);
+	assert_int_equal(obs_network_host_port(n, 4001, false), 38331);
+	assert_int_equal(obs_network_host_port(n, 4001, true), 0);
+	assert_int_equal(obs_network_host_port(n, 9001, true), 9001);
+	assert_int_equal(obs_network_host_port(n, 3000, false), 0);
+	assert_int_equal(n->n_addresses, 2);
+	assert_memory_equal(n->addresses[0], inside, sizeof(inside));
+	assert_true(obs_network_is_gateway(n, gateway));
+	assert_false(obs_network_is_gateway(n, inside));
+}
+
+static void the_hosts_network_has_its_ports(void **state)
+{
+	static const char *const modes[] = { "host", "container:" ID };
+	char body[512];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		OBS_CLEANUP(obs_inspect_free) struct obs_inspect in = {};
+
+		snprintf(
+			body, sizeof(body),
+			"{\"Name\":\"/n\",\"State\":" UP ",\"Config\":{\"Image\":\"i\"},"
+			"\"HostConfig\":{\"NetworkMode\":\"%s\"},\"NetworkSettings\":{\"Ports\":{}}}",
+			modes[i]);
+		assert_int_equal(parse_copy(obs_slice_str(body), &in), 0);
+		assert_false(in.info.network.own);
+	}
+}
+
 static void the_log_is_told_whole_or_not_at_all(void **state)
 {
 	static char body[2048], path[1024];
@@ -233,6 +285,8 @@ static void event_checks_every_line(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ports_and_addresses),
+		cmocka_unit_test(the_hosts_network_has_its_ports),
 		cmocka_unit_test(the_log_is_told_whole_or_not_at_all),
 		cmocka_unit_test(the_log_of_each_driver_is_found),
 		cmocka_unit_test(inspect_checks_every_answer),

@@ -81,14 +81,31 @@ static void print_peer(const cJSON *p)
 	       *who && *obs_ask_text(p, "last_error") ? ", " : "", obs_ask_text(p, "last_error"));
 }
 
+/* "0.0.0.0:38331 -> [::]:4001": who is outside knows the host's port only. */
+static void where_it_listens(const cJSON *l, char *out, size_t size)
+{
+	const cJSON *published = cJSON_GetObjectItemCaseSensitive(l, "published");
+	const char *host = cJSON_GetStringValue(cJSON_GetArrayItem(published, 0));
+
+	if (host)
+		snprintf(out, size, "%s -> %s", host, obs_ask_text(l, "local"));
+	else
+		snprintf(out, size, "%s%s", obs_ask_text(l, "local"),
+			 published ? " (not published)" : "");
+}
+
 static void print_listener(const cJSON *l)
 {
+	char where[160];
+
+	where_it_listens(l, where, sizeof(where));
+	printf("  %-28s %s, ", where, obs_ask_text(l, "process"));
 	if (obs_ask_number(l, "from_outside") > 0)
-		printf("  %-28s %s, reached from outside, last at %s\n", obs_ask_text(l, "local"),
-		       obs_ask_text(l, "process"), obs_ask_text(l, "last_from_outside"));
+		printf("reached from outside, last at %s\n", obs_ask_text(l, "last_from_outside"));
+	else if (obs_ask_number(l, "from_gateway") > 0)
+		puts("reached from its host, or by its engine's proxy, only");
 	else
-		printf("  %-28s %s, never reached from outside\n", obs_ask_text(l, "local"),
-		       obs_ask_text(l, "process"));
+		puts("never reached from outside");
 }
 
 static void print_node(const cJSON *node, bool all)
@@ -157,6 +174,7 @@ const struct obs_command obs_command_peers = {
 	.details =
 		"Asks the running observer (GET /api/v1/peers). Whoever dials a node from a port of the\n"
 		"moment is one peer per address. A port that nobody outside has reached may be behind\n"
-		"a NAT or a firewall.",
+		"a NAT or a firewall. Of a container's port the host's comes first, where its engine\n"
+		"publishes it; whoever comes by the engine's proxy is nobody from outside.",
 	.run = run,
 };

@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #include "util/counters.h"
+#include "util/network.h"
 #include "util/slice.h"
 
 enum obs_runtime {
@@ -43,7 +44,8 @@ struct obs_container_info {
 	bool paused;
 	bool running;
 	char health[16]; /* "healthy", "unhealthy", "starting"; "" = it has no check */
-	char **labels;	 /* n_labels entries, borrowed for the call */
+	struct obs_network network;
+	char **labels; /* n_labels entries, borrowed for the call */
 	size_t n_labels;
 };
 

@@ -8,6 +8,7 @@
  */
 #include "enrich/inspect.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 
 #include <cjson/cJSON.h>
@@ -135,6 +136,87 @@ static void fill_log(struct obs_container_info *info, const cJSON *root)
 		find_log(info, root, info->id, "-json.log");
 }
 
+/* --- its network: what is no address or port is left out --- */
+
+static bool take_ip(const char *text, uint8_t ip[16])
+{
+	memset(ip, 0, 16);
+	if (!text)
+		return false;
+	if (inet_pton(AF_INET6, text, ip) == 1)
+		return true;
+	ip[10] = ip[11] = 0xff;
+	return inet_pton(AF_INET, text, ip + 12) == 1;
+}
+
+static void add_ip(const char *text, uint8_t ips[][16], size_t *n)
+{
+	if (*n < OBS_NETWORK_IPS_MAX && take_ip(text, ips[*n]))
+		(*n)++;
+}
+
+static void add_networks(const cJSON *networks, struct obs_network *net)
+{
+	const cJSON *one;
+
+	cJSON_ArrayForEach(one, networks)
+	{
+		add_ip(get_str(one, "Gateway"), net->gateways, &net->n_gateways);
+		add_ip(get_str(one, "IPv6Gateway"), net->gateways, &net->n_gateways);
+		add_ip(get_str(one, "IPAddress"), net->addresses, &net->n_addresses);
+		add_ip(get_str(one, "GlobalIPv6Address"), net->addresses, &net->n_addresses);
+	}
+}
+
+static bool take_port(const char *text, const char *end, uint16_t *ret)
+{
+	size_t digits = text ? strspn(text, "0123456789") : 0;
+	unsigned long port;
+
+	if (digits == 0 || digits > 5 || strncmp(text + digits, end, strlen(end)) != 0)
+		return false;
+	port = strtoul(text, NULL, 10);
+	*ret = (uint16_t)port;
+	return port > 0 && port <= UINT16_MAX;
+}
+
+/* "38331/tcp": [{"HostIp": "0.0.0.0", "HostPort": "38331"}, …], or null. */
+static void add_port(const cJSON *port, struct obs_network *net)
+{
+	struct obs_published p = {};
+	const char *host_ip;
+	const cJSON *binding;
+
+	p.udp = port->string && strstr(port->string, "/udp");
+	if (!take_port(port->string, p.udp ? "/udp" : "/tcp", &p.port))
+		return;
+	cJSON_ArrayForEach(binding, port)
+	{
+		host_ip = get_str(binding, "HostIp");
+		if (net->n_published == OBS_PUBLISHED_MAX ||
+		    !take_port(get_str(binding, "HostPort"), "", &p.host_port))
+			continue;
+		if (!host_ip || !*host_ip)
+			host_ip = "0.0.0.0";
+		if (take_ip(host_ip, p.host_ip))
+			net->published[net->n_published++] = p;
+	}
+}
+
+/* With the host's network, or another container's, nothing is said here of where its ports are. */
+static void fill_network(const cJSON *root, struct obs_network *net)
+{
+	const char *mode = get_str(get(root, "HostConfig"), "NetworkMode");
+	const cJSON *settings = get(root, "NetworkSettings"), *port;
+
+	if (!mode || !cJSON_IsObject(settings) || strcmp(mode, "host") == 0 ||
+	    strncmp(mode, "container:", strlen("container:")) == 0)
+		return;
+	net->own = true;
+	add_networks(get(settings, "Networks"), net);
+	cJSON_ArrayForEach(port, get(settings, "Ports")) add_port(port, net);
+}
+
 /* Podman says Running: false of a paused container, Docker says true. */
 static int fill_info(struct obs_inspect *in, const cJSON *root, const char *id)
 {
@@ -153,6 +235,7 @@ static int fill_info(struct obs_inspect *in, const cJSON *root, const char *id)
 	in->info.running = get_true(state, "Running") || in->info.paused;
 	health = get_str(get(state, "Health"), "Status");
 	copy_cut(in->info.health, sizeof(in->info.health), health ? health : "");
+	fill_network(root, &in->info.network);
 	return add_labels(in, get(config, "Labels"));
 }
 

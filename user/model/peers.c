@@ -391,9 +391,11 @@ static struct obs_listener *listener_of(struct obs_peers *p, uint32_t netns, uin
 	return NULL;
 }
 
-static bool is_outside(const struct obs_conn_facts *f)
+/* What comes from the gateway comes from the host itself, or by a proxy that hides who it is. */
+static bool is_outside(const struct obs_peers *p, const struct obs_conn_facts *f)
 {
-	return !obs_ip_is_loopback(f->remote.ip) && memcmp(f->remote.ip, f->local.ip, 16) != 0;
+	return !obs_ip_is_loopback(f->remote.ip) && memcmp(f->remote.ip, f->local.ip, 16) != 0 &&
+	       !obs_network_is_gateway(&p->network, f->remote.ip);
 }
 
 /* Where the rung did not see the first SYN: a socket on a port that nobody listens on, or whose
@@ -411,12 +413,13 @@ static void count_accept(struct obs_peers *p, const struct obs_conn_facts *f, ui
 {
 	struct obs_listener *l = listener_of(p, f->netns, f->local.port);
 
-	if (is_outside(f))
+	if (is_outside(p, f))
 		p->outside_ns = wall_ns;
 	if (!l)
 		return;
 	l->accepted++;
-	if (!is_outside(f))
+	l->from_gateway += obs_network_is_gateway(&p->network, f->remote.ip);
+	if (!is_outside(p, f))
 		return;
 	l->from_outside++;
 	l->outside_ns = wall_ns;

@@ -14,6 +14,8 @@
 
 #include <uthash.h>
 
+#include "util/network.h"
+
 #define OBS_ENDPOINT_TEXT  64
 #define OBS_LISTENERS_SHOW 256 /* listening sockets kept per node */
 #define OBS_NAMES_MAX	   1024
@@ -162,7 +164,8 @@ struct obs_listener {
 	uint32_t pid, netns, pass;
 	const char *process; /* role, static; "" = unknown */
 	uint64_t accepted, from_outside;
-	uint64_t outside_ns; /* CLOCK_REALTIME of the last one from outside; 0 = never */
+	uint64_t from_gateway; /* the host, or what its engine's proxy hands on */
+	uint64_t outside_ns;   /* CLOCK_REALTIME of the last one from outside; 0 = never */
 	uint32_t queue, queue_max, drops;
 	bool open;
 };
@@ -197,6 +200,7 @@ struct obs_peers {
 	struct obs_listener listeners[OBS_LISTENERS_SHOW];
 	size_t n_listeners;
 	struct obs_peer_name *names; /* hash by address, owned */
+	struct obs_network network;  /* of the node; set by whoever is told of it */
 	struct obs_conn_totals totals;
 	uint32_t pass;
 	bool looking;			/* a pass is on */

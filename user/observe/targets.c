@@ -408,6 +408,7 @@ static void note_info(struct obs_node *node, const struct obs_container_info *in
 	snprintf(node->image, sizeof(node->image), "%s", info->image);
 	snprintf(node->log_path, sizeof(node->log_path), "%s", info->log_path);
 	node->log_local = info->log_local;
+	node->network = info->network;
 	node->paused = info->paused;
 	snprintf(node->health, sizeof(node->health), "%s", info->health);
 	set_title(node, 0);

@@ -37,6 +37,7 @@ struct obs_node {
 	char log_path[512]; /* where the engine keeps its output, on the host; "" = nowhere */
 	bool log_local;	    /* … in the format of Docker's local driver */
 	char title[160];    /* for people: the name, or "pid 4711 (bash)" */
+	struct obs_network network; /* may change: ports are published when it starts */
 	bool paused;
 	char health[16]; /* as its engine tells; "" = unknown or unchecked */
 	bool empty;	 /* no process has been seen in it yet */

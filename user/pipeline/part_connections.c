@@ -91,6 +91,7 @@ static void begin_event(const struct watched *w, struct obs_event *ev, const cha
 	obs_endpoint_format(&f->local, words->local);
 	add_text(ev, "remote", words->remote);
 	add_text(ev, "local", words->local);
+	add_known(ev, "host_port", obs_network_host_port(&w->peers->network, f->local.port, false));
 	add_text(ev, "direction", obs_direction_str(f->direction));
 	add_text(ev, "role", obs_peer_role_str(peer ? peer->role : OBS_PEER_UNKNOWN));
 	add_text(ev, "process", process);
@@ -424,6 +425,8 @@ static void begin_flow_event(const struct watched *w, struct obs_event *ev, cons
 
 	begin_event(w, ev, name, &f, flow->peer, "", words);
 	obs_event_add_uint(ev, "local_port", flow->f.local_port);
+	add_known(ev, "host_port",
+		  obs_network_host_port(&w->peers->network, flow->f.local_port, true));
 	add_text(ev, "transport", "quic");
 	snprintf(version, 16, "%08x", flow->f.quic_version);
 	add_text(ev, "quic_version", version);
@@ -484,6 +487,15 @@ static bool on_flow(void *ctx, uint32_t slot, const struct obs_flow_facts *f)
 }
 
 /* --- looking at all of them --- */
+
+/* The engine tells of published ports when a container has started: that may be later. */
+static void take_network(struct part *p, struct watched *w)
+{
+	const struct obs_node *node = obs_targets_node(p->env.targets, w->node.slot);
+
+	if (node && !w->gone)
+		w->peers->network = node->network;
+}
 
 static void on_sample(void *ctx, uint32_t slot, const struct obs_conn_facts *f)
 {
@@ -559,8 +571,10 @@ static void look(struct part *p)
 
 	p->looked_ns = obs_boot_ns();
 	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
-		if (p->watched[i] && !p->watched[i]->gone)
-			obs_peers_start_pass(p->watched[i]->peers);
+		if (!p->watched[i] || p->watched[i]->gone)
+			continue;
+		take_network(p, p->watched[i]);
+		obs_peers_start_pass(p->watched[i]->peers);
 	}
 	r = obs_connections_sample(p->source, on_sample, p);
 	for (uint32_t i = 0; i < OBS_TARGETS_MAX && r >= 0; i++) {
@@ -810,6 +824,7 @@ static void on_ready(void *part, struct obs_node *node)
 	w->snapshot_ns = w->found_ns = obs_boot_ns();
 	recall(p, w);
 	p->watched[node->slot] = w;
+	take_network(p, w);
 	if (p->flows) {
 		obs_flows_total(p->flows, node->slot, &w->udp_before);
 		obs_flows_watch(p->flows, node, obs_targets_any_pid(p->env.targets, node));
@@ -870,6 +885,7 @@ static void on_refresh(void *part)
 		if (!w || w->gone)
 			continue;
 		judge_again(p, w);
+		take_network(p, w);
 		*v = (struct obs_node_peers){ .slot = i,
 					      .peers = w->peers,
 					      .events_limited = w->limited };

@@ -62,13 +62,14 @@ static void put_connection(struct obs_json *j, const struct obs_peers *p, const 
 	obs_json_object_close(j);
 }
 
-static void put_flow(struct obs_json *j, const struct obs_flow *f)
+static void put_flow(struct obs_json *j, const struct obs_peers *p, const struct obs_flow *f)
 {
 	char version[16];
 
 	obs_json_object_open(j);
 	key_endpoint(j, "remote", &f->f.remote);
 	obs_put_count(j, "local_port", f->f.local_port);
+	key_known(j, "host_port", obs_network_host_port(&p->network, f->f.local_port, true));
 	obs_put_text(j, "role", obs_peer_role_str(f->peer->role));
 	obs_put_text(j, "name", f->peer->name);
 	obs_put_text(j, "peer_id", f->peer->peer_id);
@@ -112,14 +113,39 @@ static void put_peer(struct obs_json *j, const struct obs_peer *e)
 	obs_json_object_close(j);
 }
 
-static void put_listener(struct obs_json *j, const struct obs_listener *l)
+/* Where the host takes connections for it; an empty list: nowhere. */
+static void put_published(struct obs_json *j, const struct obs_network *n, uint16_t port)
+{
+	obs_json_key_str(j, "published");
+	obs_json_array_open(j);
+	for (size_t i = 0; i < n->n_published; i++) {
+		const struct obs_published *p = &n->published[i];
+		struct obs_endpoint at = { .port = p->host_port };
+		char text[OBS_ENDPOINT_TEXT];
+
+		if (p->udp || p->port != port)
+			continue;
+		memcpy(at.ip, p->host_ip, sizeof(at.ip));
+		obs_endpoint_format(&at, text);
+		obs_json_str(j, obs_slice_str(text));
+	}
+	obs_json_array_close(j);
+}
+
+static void put_listener(struct obs_json *j, const struct obs_peers *p,
+			 const struct obs_listener *l)
 {
 	obs_json_object_open(j);
 	key_endpoint(j, "local", &l->local);
+	if (p->network.own) {
+		put_published(j, &p->network, l->local.port);
+		key_known(j, "host_port", obs_network_host_port(&p->network, l->local.port, false));
+	}
 	obs_put_count(j, "pid", l->pid);
 	obs_put_text(j, "process", l->process);
 	obs_put_count(j, "accepted", l->accepted);
 	obs_put_count(j, "from_outside", l->from_outside);
+	key_known(j, "from_gateway", l->from_gateway);
 	obs_json_key_str(j, "reached_from_outside");
 	obs_json_bool(j, l->from_outside > 0);
 	obs_put_time(j, "last_from_outside", l->outside_ns);
@@ -179,19 +205,37 @@ static void put_lists(struct obs_json *j, const struct obs_peers *p)
 	obs_json_key_str(j, "udp");
 	obs_json_array_open(j);
 	for (const struct obs_flow *f = p->flows; f; f = f->hh.next)
-		put_flow(j, f);
+		put_flow(j, p, f);
 	obs_json_array_close(j);
 	obs_json_key_str(j, "listening");
 	obs_json_array_open(j);
 	for (size_t i = 0; i < p->n_listeners; i++) {
 		if (p->listeners[i].open)
-			put_listener(j, &p->listeners[i]);
+			put_listener(j, p, &p->listeners[i]);
 	}
 	obs_json_array_close(j);
 	obs_json_key_str(j, "peers");
 	obs_json_array_open(j);
 	for (const struct obs_peer *e = p->peers; e; e = e->hh.next)
 		put_peer(j, e);
+	obs_json_array_close(j);
+}
+
+static void put_addresses(struct obs_json *j, const struct obs_network *n)
+{
+	char text[OBS_ENDPOINT_TEXT];
+
+	if (!n->own)
+		return;
+	obs_json_key_str(j, "container_addresses");
+	obs_json_array_open(j);
+	for (size_t i = 0; i < n->n_addresses; i++) {
+		struct obs_endpoint at = {};
+
+		memcpy(at.ip, n->addresses[i], sizeof(at.ip));
+		obs_endpoint_format(&at, text);
+		obs_json_str(j, obs_slice_str(text));
+	}
 	obs_json_array_close(j);
 }
 
@@ -209,6 +253,7 @@ unsigned obs_peers_format(const struct obs_model *m, uint64_t now_ns, struct obs
 		obs_json_object_open(&j);
 		obs_put_text(&j, "node", v->name);
 		obs_put_text(&j, "container_id", v->container_id);
+		put_addresses(&j, &v->peers->network);
 		put_totals(&j, v);
 		put_lists(&j, v->peers);
 		obs_json_object_close(&j);
