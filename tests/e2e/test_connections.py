@@ -786,6 +786,38 @@ def names_and_udp_plain():
     names_and_udp(False)
 
 
+@case(needs=(*NEEDS, "unshare", "setpriv"))
+def udp_refused():
+    """no cgroup v2, or no right to attach to one: doctor says so, and what stays unseen"""
+    bare = ("unshare", "-m", "sh", "-c", f"umount -l {cgroup_v2()}; exec \"$@\"", "sh")
+    weak = ("setpriv", "--bounding-set=-net_admin,-sys_admin", "--inh-caps=-net_admin,-sys_admin")
+    for prefix, why in ((bare, "no cgroup v2 is mounted"), (weak, "Operation not permitted")):
+        out = observer_cmd("doctor", prefix=prefix).stdout
+        assert re.search(rf"UDP and names +ok +none\n +unseen: UDP and QUIC flows, names .*\n +refused: cgroup_skb: {why}",
+                         out), out
+
+
+@case(needs=NEEDS)
+def udp_mapped():
+    """a dual-stack UDP socket: what it sends over IPv4 is its peer's at IPv4, what over IPv6 at IPv6"""
+    a, b = Net(), Net()
+    link(a, b)
+    node, other = Connector(a), Connector(b)
+    other.do("echo", at=["10.77.0.2", 9000])
+    other.do("echo", at=["fd77::2", 9000])
+    observer = watch(node, connections={"interval": "1s"})
+    wait_for("the node", lambda: peers(observer))
+    for to, n in (("::ffff:10.77.0.2", 3), ("fd77::2", 5)):
+        assert node.do("udp", **{"as": "q"}, bind=["::", 9100], to=[to, 9000], packets=n, hex="00") == {"answers": n}
+    want = {("10.77.0.2:9000", 9100): (3, 3), ("[fd77::2]:9000", 9100): (5, 5)}
+
+    def flows():
+        return {(f["remote"], f["local_port"]): (f["packets_sent"], f["packets_received"])
+                for f in peers(observer)[0]["udp"]} == want
+
+    wait_for(f"{want}", flows)
+
+
 @case(needs=NEEDS)
 def udp_moves():
     """nodes in cgroups one above the other, that move: each packet is counted once"""

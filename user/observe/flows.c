@@ -128,7 +128,7 @@ static int open_all(struct obs_kernel *kernel, struct obs_targets *targets, stru
 	int r;
 
 	if (!kernel) {
-		snprintf(p->refused, sizeof(p->refused), "cgroup_skb: no BPF");
+		snprintf(p->refused, sizeof(p->refused), "cgroup_skb: BPF is not used here");
 		return -ECANCELED;
 	}
 	r = find_mount(f->mount, sizeof(f->mount));
