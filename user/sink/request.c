@@ -31,6 +31,8 @@ struct obs_request {
 	char retry_after[64];
 	size_t response_bytes;
 	bool response_cut;
+	size_t keep_bytes;
+	struct obs_buf response; /* with keep_bytes */
 };
 
 static void curl_url_cleanupp(CURLU **u)
@@ -85,9 +87,11 @@ static size_t on_response(char *p, size_t size, size_t n, void *arg)
 {
 	struct obs_request *r = arg;
 
-	(void)p;
 	r->response_bytes += size * n;
-	r->response_cut = r->response_bytes > OBS_RESPONSE_BYTES_MAX;
+	r->response_cut =
+		r->response_bytes > (r->keep_bytes ? r->keep_bytes : OBS_RESPONSE_BYTES_MAX);
+	if (r->keep_bytes && !r->response_cut && obs_buf_push(&r->response, p, size * n) < 0)
+		return 0;
 	return r->response_cut ? 0 : size * n; /* 0 ends the transfer */
 }
 
@@ -134,6 +138,8 @@ static int configure(struct obs_request *r, const struct obs_request_options *op
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
 	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 16384L);
+	if (opt->keep_bytes) /* some send it packed without being asked */
+		curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, "gswarm-observer/" OBS_VERSION);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, r->error);
 	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
@@ -153,6 +159,7 @@ int obs_request_new(const struct obs_request_options *opt, struct obs_request **
 		return -ENOMEM;
 	r->gzip = opt->gzip;
 	r->content_type = opt->content_type;
+	r->keep_bytes = opt->keep_bytes;
 
 	err = public_url(opt->url ? opt->url : "", &r->url);
 	if (err == 0)
@@ -183,6 +190,7 @@ void obs_request_free(struct obs_request **r)
 	free((*r)->url);
 	obs_buf_free(&(*r)->body);
 	obs_buf_free(&(*r)->packed);
+	obs_buf_free(&(*r)->response);
 	free(*r);
 	*r = NULL;
 }
@@ -225,14 +233,14 @@ static int make_headers(struct obs_request *r, const char *key)
 	char type[96], idempotency[64];
 	const char *lines[] = {
 		type,
-		idempotency,
+		key ? idempotency : NULL,
 		"Expect:", /* curl would wait up to 1 s for a "100 Continue" that few send */
 		r->gzip ? "Content-Encoding: gzip" : NULL,
 		r->authorization,
 	};
 
 	snprintf(type, sizeof(type), "Content-Type: %s", r->content_type);
-	snprintf(idempotency, sizeof(idempotency), "Idempotency-Key: %s", key);
+	snprintf(idempotency, sizeof(idempotency), "Idempotency-Key: %s", key ? key : "");
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		if (lines[i] && append(&list, lines[i]) < 0)
 			return -ENOMEM;
@@ -264,6 +272,7 @@ void obs_request_rewind(struct obs_request *r)
 	r->retry_after[0] = '\0';
 	r->response_bytes = 0;
 	r->response_cut = false;
+	obs_buf_reset(&r->response);
 }
 
 void obs_request_answer(struct obs_request *r, CURLcode rc, struct obs_answer *ret)
@@ -271,16 +280,18 @@ void obs_request_answer(struct obs_request *r, CURLcode rc, struct obs_answer *r
 	long status = 0;
 
 	/* We stop reading a long answer ourselves: the status that came before it counts. */
-	if (rc == CURLE_OK || (rc == CURLE_WRITE_ERROR && r->response_cut)) {
+	if (rc == CURLE_OK || (rc == CURLE_WRITE_ERROR && r->response_cut && !r->keep_bytes)) {
 		curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
 		rc = CURLE_OK;
 	}
 	*ret = (struct obs_answer){
 		.status = status,
 		.retry_after = obs_slice_str(r->retry_after),
-		.error = rc == CURLE_OK ? ""
-			 : r->error[0]	? r->error
-					: curl_easy_strerror(rc),
+		.body = obs_buf_slice(&r->response),
+		.error = rc == CURLE_OK	   ? ""
+			 : r->response_cut ? "the answer is too long"
+			 : r->error[0]	   ? r->error
+					   : curl_easy_strerror(rc),
 		.body_bytes = r->gzip ? r->packed.len : r->body.len,
 	};
 }

@@ -3,8 +3,8 @@
  * request.h - one HTTP POST at a time to one address, through libcurl.
  *
  * The request keeps its body until it is given another: sending it again sends
- * the very same bytes. The answer's body is read up to a limit and thrown away:
- * a hostile API must not fill our memory, nor its words reach our messages.
+ * the very same bytes. The answer's body is read up to a limit and, unless it is asked
+ * for, thrown away: a hostile API must not fill our memory, nor its words reach our messages.
  */
 #pragma once
 
@@ -23,6 +23,8 @@ struct obs_request_options {
 	const char *url, *token, *ca_file, *content_type; /* borrowed; "" = none */
 	bool gzip;
 	uint64_t timeout_ms;
+	/* The answer is kept, up to so many bytes, unpacked; more is no answer. 0: thrown away */
+	size_t keep_bytes;
 };
 
 struct obs_request;
@@ -31,6 +33,7 @@ struct obs_request;
 struct obs_answer {
 	long status;		      /* 0 when there was no answer */
 	struct obs_slice retry_after; /* the header's text, borrowed until the next request */
+	struct obs_slice body;	      /* with keep_bytes; borrowed until the next request */
 	const char *error;	      /* why there was no answer; "" */
 	size_t body_bytes;	      /* sent, as on the wire */
 };
@@ -58,7 +61,7 @@ struct obs_buf *obs_request_body(struct obs_request *r);
 
 /**
  * obs_request_seal() - compress the body where configured, and make the headers.
- * @key: Idempotency-Key
+ * @key: Idempotency-Key; NULL: without
  *
  * Return: 0 or -ENOMEM.
  */
