@@ -51,6 +51,7 @@ store/             -
 sink/              store
 serve/             model store config
 alert/             model store config
+collect/chain      parse sink
 collect/           model config enrich parse
 '
 

@@ -6,6 +6,10 @@
  *
  *   log, con, yarn TEXT   a line of the trainer's log, of a console, of yarn.log
  *   see INPUT TEXT        an input that no line makes (user/model/state.h)
+ *   chain KEY=VALUE …     a blockchain_snapshot with these whole numbers
+ *   took ROUND REWARD     a RewardSubmitted of this node, from the contract
+ *   peers N               a dht_snapshot with so many peers
+ *   rpc ok | TROUBLE      how the chain's RPC server answers us
  *   state STATE[/SUB]     what must be shown now
  *   earns ANSWER WORDS    whether it earns, and words that the sentence must hold
  *
@@ -19,6 +23,7 @@
 #include <stdlib.h>
 
 #include "model/life.h"
+#include "model/model.h"
 #include "parse/parse.h"
 
 #define START_NS UINT64_C(1758821598000000000)
@@ -28,6 +33,7 @@ enum { LOG, CONSOLE, YARN, PARSERS };
 
 struct play {
 	struct obs_life life;
+	struct obs_chain_view chain;
 	struct obs_parser *parsers[PARSERS];
 	uint64_t now_ns;
 	unsigned changes;
@@ -124,6 +130,78 @@ static void check_earning(struct play *p, char *rest)
 			 obs_earns_str(e.earns), e.sentence, rest, words);
 }
 
+static void see_event(struct play *p, struct obs_event *ev)
+{
+	ev->wall_ns = p->now_ns;
+	ev->origin.via = OBS_VIA_CHAIN;
+	obs_life_event(&p->life, ev);
+}
+
+static void see_chain(struct play *p, char *words)
+{
+	struct obs_event ev = { .type = OBS_EVENT_BLOCKCHAIN_SNAPSHOT, .name = "snapshot" };
+	char *word, *value;
+
+	while ((word = strsep(&words, " "))) {
+		value = strchr(word, '=');
+		assert_non_null(value);
+		*value++ = '\0';
+		if (strcmp(word, "registered") == 0)
+			obs_event_add_bool(&ev, word, *value == '1');
+		else
+			obs_event_add_number_text(&ev, obs_slice_str(word), obs_slice_str(value));
+	}
+	see_event(p, &ev);
+	p->chain.answers = true;
+	p->chain.ok_ns = p->now_ns;
+	obs_life_chain(&p->life, &p->chain);
+}
+
+static void see_took(struct play *p, char *words)
+{
+	struct obs_event ev = { .type = OBS_EVENT_CHAIN, .name = "RewardSubmitted" };
+	char *reward = words + strcspn(words, " ");
+
+	*reward++ = '\0';
+	obs_event_add_number_text(&ev, OBS_SLICE("roundNumber"), obs_slice_str(words));
+	obs_event_add_number_text(&ev, OBS_SLICE("reward"), obs_slice_str(reward));
+	see_event(p, &ev);
+}
+
+static void see_peers(struct play *p, const char *n)
+{
+	struct obs_event ev = { .type = OBS_EVENT_DHT_SNAPSHOT, .name = "snapshot" };
+
+	obs_event_add_uint(&ev, "peers_connected", strtoul(n, NULL, 10));
+	see_event(p, &ev);
+}
+
+static void see_rpc(struct play *p, const char *how)
+{
+	p->chain.answers = strcmp(how, "ok") == 0;
+	if (p->chain.answers)
+		p->chain.ok_ns = p->now_ns;
+	p->chain.away_ns = p->chain.answers ? 0 : p->now_ns;
+	snprintf(p->chain.trouble, sizeof(p->chain.trouble), "%s", p->chain.answers ? "" : how);
+	obs_life_chain(&p->life, &p->chain);
+}
+
+/* Return: is it one of these? */
+static bool step_chain(struct play *p, const char *verb, char *rest)
+{
+	if (strcmp(verb, "chain") == 0)
+		see_chain(p, rest);
+	else if (strcmp(verb, "took") == 0)
+		see_took(p, rest);
+	else if (strcmp(verb, "peers") == 0)
+		see_peers(p, rest);
+	else if (strcmp(verb, "rpc") == 0)
+		see_rpc(p, rest);
+	else
+		return false;
+	return true;
+}
+
 static void step(struct play *p, char *line)
 {
 	char *verb = line + strcspn(line, " "), *rest;
@@ -146,6 +224,7 @@ static void step(struct play *p, char *line)
 		check_state(p, rest);
 	} else if (strcmp(verb, "earns") == 0) {
 		check_earning(p, rest);
+	} else if (step_chain(p, verb, rest)) {
 	} else {
 		char *text = rest + strcspn(rest, " ");
 
@@ -179,7 +258,7 @@ static void lives(void **state)
 
 	(void)state;
 	assert_int_equal(glob("tests/data/life-*.txt", 0, NULL, &files), 0);
-	assert_true(files.gl_pathc >= 9);
+	assert_true(files.gl_pathc >= 14);
 	for (size_t i = 0; i < files.gl_pathc; i++)
 		play_file(files.gl_pathv[i]);
 	globfree(&files);

@@ -111,6 +111,15 @@ struct obs_config {
 	} p2pd;
 
 	struct {
+		char *contract;	  /* "" = as the nodes' environment says */
+		char *rpc_url;	  /* "" = the chain is not asked */
+		int64_t chain_id; /* 0 = any */
+		char *abi_path;	  /* "" = the events built in */
+		double poll_s, send_s;
+		char *node_eoa, *node_peer_id; /* "" = found */
+	} chain;
+
+	struct {
 		char *level; /* "off", "standard", "strict" */
 	} scrub;
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/model.h"
 #include "util/cleanup.h"
 
 #define NS_PER_S	UINT64_C(1000000000)
@@ -14,7 +15,8 @@
 #define POLLS_AWAY	3
 #define SUBMITS_FAILING 2
 #define BEHIND_ROUNDS	3
-#define SUBMIT_LATENESS 1.5 /* times the interval: it ends with a round */
+#define SEEN_LATE_NS	(600 * NS_PER_S) /* what was taken shows on the chain by then */
+#define SUBMIT_LATENESS 1.5		 /* times the interval: it ends with a round */
 
 /* --- events to inputs --- */
 
@@ -171,6 +173,35 @@ static void feed(struct obs_life *l, enum obs_input input, const struct obs_even
 
 /* --- rounds --- */
 
+uint64_t obs_life_behind(const struct obs_life *l)
+{
+	if (!l->chain.round_known || !l->rounds.known || l->chain.round <= l->rounds.round)
+		return 0;
+	return l->chain.round - l->rounds.round;
+}
+
+/* Evidence is for changes: what stays as it is says nothing new. */
+static bool has_trouble(const struct obs_life *l, enum obs_trouble t)
+{
+	return l->machine.troubles >> t & 1;
+}
+
+static void judge_behind(struct obs_life *l, uint64_t wall_ns)
+{
+	uint64_t n = obs_life_behind(l);
+	bool behind = n > BEHIND_ROUNDS;
+	char text[OBS_EVIDENCE_BYTES];
+
+	if (!l->chain.round_known || !l->rounds.known ||
+	    behind == has_trouble(l, OBS_TROUBLE_BEHIND))
+		return;
+	snprintf(text, sizeof(text),
+		 "the chain is at round %llu, the last one that it joined is %llu: %llu behind",
+		 (unsigned long long)l->chain.round, (unsigned long long)l->rounds.round,
+		 (unsigned long long)n);
+	obs_life_input(l, behind ? OBS_INPUT_BEHIND : OBS_INPUT_CAUGHT_UP, wall_ns, text);
+}
+
 static void note_duration(struct obs_rounds *r, uint64_t now_ns)
 {
 	if (!r->started_ns || now_ns <= r->started_ns)
@@ -196,6 +227,7 @@ static void note_round(struct obs_life *l, const struct obs_event *ev, uint64_t 
 	r->known = true;
 	r->joined++;
 	r->started_ns = ev->wall_ns;
+	judge_behind(l, ev->wall_ns);
 }
 
 static void note_progress(struct obs_life *l, enum obs_input input, const struct obs_event *ev)
@@ -369,26 +401,95 @@ static void keep(char *out, size_t size, const struct obs_event *ev, const char 
 		snprintf(out, size, "%.15g", number);
 }
 
+/* Did it grow, or change at all? Unknown before: not. */
+static bool keep_changing(char *out, size_t size, const struct obs_event *ev, const char *key)
+{
+	char before[32];
+
+	snprintf(before, sizeof(before), "%.31s", out);
+	keep(out, size, ev, key);
+	return *before && strcmp(before, out) != 0;
+}
+
+static void note_submission(struct obs_life *l, uint64_t wall_ns, const char *words)
+{
+	struct obs_chain_side *c = &l->chain;
+
+	if (wall_ns <= c->submitted_ns)
+		return;
+	c->submitted_ns = wall_ns;
+	if (wall_ns > l->submits.last_failed_ns && has_trouble(l, OBS_TROUBLE_SUBMITS)) {
+		l->submits.failed_in_a_row = 0;
+		obs_life_input(l, OBS_INPUT_SUBMIT_OK, wall_ns, words);
+	}
+}
+
+static void note_own_numbers(struct obs_life *l, const struct obs_event *ev)
+{
+	struct obs_chain_side *c = &l->chain;
+	struct obs_submits *s = &l->submits;
+	bool submitted =
+		keep_changing(c->participation, sizeof(c->participation), ev, "participation");
+
+	submitted |= keep_changing(s->total_rewards, sizeof(s->total_rewards), ev, "total_rewards");
+	if (keep_changing(s->total_wins, sizeof(s->total_wins), ev, "total_wins"))
+		c->won_ns = ev->wall_ns;
+	if (!c->watched_ns && (*c->participation || *s->total_rewards))
+		c->watched_ns = ev->wall_ns;
+	/* its event, if there is one, has told when */
+	if (submitted && ev->wall_ns > c->submitted_ns + SEEN_LATE_NS)
+		note_submission(l, ev->wall_ns, "its numbers on the chain have changed");
+}
+
 static void note_chain_snapshot(struct obs_life *l, const struct obs_event *ev)
 {
+	struct obs_chain_side *c = &l->chain;
 	double round;
 
-	keep(l->submits.total_rewards, sizeof(l->submits.total_rewards), ev, "total_rewards");
-	keep(l->submits.total_wins, sizeof(l->submits.total_wins), ev, "total_wins");
-	if (!number_of(ev, "round", &round) || !l->rounds.known)
+	keep(c->peer_id, sizeof(c->peer_id), ev, "peer_id");
+	for (unsigned i = 0; i < ev->n_fields; i++) {
+		if (!obs_slice_eq(ev->fields[i].key, OBS_SLICE("registered")))
+			continue;
+		c->registered_known = true;
+		c->registered = ev->fields[i].b;
+	}
+	note_own_numbers(l, ev);
+	if (!number_of(ev, "round", &round))
 		return;
-	feed(l,
-	     round > (double)l->rounds.round + BEHIND_ROUNDS ? OBS_INPUT_BEHIND
-							     : OBS_INPUT_CAUGHT_UP,
-	     ev);
+	if (!c->round_known) {
+		c->first_round = (uint64_t)round;
+		c->first_joined = l->rounds.joined;
+	}
+	if (!c->round_known || c->round != (uint64_t)round)
+		c->round_ns = ev->wall_ns;
+	c->round_known = true;
+	c->round = (uint64_t)round;
+	judge_behind(l, ev->wall_ns);
+}
+
+/* Of this very node: whoever hands them in has looked. */
+static void note_contract_event(struct obs_life *l, const struct obs_event *ev)
+{
+	struct obs_chain_side *c = &l->chain;
+	bool newest = ev->wall_ns > c->submitted_ns;
+	double round;
+
+	if (strcmp(ev->name, "RewardSubmitted") != 0 && strcmp(ev->name, "WinnerSubmitted") != 0)
+		return;
+	if (newest && number_of(ev, "roundNumber", &round))
+		c->submitted_round = (uint64_t)round;
+	if (newest)
+		keep(c->reward, sizeof(c->reward), ev, "reward");
+	note_submission(l, ev->wall_ns, "the chain has taken a submission of it");
 }
 
 static void note_peers(struct obs_life *l, const struct obs_event *ev)
 {
 	double n;
 
-	if (number_of(ev, "peers_connected", &n))
-		feed(l, n > 0 ? OBS_INPUT_PEERS_BACK : OBS_INPUT_NO_PEERS, ev);
+	if (number_of(ev, "peers_connected", &n) && (n < 1) != has_trouble(l, OBS_TROUBLE_PEERS))
+		obs_life_input(l, n < 1 ? OBS_INPUT_NO_PEERS : OBS_INPUT_PEERS_BACK, ev->wall_ns,
+			       n < 1 ? "no peer is connected" : "peers are connected again");
 }
 
 /* The exchange of a round, told when it is over: so its two changes come late, with their own
@@ -425,6 +526,8 @@ void obs_life_event(struct obs_life *l, const struct obs_event *ev)
 		note_exchange(l, ev);
 	if (ev->type == OBS_EVENT_TRAINING_PROGRESS && strcmp(ev->name, "metrics") == 0)
 		keep(l->submits.last_reward, sizeof(l->submits.last_reward), ev, "reward");
+	if (ev->type == OBS_EVENT_CHAIN && ev->origin.via == OBS_VIA_CHAIN)
+		note_contract_event(l, ev);
 	if (ev->type == OBS_EVENT_CHAIN && strcmp(ev->name, "api_call") == 0)
 		note_call(l, ev);
 	if (ev->type == OBS_EVENT_CHAIN && strcmp(ev->name, "rpc_call") == 0 &&
@@ -481,38 +584,165 @@ static void explain_state(const struct obs_life *l, const struct obs_shown *s, u
 		 obs_machine_reason(&l->machine));
 }
 
+void obs_life_chain(struct obs_life *l, const struct obs_chain_view *view)
+{
+	struct obs_chain_side *c = &l->chain;
+
+	c->asked = view != NULL;
+	c->answers = view && view->answers;
+	c->answered_ns = view ? view->ok_ns : 0;
+	c->away_ns = view ? view->away_ns : 0;
+	snprintf(c->trouble, sizeof(c->trouble), "%s", view ? view->trouble : "");
+}
+
+static double seconds_since(uint64_t from_ns, uint64_t now_ns)
+{
+	return (double)(int64_t)(now_ns - from_ns) / (double)NS_PER_S;
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* "3 rounds joined since it is watched", and of how many. */
+static void put_rounds(const struct obs_life *l, char *out, size_t size)
+{
+	const struct obs_chain_side *c = &l->chain;
+
+	if (c->round_known && c->round > c->first_round && l->rounds.joined >= c->first_joined)
+		snprintf(out, size, "%llu of the chain's last %llu rounds joined",
+			 (unsigned long long)(l->rounds.joined - c->first_joined),
+			 (unsigned long long)(c->round - c->first_round));
+	else
+		snprintf(out, size, "%llu rounds joined since it is watched",
+			 (unsigned long long)l->rounds.joined);
+}
+
+/* What its quiet on the chain may come from. */
+static void put_cause(const struct obs_life *l, uint64_t now_ns, double due_s, char *out,
+		      size_t size)
+{
+	const struct obs_chain_side *c = &l->chain;
+	char span[32];
+
+	*out = '\0';
+	put_span(c->round_ns, now_ns, span, sizeof(span));
+	if (c->registered_known && !c->registered)
+		snprintf(out, size, "; its peer id is not registered at the contract");
+	else if (c->round_known && seconds_since(c->round_ns, now_ns) > due_s)
+		snprintf(out, size, "; the chain has been at round %llu for %s",
+			 (unsigned long long)c->round, span);
+}
+
+/* The login server took it a while ago, and the chain, which is seen, does not show it. */
+static bool is_lost_on_its_way(const struct obs_life *l)
+{
+	const struct obs_chain_side *c = &l->chain;
+	uint64_t ok_ns = l->submits.last_ok_ns;
+
+	return ok_ns && c->watched_ns && c->watched_ns < ok_ns &&
+	       c->submitted_ns + SEEN_LATE_NS < ok_ns && c->answered_ns > ok_ns + SEEN_LATE_NS;
+}
+
+static void put_yes_by_chain(const struct obs_life *l, uint64_t now_ns, struct obs_earning *ret)
+{
+	const struct obs_chain_side *c = &l->chain;
+	char span[32], rounds[80], round[40] = "";
+
+	put_span(c->submitted_ns, now_ns, span, sizeof(span));
+	put_rounds(l, rounds, sizeof(rounds));
+	if (c->submitted_round)
+		snprintf(round, sizeof(round), " for round %llu",
+			 (unsigned long long)c->submitted_round);
+	conclude(ret, OBS_EARNS_YES,
+		 "yes: the chain shows its submission%s, %s ago, %s; rewards %s, wins %s", round,
+		 span, rounds, *l->submits.total_rewards ? l->submits.total_rewards : "unknown",
+		 *l->submits.total_wins ? l->submits.total_wins : "unknown");
+}
+
+/* What the chain itself shows counts more than what a log says. Return: is that an answer? */
+static bool judge_by_chain(const struct obs_life *l, uint64_t now_ns, double submit_s,
+			   struct obs_earning *ret)
+{
+	const struct obs_chain_side *c = &l->chain;
+	double due_s = submit_s * SUBMIT_LATENESS;
+	uint64_t since_ns = later(later(c->watched_ns, l->trainer_ns), c->submitted_ns);
+	char span[32], taken[32], cause[120];
+	bool fresh = c->asked && c->answers && c->watched_ns;
+
+	put_span(since_ns, now_ns, span, sizeof(span));
+	put_span(l->submits.last_ok_ns, now_ns, taken, sizeof(taken));
+	put_cause(l, now_ns, due_s, cause, sizeof(cause));
+	if (fresh && is_lost_on_its_way(l))
+		conclude(
+			ret, OBS_EARNS_NO,
+			"no, because its login server took a submission %s ago and the chain shows "
+			"none since%s",
+			taken, cause);
+	else if (c->submitted_ns && c->submitted_ns >= l->trainer_ns &&
+		 seconds_since(c->submitted_ns, now_ns) <= due_s)
+		put_yes_by_chain(l, now_ns, ret);
+	else if (fresh && seconds_since(since_ns, now_ns) > due_s &&
+		 seconds_since(l->submits.last_ok_ns, now_ns) > due_s)
+		conclude(ret, OBS_EARNS_NO,
+			 "no, because the chain shows no submission of it for %s; one is due every "
+			 "%.0f h%s",
+			 span, submit_s / 3600, cause);
+	else
+		return false;
+	return true;
+}
+
+/* Nothing is seen of submissions, in its log or on the chain. */
+static void judge_quiet(const struct obs_life *l, uint64_t now_ns, double submit_s,
+			uint64_t since_ns, struct obs_earning *ret)
+{
+	double due_s = submit_s * SUBMIT_LATENESS;
+	uint64_t from_ns = l->submits.last_ok_ns ? l->submits.last_ok_ns : since_ns;
+	bool overdue = seconds_since(later(l->submits.last_ok_ns, since_ns), now_ns) > due_s;
+	char span[32], rounds[80], away[32];
+
+	put_span(from_ns, now_ns, span, sizeof(span));
+	put_span(l->chain.away_ns, now_ns, away, sizeof(away));
+	put_rounds(l, rounds, sizeof(rounds));
+	if (l->chain.asked && !l->chain.answers && *l->chain.trouble)
+		conclude(ret, OBS_EARNS_UNKNOWN, "cannot tell, because %.160s (for %s); %s",
+			 l->chain.trouble, l->chain.away_ns ? away : "0 s", rounds);
+	else if (overdue && l->debug_seen)
+		conclude(ret, OBS_EARNS_NO,
+			 "no, because no submission has been taken for %s; one is due every %.0f h",
+			 span, submit_s / 3600);
+	else if (overdue)
+		conclude(ret, OBS_EARNS_UNKNOWN,
+			 "cannot tell, because its log does not show submissions (no DEBUG lines); "
+			 "%s",
+			 rounds);
+	else
+		conclude(
+			ret, OBS_EARNS_UNKNOWN,
+			"cannot tell, because it has been watched for %s without a submission; one "
+			"is due every %.0f h",
+			span, submit_s / 3600);
+}
+
 static void judge_running(const struct obs_life *l, uint64_t now_ns, double submit_s,
 			  struct obs_earning *ret)
 {
 	const struct obs_submits *s = &l->submits;
-	uint64_t since_ns = l->trainer_ns > l->watched_ns ? l->trainer_ns : l->watched_ns;
-	double due_s = submit_s * SUBMIT_LATENESS;
-	uint64_t last_ns = s->last_ok_ns > since_ns ? s->last_ok_ns : since_ns;
-	double quiet_s = (double)(int64_t)(now_ns - last_ns) / (double)NS_PER_S;
-	char span[32];
+	uint64_t since_ns = later(l->trainer_ns, l->watched_ns);
+	char span[32], rounds[80];
 
-	put_span(s->last_ok_ns ? s->last_ok_ns : since_ns, now_ns, span, sizeof(span));
-	if (s->last_ok_ns && s->last_ok_ns >= l->trainer_ns && quiet_s <= due_s)
-		conclude(ret, OBS_EARNS_YES,
-			 "yes: a submission was taken %s ago, %llu rounds "
-			 "joined since it is watched%s%s",
-			 span, (unsigned long long)l->rounds.joined,
-			 *s->last_reward ? ", last reward " : "", s->last_reward);
-	else if (quiet_s > due_s && l->debug_seen)
-		conclude(ret, OBS_EARNS_NO,
-			 "no, because no submission has been taken for %s; one "
-			 "is due every %.0f h",
-			 span, submit_s / 3600);
-	else if (!l->debug_seen && quiet_s > due_s)
-		conclude(ret, OBS_EARNS_UNKNOWN,
-			 "cannot tell, because its log does not show "
-			 "submissions (no DEBUG lines); %llu rounds joined",
-			 (unsigned long long)l->rounds.joined);
+	if (judge_by_chain(l, now_ns, submit_s, ret))
+		return;
+	put_span(s->last_ok_ns, now_ns, span, sizeof(span));
+	put_rounds(l, rounds, sizeof(rounds));
+	if (s->last_ok_ns && s->last_ok_ns >= l->trainer_ns &&
+	    seconds_since(s->last_ok_ns, now_ns) <= submit_s * SUBMIT_LATENESS)
+		conclude(ret, OBS_EARNS_YES, "yes: a submission was taken %s ago, %s%s%s", span,
+			 rounds, *s->last_reward ? ", last reward " : "", s->last_reward);
 	else
-		conclude(ret, OBS_EARNS_UNKNOWN,
-			 "cannot tell, because it has been watched for %s "
-			 "without a submission; one is due every %.0f h",
-			 span, submit_s / 3600);
+		judge_quiet(l, now_ns, submit_s, since_ns, ret);
 }
 
 /* Troubles under which nothing is earned. */

@@ -35,11 +35,31 @@ struct obs_submits {
 	char total_rewards[32], total_wins[32]; /* of the chain; "" = unknown */
 };
 
+/* What the chain says of it: blockchain_snapshot, and events of the contract. */
+struct obs_chain_side {
+	/* of whoever asks the chain, obs_life_chain() */
+	bool asked, answers;
+	uint64_t answered_ns, away_ns; /* CLOCK_REALTIME; 0 = never, not */
+	char trouble[200];
+
+	bool round_known;
+	uint64_t round, round_ns;	    /* and since when */
+	uint64_t first_round, first_joined; /* when the first snapshot came */
+	char peer_id[96];		    /* "" = unknown */
+	char participation[32];		    /* submissions that count; "" = unknown */
+	bool registered_known, registered;  /* its peer id, at the contract */
+	uint64_t watched_ns;		    /* since its own numbers are seen; 0 = they are not */
+	uint64_t submitted_ns;		    /* last submission that is seen there; 0 = none */
+	uint64_t submitted_round;	    /* 0 = not told */
+	char reward[32];		    /* of it */
+	uint64_t won_ns;		    /* when its wins were seen to grow; 0 = never */
+};
+
 enum obs_earns { OBS_EARNS_UNKNOWN, OBS_EARNS_YES, OBS_EARNS_NO };
 
 struct obs_earning {
 	enum obs_earns earns;
-	char sentence[320]; /* for people: "yes: …", "no, because …", "cannot tell, because …" */
+	char sentence[400]; /* for people: "yes: …", "no, because …", "cannot tell, because …" */
 };
 
 struct obs_life;
@@ -52,6 +72,7 @@ struct obs_life {
 	struct obs_machine machine;
 	struct obs_rounds rounds;
 	struct obs_submits submits;
+	struct obs_chain_side chain;
 	uint64_t watched_ns; /* CLOCK_REALTIME since when */
 	uint64_t trainer_ns; /* start of the trainer; 0 = none seen */
 	bool sees_ends;	     /* the kernel tells of ends: what a log says of them comes second */
@@ -73,6 +94,14 @@ void obs_life_input(struct obs_life *l, enum obs_input input, uint64_t wall_ns, 
 
 /** obs_life_event() - an event of a line, of the chain or of peers. */
 void obs_life_event(struct obs_life *l, const struct obs_event *ev);
+
+struct obs_chain_view;
+
+/** obs_life_chain() - how whoever asks the chain stands with it now. @view: NULL = nobody asks */
+void obs_life_chain(struct obs_life *l, const struct obs_chain_view *view);
+
+/** obs_life_behind() - rounds that the chain is ahead of the last one joined; 0 = none, unknown. */
+uint64_t obs_life_behind(const struct obs_life *l);
 
 /**
  * obs_life_patience_s() - for how long silence is plausible.

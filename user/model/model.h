@@ -66,17 +66,42 @@ struct obs_life_view {
 	uint64_t since_ns; /* CLOCK_REALTIME; 0 = as long as it is watched */
 	uint64_t watched_ns;
 	const char *earning; /* "yes", "no", "cannot_tell"; static */
-	char earning_words[320];
+	char earning_words[400];
 	bool round_known;
 	uint64_t round, rounds_joined;
 	uint64_t submits_ok, submits_failed, last_submit_ns, last_submit_failed_ns;
 	int last_submit_status; /* of HTTP; 0 = unknown */
 	char last_submit_words[160];
 	char last_reward[32], total_rewards[32], total_wins[32]; /* "" = unknown */
-	const char *last_error;					 /* code; NULL = none; static */
+	char peer_id[96], participation[32];			 /* of the chain; "" = unknown */
+	bool chain_round_known, registered_known, registered;
+	uint64_t chain_round, rounds_behind, chain_rounds; /* since it is watched there */
+	uint64_t chain_submitted_ns, chain_submitted_round, chain_won_ns; /* 0 = none seen */
+	char chain_reward[32];
+	const char *last_error; /* code; NULL = none; static */
 	uint64_t last_error_ns;
 	size_t n_evidence;
 	struct obs_evidence_view evidence[4]; /* newest first */
+};
+
+/* How it stands with the chain's RPC server and the swarm's contract. */
+struct obs_chain_view {
+	char where[160];   /* scheme, host and port */
+	char contract[43]; /* "" = none is known */
+	bool answers;	   /* the last poll went well */
+	char trouble[200]; /* why not, in words */
+	uint64_t ok_ns;	   /* CLOCK_REALTIME of the last poll that went well; 0 = none yet */
+	uint64_t away_ns;  /* CLOCK_REALTIME since when none does; 0 = it answers */
+	uint64_t retry_ns; /* CLOCK_REALTIME of the next poll */
+	double latency_s;  /* of the last poll */
+	double asking_s;   /* of all polls together */
+	uint64_t polls_ok, polls_failed;
+	uint64_t chain_id, block, round, stage; /* ok_ns 0: none is known */
+	bool has_stage;
+	uint64_t round_ns; /* CLOCK_REALTIME since when it has been at this round, as far as seen */
+	size_t n_bootnodes, n_peers; /* of the contract; of ours, that are asked for */
+	uint64_t events;	     /* of the contract, since start */
+	uint64_t next_block;	     /* whose events come next */
 };
 
 struct obs_sink_view {
@@ -136,6 +161,7 @@ struct obs_model {
 	const struct obs_life_view *lives; /* owned by the part that judges */
 	size_t n_p2p;
 	const struct obs_p2p_view *const *p2p; /* of nodes whose p2pd was heard; borrowed */
+	const struct obs_chain_view *chain;    /* owned by its part; NULL: it is not asked */
 	size_t n_sinks;
 	struct obs_sink_view sinks[OBS_SINKS_MAX];
 	uint64_t store_first_seq, store_last_seq, store_bytes, store_max_bytes;

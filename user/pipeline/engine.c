@@ -196,8 +196,9 @@ static void emit(void *ctx, const struct obs_node *node, struct obs_event *ev)
 		ev->origin.container = obs_slice_str(node->name);
 		ev->origin.container_id = obs_slice_str(node->id12);
 	}
-	ev->id = obs_event_id_other(obs_slice_str(e->config->node_id), e->boot_id, EMITTED_SOURCE,
-				    obs_boot_ns(), ++e->emitted);
+	if (ev->id.hi == 0 && ev->id.lo == 0)
+		ev->id = obs_event_id_other(obs_slice_str(e->config->node_id), e->boot_id,
+					    EMITTED_SOURCE, obs_boot_ns(), ++e->emitted);
 	if (e->scrub)
 		obs_scrub_event(e->scrub, ev);
 	obs_parts_event(e->parts, node, ev);

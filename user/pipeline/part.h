@@ -34,8 +34,8 @@ struct obs_part_env {
 	const struct obs_outlet *outlet;
 	/* CLOCK_BOOTTIME of a record -> CLOCK_REALTIME, both ns */
 	uint64_t (*to_wall)(void *ctx, uint64_t boot_ns);
-	/* Finish and store an event that no line made: id, container and scrubbing are added.
-	 * @node may be NULL; ev->wall_ns 0 = now. */
+	/* Finish and store an event that no line made: id, where it has none, container and
+	 * scrubbing are added. @node may be NULL; ev->wall_ns 0 = now. */
 	void (*emit)(void *ctx, const struct obs_node *node, struct obs_event *ev);
 	void *ctx;
 };

@@ -521,6 +521,7 @@ static void look(struct state *s, struct seat *seat)
 	struct census c;
 
 	take_census(s, seat, &c);
+	obs_life_chain(&seat->life, s->env.model->chain);
 	seat->life.dht_lives = c.n[OBS_ROLE_DHT] > 0;
 	if (!seat->trainer && c.trainer && !seat->trainer_ends)
 		watch_trainer(seat, c.trainer);
@@ -716,6 +717,24 @@ static void show_submits(const struct obs_submits *from, struct obs_life_view *v
 	memcpy(v->total_wins, from->total_wins, sizeof(v->total_wins));
 }
 
+static void show_chain(const struct obs_life *l, struct obs_life_view *v)
+{
+	const struct obs_chain_side *c = &l->chain;
+
+	memcpy(v->peer_id, c->peer_id, sizeof(v->peer_id));
+	memcpy(v->participation, c->participation, sizeof(v->participation));
+	memcpy(v->chain_reward, c->reward, sizeof(v->chain_reward));
+	v->registered_known = c->registered_known;
+	v->registered = c->registered;
+	v->chain_round_known = c->round_known;
+	v->chain_round = c->round;
+	v->chain_rounds = c->round > c->first_round ? c->round - c->first_round : 0;
+	v->rounds_behind = obs_life_behind(l);
+	v->chain_submitted_ns = c->submitted_ns;
+	v->chain_submitted_round = c->submitted_round;
+	v->chain_won_ns = c->won_ns;
+}
+
 static void show(const struct state *s, const struct seat *seat, struct obs_life_view *v)
 {
 	const struct obs_life *l = &seat->life;
@@ -743,6 +762,7 @@ static void show(const struct state *s, const struct seat *seat, struct obs_life
 	snprintf(v->reason, sizeof(v->reason), "%s", obs_machine_reason(&l->machine));
 	memcpy(v->earning_words, e.sentence, sizeof(v->earning_words));
 	show_submits(&l->submits, v);
+	show_chain(l, v);
 	for (size_t i = 0; i < v->n_evidence; i++) {
 		v->evidence[i].wall_ns = l->machine.evidence[i].wall_ns;
 		memcpy(v->evidence[i].text, l->machine.evidence[i].text,

@@ -18,6 +18,7 @@ extern const struct obs_part_ops obs_part_state;
 extern const struct obs_part_ops obs_part_p2pd;
 extern const struct obs_part_ops obs_part_usage;
 extern const struct obs_part_ops obs_part_host;
+extern const struct obs_part_ops obs_part_chain;
 
 static const struct obs_part_ops *const table[] = {
 	/* clang-format off */
@@ -27,6 +28,7 @@ static const struct obs_part_ops *const table[] = {
 	&obs_part_state,
 	&obs_part_connections,
 	&obs_part_p2pd,
+	&obs_part_chain,
 	&obs_part_aggregate,
 	NULL, /* the end */
 	/* clang-format on */

@@ -123,6 +123,18 @@ static void judge_sinks(const struct obs_model *m, uint64_t now_ns, cJSON *reaso
 	}
 }
 
+/* Nodes are seen without it, whether they earn is not. */
+static void judge_chain(const struct obs_model *m, uint64_t now_ns, cJSON *reasons)
+{
+	const struct obs_chain_view *v = m->chain;
+
+	if (v && !v->answers && v->away_ns)
+		add_reason(reasons, "for %.0f s: %s", seconds_between(v->away_ns, now_ns),
+			   v->trouble);
+	else if (v && !v->answers && *v->trouble)
+		add_reason(reasons, "the chain is not asked: %s", v->trouble);
+}
+
 /* ---- parts ---- */
 
 static cJSON *new_entry(cJSON *list)
@@ -280,6 +292,37 @@ static void add_sinks(cJSON *root, const struct obs_model *m, uint64_t now_ns)
 	}
 }
 
+static void add_chain(cJSON *root, const struct obs_model *m, uint64_t now_ns)
+{
+	const struct obs_chain_view *v = m->chain;
+	cJSON *o = v ? cJSON_AddObjectToObject(root, "chain") : NULL;
+
+	if (!v)
+		return;
+	add_text(o, "where", v->where);
+	add_text(o, "contract", v->contract);
+	cJSON_AddBoolToObject(o, "answers", v->answers);
+	add_text(o, "trouble", v->trouble);
+	add_time(o, "last_ok", v->ok_ns);
+	add_time(o, "away_since", v->away_ns);
+	if (v->retry_ns)
+		cJSON_AddNumberToObject(o, "next_poll_in_s", seconds_between(now_ns, v->retry_ns));
+	add_count(o, "polls_ok", v->polls_ok);
+	add_count(o, "polls_failed", v->polls_failed);
+	add_count(o, "peers", v->n_peers);
+	if (!v->ok_ns)
+		return;
+	cJSON_AddNumberToObject(o, "latency_s", v->latency_s);
+	add_count(o, "chain_id", v->chain_id);
+	add_count(o, "block", v->block);
+	add_count(o, "round", v->round);
+	if (v->has_stage)
+		add_count(o, "stage", v->stage);
+	add_time(o, "round_since", v->round_ns);
+	add_count(o, "bootnodes", v->n_bootnodes);
+	add_count(o, "events", v->events);
+}
+
 static void add_store(cJSON *root, const struct obs_model *m)
 {
 	cJSON *o = cJSON_AddObjectToObject(root, "store");
@@ -359,6 +402,7 @@ static unsigned add_status(cJSON *root, const struct obs_model *m, uint64_t now_
 
 	judge_store(m, reasons);
 	judge_sinks(m, now_ns, reasons);
+	judge_chain(m, now_ns, reasons);
 	status = !working ? "unavailable" : cJSON_GetArraySize(reasons) ? "degraded" : "ok";
 	cJSON_AddStringToObject(root, "status", status);
 	cJSON_AddItemToObject(root, "reasons", reasons);
@@ -379,6 +423,7 @@ unsigned obs_health_format(const struct obs_model *m, uint64_t now_ns, struct ob
 	add_nodes(root, m, now_ns);
 	add_lives(root, m);
 	add_sinks(root, m, now_ns);
+	add_chain(root, m, now_ns);
 	add_store(root, m);
 	add_losses(root, m);
 	text = cJSON_Print(root);

@@ -25,3 +25,6 @@ void obs_metrics_usage_format(const struct obs_model *m, struct obs_buf *out);
 
 /** obs_metrics_peers_format() - nodes' connections and peers. */
 void obs_metrics_peers_format(const struct obs_model *m, struct obs_buf *out);
+
+/** obs_metrics_chain_format() - the chain's RPC server and the contract; nothing if not asked. */
+void obs_metrics_chain_format(const struct obs_model *m, struct obs_buf *out);

@@ -527,6 +527,7 @@ unsigned obs_metrics_format(const struct obs_model *m, uint64_t now_ns, struct o
 	obs_metrics_usage_format(m, out);
 	obs_metrics_peers_format(m, out);
 	obs_metrics_nodes_format(m, now_ns, out);
+	obs_metrics_chain_format(m, out);
 	format_counters(&s);
 	obs_metrics_p2p(m, out);
 	return out->failed ? 500 : 200;

@@ -3,6 +3,7 @@
  * metrics_nodes.c - states of nodes in /metrics. One sample per node and state that it is in
  * (value 1), so that what is shown is one line; and numbers to alert on.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "serve/metric.h"
@@ -67,6 +68,43 @@ static void put_submits(const struct obs_life_view *v, uint64_t now_ns, struct o
 	obs_metric_line_count(out, name, all, ARRAY_LEN(all), v->submits_failed);
 }
 
+static void put_behind(const struct obs_life_view *v, uint64_t now_ns, struct obs_buf *out,
+		       const char *name, const struct obs_metric_label *labels)
+{
+	(void)now_ns;
+	if (v->chain_round_known && v->round_known)
+		obs_metric_line_count(out, name, labels, 2, v->rounds_behind);
+}
+
+/* A number of the chain, as text: large ones lose digits here. */
+static void put_number(const char *text, struct obs_buf *out, const char *name,
+		       const struct obs_metric_label *labels)
+{
+	if (*text)
+		obs_metric_line(out, name, labels, 2, strtod(text, NULL));
+}
+
+static void put_participation(const struct obs_life_view *v, uint64_t now_ns, struct obs_buf *out,
+			      const char *name, const struct obs_metric_label *labels)
+{
+	(void)now_ns;
+	put_number(v->participation, out, name, labels);
+}
+
+static void put_rewards(const struct obs_life_view *v, uint64_t now_ns, struct obs_buf *out,
+			const char *name, const struct obs_metric_label *labels)
+{
+	(void)now_ns;
+	put_number(v->total_rewards, out, name, labels);
+}
+
+static void put_wins(const struct obs_life_view *v, uint64_t now_ns, struct obs_buf *out,
+		     const char *name, const struct obs_metric_label *labels)
+{
+	(void)now_ns;
+	put_number(v->total_wins, out, name, labels);
+}
+
 static const struct {
 	const char *name, *type, *help;
 	sample_fn put;
@@ -81,6 +119,12 @@ static const struct {
 	  "Rounds that the node has joined since it is watched", put_joined },
 	{ "gswarm_node_submissions_total", "counter", "Submissions of the node by their result",
 	  put_submits },
+	{ "gswarm_node_rounds_behind", "gauge", "Rounds that the chain is ahead of the node",
+	  put_behind },
+	{ "gswarm_node_participation", "gauge", "Submissions of the node that the chain counts",
+	  put_participation },
+	{ "gswarm_node_rewards", "gauge", "The node's rewards on the chain", put_rewards },
+	{ "gswarm_node_wins", "gauge", "The node's wins on the chain", put_wins },
 };
 
 /* Prometheus refuses a sample that comes twice: of two with one name the first counts, which is

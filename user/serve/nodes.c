@@ -52,6 +52,31 @@ static void put_submits(struct obs_json *j, const struct obs_life_view *v)
 	obs_json_object_close(j);
 }
 
+static void put_chain(struct obs_json *j, const struct obs_life_view *v)
+{
+	if (!v->chain_round_known)
+		return;
+	obs_json_key_str(j, "chain");
+	obs_json_object_open(j);
+	obs_put_text(j, "peer_id", v->peer_id);
+	if (v->registered_known) {
+		obs_json_key_str(j, "registered");
+		obs_json_bool(j, v->registered);
+	}
+	obs_put_count(j, "round", v->chain_round);
+	obs_put_count(j, "rounds_behind", v->rounds_behind);
+	obs_put_count(j, "rounds", v->chain_rounds);
+	obs_put_text(j, "participation", v->participation);
+	obs_put_text(j, "total_rewards", v->total_rewards);
+	obs_put_text(j, "total_wins", v->total_wins);
+	obs_put_time(j, "last_submission", v->chain_submitted_ns);
+	if (v->chain_submitted_round)
+		obs_put_count(j, "last_submission_round", v->chain_submitted_round);
+	obs_put_text(j, "last_reward", v->chain_reward);
+	obs_put_time(j, "last_win", v->chain_won_ns);
+	obs_json_object_close(j);
+}
+
 static const struct obs_node_status *status_of(const struct obs_model *m, uint32_t slot)
 {
 	for (size_t i = 0; slot && i < m->n_nodes; i++) {
@@ -94,6 +119,7 @@ static void put_node(struct obs_json *j, const struct obs_model *m, const struct
 		obs_put_count(j, "round", v->round);
 	obs_put_count(j, "rounds_joined", v->rounds_joined);
 	put_submits(j, v);
+	put_chain(j, v);
 	obs_put_text(j, "last_error", v->last_error);
 	obs_put_time(j, "last_error_time", v->last_error_ns);
 	obs_put_time(j, "watched_since", v->watched_ns);

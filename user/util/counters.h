@@ -82,6 +82,17 @@
 	X(cursors_pruned,	"cursors_pruned_total",	"",	"Positions of files that nobody has seen for 30 days, forgotten") \
 	X(windows_lost,		"windows_lost_total",	"",	"Windows or events that found no room in the aggregation") \
 	X(engine_errors,	"engine_errors_total",	"",	"Questions to a container engine that failed") \
+	X(chain_requests,	"chain_requests_total",	"",	"Requests to the chain's RPC server") \
+	X(chain_no_answer,	"chain_errors_total",	"reason=\"no_answer\"",	"Requests to the chain's RPC server that failed") \
+	X(chain_http,		"chain_errors_total",	"reason=\"http\"",	"Requests to the chain's RPC server that failed") \
+	X(chain_limited,	"chain_errors_total",	"reason=\"limited\"",	"Requests to the chain's RPC server that failed") \
+	X(chain_garbage,	"chain_errors_total",	"reason=\"garbage\"",	"Requests to the chain's RPC server that failed") \
+	X(chain_missing,	"chain_calls_failed_total","reason=\"missing\"",	"Single questions to the chain without a usable answer") \
+	X(chain_reverted,	"chain_calls_failed_total","reason=\"reverted\"",	"Single questions to the chain without a usable answer") \
+	X(chain_failed,		"chain_calls_failed_total","reason=\"error\"",	"Single questions to the chain without a usable answer") \
+	X(chain_logs_bad,	"chain_logs_bad_total",	"",	"Events of the contract that could not be read") \
+	X(chain_fields_bad,	"chain_fields_bad_total",	"",	"Arguments of its events that could not be read") \
+	X(chain_blocks_skipped,	"chain_blocks_skipped_total","",	"Blocks whose events were not read: too far back, or refused by the RPC server") \
 	X(usage_looks,		"usage_looks_total",	"",	"Looks at what all nodes use") \
 	X(targets_found,	"targets_found_total",	"",	"Nodes found since start") \
 	X(processes_joined,	"processes_total",	"place=\"started\"",	"Processes of nodes, short-lived ones too") \
