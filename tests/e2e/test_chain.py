@@ -134,7 +134,8 @@ def away():
     again.rpc("anvil_loadState", state)
     wait_for("it answers", lambda: observer.health()["chain"]["answers"], 60)
     wait_for("the event", lambda: events(api, "rpc_back"), 10)
-    assert "does not answer" not in view(observer, node)["earning_reason"]
+    wait_for("the sentence", lambda: "does not answer" not in
+             view(observer, node)["earning_reason"], 10)
 
 
 def rpc_error(code, message):
