@@ -19,6 +19,7 @@
 #include "collect/chain.h"
 #include "observe/proc.h"
 #include "pipeline/engine.h"
+#include "pipeline/role_sources.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -496,6 +497,15 @@ static void note_success(struct part *p, const struct obs_chain_report *rep)
 		v->n_bootnodes = rep->n_bootnodes;
 }
 
+/* The contract's list is known to any node, whatever its own settings say. */
+static void learn_bootnodes(struct part *p, const struct obs_chain_report *rep)
+{
+	for (size_t i = 0; i < rep->n_bootnodes; i++) {
+		if (obs_roles_add_bootnode(p->env.roles, rep->bootnodes[i], "chain") == -EINVAL)
+			obs_count(&p->env.counters->chain_fields_bad, 1);
+	}
+}
+
 static void learn_accounts(struct part *p, const struct obs_chain_report *rep)
 {
 	for (size_t i = 0; i < rep->n_peers; i++)
@@ -516,6 +526,7 @@ static void take_report(struct part *p, const struct obs_chain_report *rep)
 	if (rep->ok) {
 		note_success(p, rep);
 		learn_accounts(p, rep);
+		learn_bootnodes(p, rep);
 		tell_snapshots(p, rep);
 	} else {
 		note_failure(p, rep);
