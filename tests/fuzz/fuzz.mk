@@ -23,8 +23,9 @@ $(FUZZ_OUT)/fuzz_%: $(FUZZ_OUT)/tests/fuzz/fuzz_%.o $(FUZZ_OUT)/libobs.a
 	$(call say,LINK,$@)
 	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
 
-# Seeds: every corpus line, all of them as one text, and the scenarios, which have tracebacks.
-$(FUZZ_OUT)/seeds: tests/data/loglines.tsv $(wildcard tests/data/scenario-*.txt)
+# Seeds: every corpus line, all of them as one text, the scenarios, which have tracebacks, and
+# answers of an RPC server.
+$(FUZZ_OUT)/seeds: tests/data/loglines.tsv $(wildcard tests/data/scenario-*.txt tests/data/rpc/*.json)
 	$(Q)mkdir -p $@
 	$(Q)cut -f3 $< | sed 1d | split -l 1 - $@/line.
 	$(Q)cut -f3 $< | sed 1d >$@/all
