@@ -75,6 +75,26 @@ static void put_round(const cJSON *node, int width)
 	put_clean(text, width);
 }
 
+/* What the contract says of it. */
+static void put_chain(const cJSON *chain)
+{
+	static const char *const keys[] = { "participation", "total_rewards", "total_wins",
+					    "last_submission" };
+
+	if (!chain)
+		return;
+	printf("    chain: round %.0f, %.0f ahead of it",
+	       cJSON_GetNumberValue(cJSON_GetObjectItem(chain, "round")),
+	       cJSON_GetNumberValue(cJSON_GetObjectItem(chain, "rounds_behind")));
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		if (!*obs_ask_text(chain, keys[i]))
+			continue;
+		printf(", %s ", keys[i]);
+		put_clean(obs_ask_text(chain, keys[i]), 0);
+	}
+	putchar('\n');
+}
+
 static void put_details(const cJSON *node)
 {
 	const cJSON *e;
@@ -82,6 +102,7 @@ static void put_details(const cJSON *node)
 	fputs("    ", stdout);
 	put_clean(obs_ask_text(node, "reason"), 0);
 	putchar('\n');
+	put_chain(cJSON_GetObjectItem(node, "chain"));
 	cJSON_ArrayForEach(e, cJSON_GetObjectItem(node, "evidence"))
 	{
 		fputs("    seen ", stdout);

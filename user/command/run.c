@@ -234,6 +234,10 @@ static void print_start(const struct daemon *d)
 	else
 		printf("  %-16s the store in %s (no api_endpoint is set)\n", "events go to",
 		       d->config->state_dir);
+	if (d->model.chain && *d->model.chain->where)
+		printf("  %-16s %s is asked, contract: %s\n", "chain", d->model.chain->where,
+		       *d->config->chain.contract ? d->config->chain.contract
+						  : "as the nodes' environment says");
 	if (d->server)
 		printf("  %-16s http://%s/health\n", "health", obs_server_address(d->server));
 	else
