@@ -27,6 +27,11 @@ abstract contract Base {
     event CumulativeRewardsUpdated(address indexed account, string peerId, int256 newRewards);
     event RoundAdvanced(uint256 indexed newRoundNumber);
     event BootnodesAdded(address indexed manager, uint256 count);
+    event Noted(string text, uint256 indexed number); // in no contract of the swarm
+
+    function note(string calldata text, uint256 number) external {
+        emit Noted(text, number);
+    }
 
     function registerPeer(string calldata peerId) external {
         if (eoa[peerId] != address(0)) revert PeerIdAlreadyRegistered();

@@ -27,6 +27,7 @@ SELECTORS = {
     "advanceRound()": "1ba9998b",
     "updateStageAndRound()": "e28b0586",
     "addBootnodes(string[])": "d90d8573",
+    "note(string,uint256)": "27452602",
 }
 
 

@@ -5,8 +5,8 @@ tests/chain), what they say of a node's state and earnings, and RPC servers that
 import json
 
 from cases import case
-from chain import CHAIN_ID, OTHER_PEER, PEER, Chain, FakeRpc
-from harness import Api, ContainerNode, Observer, g3, of_node, wait_for
+from chain import CHAIN_ID, CONTRACTS, OTHER_PEER, PEER, Chain, FakeRpc
+from harness import Api, ContainerNode, Env, Observer, g3, observer_cmd, of_node, wait_for
 from test_state import changes, view, wait_state
 
 HELLO = f"file 0 {g3(f'🐝 Hello 🐈 [dormant toothy bat] 🦮 [{PEER}]!')}\n"
@@ -70,6 +70,9 @@ def rewards():
     assert snapshot["total_wins"] == 1 and snapshot["total_rewards"] == -17, snapshot
     health = observer.health()["chain"]
     assert health["answers"] and health["bootnodes"] == 1 and health["chain_id"] == CHAIN_ID
+    out = observer_cmd("nodes", "-c", observer.config_path, "--long").stdout
+    assert "chain: round 3, 0 ahead of it, total_rewards -17, total_wins 1" in out, out
+    assert f"chain            http://127.0.0.1:{chain.port} is asked" in observer.log()
     metrics = observer.get("/metrics")
     assert "gswarm_chain_up 1" in metrics and "gswarm_chain_round 3" in metrics
     assert f'gswarm_node_rewards{{node="{node.container}"' in metrics
@@ -84,6 +87,34 @@ def rewards():
     ids = [e["event_id"] for e in api.events() if e["origin"].get("via") == "chain" and
            e["event_type"] == "chain_event"]
     assert len(ids) == len(set(ids)), sorted(ids)
+
+
+@case(60)
+def found():
+    """the contract is the one of the trainer's environment; peers are those of node_eoa; events of
+    contract_abi_path are told besides those that are built in"""
+    chain = Chain("Staged")
+    for peer in (PEER, OTHER_PEER):
+        chain.call("registerPeer(string)", peer)
+    chain.call("note(string,uint256)", "hello", 2**64)
+    chain.settle()
+    abi = Env.tmp / "abi.json"
+    abi.write_text(json.dumps(CONTRACTS["Staged"]))
+    api = Api()
+    observer = Observer(api, settings(chain, contract_address="", node_eoa=chain.account,
+                                      contract_abi_path=str(abi), send_interval=0)).start()
+    wait_for("no contract", lambda: "no contract is known" in
+             observer.health()["chain"]["trouble"], 10)
+    node = ContainerNode("gate\n" + HELLO, opts=["-e", f"SWARM_CONTRACT={chain.address}"])
+    node.gate()
+    wait_for("both peers", lambda: {e["details"].get("peer_id") for e in events(api, "snapshot")} >=
+             {PEER, OTHER_PEER}, 30)
+    assert {e["details"]["peer_id"] for e in events(api, "snapshot", node)
+            if "peer_id" in e["details"]} <= {PEER, OTHER_PEER}
+    noted = wait_for("the event", lambda: events(api, "Noted"), 30)[0]["details"]
+    assert noted["text"] == "hello" and noted["number"] == str(2**64), noted
+    n = len(events(api, "snapshot"))
+    wait_for("more, though nothing changes", lambda: len(events(api, "snapshot")) > n + 2, 30)
 
 
 @case(60)

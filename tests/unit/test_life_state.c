@@ -33,6 +33,18 @@ static void fill(struct obs_life *l)
 					   .last_status = 400,
 					   .last_route = "submit-reward",
 					   .last_words = "SUBMIT_FAILED: 400 Client Error" };
+	l->chain = (struct obs_chain_side){ .round_known = true,
+					    .round = 30515,
+					    .round_ns = 260,
+					    .first_round = 30510,
+					    .first_joined = 2,
+					    .peer_id = "QmPeer",
+					    .participation = "12",
+					    .watched_ns = 120,
+					    .submitted_ns = 255,
+					    .submitted_round = 30514,
+					    .reward = "-4",
+					    .won_ns = 256 };
 }
 
 static void the_same_trainer_goes_on(void **state)
@@ -52,6 +64,7 @@ static void the_same_trainer_goes_on(void **state)
 	assert_string_equal(obs_machine_reason(&is.machine), "two failed");
 	assert_string_equal(is.machine.reason, "joined it");
 	assert_int_equal(is.watched_ns, 100);
+	assert_memory_equal(&is.chain, &was.chain, sizeof(is.chain));
 	/* whatever is kept is taken in: kept once more it is the same */
 	assert_int_equal(obs_life_state_format(&is, 77, &again), 0);
 	assert_string_equal(obs_buf_cstr(&again), obs_buf_cstr(&text));
