@@ -161,7 +161,7 @@ static __always_inline void fill(struct obs_rec_write *rec, const struct obs_wri
 	rec->kind = seen->kind;
 	rec->flags = w->flags;
 	rec->payload = payload;
-	rec->pad = 0;
+	rec->lost = 0;
 	take_comm(task, rec->comm);
 }
 
@@ -337,10 +337,24 @@ static __always_inline void capture_file(struct obs_write_args *w, struct obs_se
 		send_mark(w, seen, v, s, c);
 }
 
-static __always_inline void lose_console(__u32 reason, __u64 bytes)
+static __always_inline void lose_console(__u32 target, __u32 reason, __u64 bytes)
 {
+	struct obs_budget *b = bpf_map_lookup_elem(&budgets, &target);
+
 	obs_drop(reason, 1);
 	obs_drop(OBS_DROP_BYTES_CONSOLE, bytes);
+	if (!b)
+		return;
+	__sync_fetch_and_add(&b->lost, 1);
+	__sync_fetch_and_add(&b->lost_bytes, bytes);
+}
+
+/* So that a reader knows where something is missing. */
+static __always_inline __u32 losses_of(__u32 target)
+{
+	struct obs_budget *b = bpf_map_lookup_elem(&budgets, &target);
+
+	return b ? b->lost : 0;
 }
 
 /* One part of a console write is in the scratch: hand it on. Return: 0, or -1 when lost. */
@@ -349,15 +363,16 @@ static __always_inline int send_part(const struct obs_write_args *w,
 				     struct obs_control *c, __u64 at, __u32 got)
 {
 	if (!within_budget(w->target, sizeof(s->rec) + got, c)) {
-		lose_console(OBS_DROP_BUDGET_CONSOLE, w->len - at);
+		lose_console(w->target, OBS_DROP_BUDGET_CONSOLE, w->len - at);
 		return -1;
 	}
 	fill(&s->rec, w, seen, got);
 	s->rec.offset = at;
+	s->rec.lost = losses_of(w->target);
 	if (at)
 		s->rec.flags |= OBS_W_PART;
 	if (output(s, got, c) < 0) {
-		lose_console(OBS_DROP_RING_CONSOLE, w->len - at);
+		lose_console(w->target, OBS_DROP_RING_CONSOLE, w->len - at);
 		return -1;
 	}
 	return 0;
@@ -422,7 +437,7 @@ static long take_part(__u32 turn, struct part_walk *walk)
 		    ? -1
 		    : fill_part(s, &seg, room - s->used);
 	if (n < 0) {
-		lose_console(OBS_DROP_FAULT, left);
+		lose_console(walk->w.target, OBS_DROP_FAULT, left);
 		s->done = walk->w.len; /* counted as lost */
 		return 1;
 	}
@@ -452,7 +467,7 @@ static __always_inline void capture_console(struct obs_scratch *s, const struct 
 	s->used = s->segment = 0;
 	bpf_loop(CONSOLE_TURNS_MAX, take_part, &walk, 0);
 	if (s->done < w->len)
-		lose_console(OBS_DROP_TOO_LONG, w->len - s->done);
+		lose_console(w->target, OBS_DROP_TOO_LONG, w->len - s->done);
 }
 
 __noinline int obs_capture_console(struct obs_write_args *w, struct obs_seen_file *seen)
@@ -465,7 +480,8 @@ __noinline int obs_capture_console(struct obs_write_args *w, struct obs_seen_fil
 	if (w->buf || w->n_iov)
 		capture_console(s, w, seen);
 	else
-		lose_console(OBS_DROP_FAULT, w->len); /* splice, sendfile: no user buffer */
+		lose_console(w->target, OBS_DROP_FAULT,
+			     w->len); /* splice, sendfile: no user buffer */
 	return 0;
 }
 

@@ -85,7 +85,7 @@ struct obs_rec_write {
 	__u8 kind;     /* enum obs_file_kind */
 	__u8 flags;    /* enum obs_write_flags */
 	__u16 payload; /* bytes that follow */
-	__u32 pad;
+	__u32 lost;    /* consoles: losses of this target so far, see struct obs_budget */
 	char comm[OBS_COMM_LEN];
 };
 
@@ -303,11 +303,13 @@ struct obs_control {
 	__u64 drops;	    /* +1 with each entry in the drops map: look there */
 };
 
-/* budgets: target slot -> bytes used in which drain. */
+/* budgets: target slot -> bytes used in which drain, and what was lost of consoles. The latter
+ * grows, and outlives the node that the slot belonged to. */
 struct obs_budget {
 	__u32 drain;
-	__u32 pad;
+	__u32 lost; /* console writes, or parts of them */
 	__u64 bytes;
+	__u64 lost_bytes;
 };
 
 /* identity: what identify.bpf.c found out about a descriptor of ours. */
@@ -481,7 +483,7 @@ _Static_assert(sizeof(struct obs_rec_cgroup) == 32 + OBS_CGROUP_LEN,
 	       "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_death) == 192, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_control) == 32, "new layout: bump OBS_WIRE_VERSION");
-_Static_assert(sizeof(struct obs_budget) == 16, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_budget) == 24, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_spent) == 56, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_exit_usage) == 96, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_leaving) == 16, "new layout: bump OBS_WIRE_VERSION");

@@ -3,13 +3,15 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import time
 from pathlib import Path
 
 from cases import case
-from harness import Api, ContainerNode, Env, Observer, observer_cmd, of_node, wait_for
+from harness import (Api, ContainerNode, Env, Observer, docker, observer_cmd, of_node,
+                     wait_for)
 from writer import Writer
 
 
@@ -263,3 +265,142 @@ def engine_log_or_none():
         return health
 
     assert wait_for("the mute node in words", said, 15, 0.3)["status"] == "degraded"
+
+
+def heard(observer, node, word):
+    """Lines of this node's console that start with a word: text -> (captured, from the file)."""
+    out = {}
+    for e in of_node(observer.stored(), node):
+        text = e["details"].get("message", "")
+        if e["origin"]["via"] == "console" and text.startswith(word):
+            captured, kept = out.get(text, (0, 0))
+            from_file = "offset" in e["origin"]
+            out[text] = (captured + (not from_file), kept + from_file)
+    return out
+
+
+def each_once(observer, node, word, n, limit_s=30):
+    """Wait until the lines 0 … n - 1 are there; return how many came from the engine's file."""
+
+    def all_there():
+        got = heard(observer, node, word)
+        missing = [i for i in range(n) if f"{word} {i}" not in got]
+        assert not missing, (len(missing), missing[:3], missing[-3:])
+        return got
+
+    wait_for(f"{n} lines", all_there, limit_s, 0.5)
+    time.sleep(2.5)  # nothing comes twice, later
+    got = heard(observer, node, word)
+    assert set(got) == {f"{word} {i}" for i in range(n)}, set(got)
+    twice = {text: n for text, n in got.items() if sum(n) != 1}
+    assert not twice, (len(twice), list(twice.items())[:5])
+    return sum(kept for _, kept in got.values())
+
+
+def ledger_of_consoles(observer):
+    """The sums of docs/operations.md that consoles have a part in. Return: the metrics."""
+    m = observer.metrics()
+    dropped = sum(v for k, v in m.items() if k.startswith("gswarm_ring_lost_console_bytes_total"))
+    holes = m["gswarm_console_hole_bytes_total"]
+    lost = m['gswarm_lost_bytes_total{reason="console"}']
+    assert holes + lost == dropped, (holes, lost, dropped)
+    assert m['gswarm_lines_total{place="captured"}'] + m['gswarm_lines_total{place="backfilled"}'] \
+        == m["gswarm_lines_parsed_total"]
+    return m
+
+
+def said(node, word):
+    """How many lines of the node's console that start so its engine has."""
+    return len(re.findall(rf"^{word} \d", docker("logs", node.id), re.M))
+
+
+@per_driver
+def burst_through_a_tiny_ring(driver, ending):
+    """a console that is louder than the ring: what was dropped is taken from the engine's file"""
+    n = 8000
+    script = f"gate\nloop {n // 2} 0\nout 0 burst %{{n}}\nend\n"
+    script += f"gate\nloop {n // 2} {n // 2}\nout 0 burst %{{n}}\nend\n"
+    observer = Observer(None, {"limits": {"ring_bytes": "64KiB"}}).start()
+    node = ContainerNode(script, opts=["--log-driver", driver])
+    node.process("trainer")
+    node.gate()
+    wait_for("half of it", lambda: said(node, "burst") >= n // 2, 30, 0.2)
+    os.kill(observer.process.pid, signal.SIGSTOP)  # a busy machine: the ring overflows
+    try:
+        node.gate()
+        wait_for("the rest", lambda: said(node, "burst") >= n, 30, 0.2)
+    finally:
+        os.kill(observer.process.pid, signal.SIGCONT)
+    repaired = each_once(observer, node, "burst", n, 60)
+    m = wait_for("the ledger", lambda: ledger_of_consoles(observer), 10)
+    counted = {place: m[f'gswarm_console_log_lines_total{{place="{place}"}}']
+               for place in ("captured", "repaired", "unsure")}
+    assert repaired and m["gswarm_console_hole_bytes_total"] > 0, "nothing was dropped: no test"
+    assert counted["repaired"] >= repaired and counted["unsure"] == 0, (counted, repaired)
+    assert sum(counted.values()) >= n
+    assert m['gswarm_lost_bytes_total{reason="console"}'] == 0
+
+
+@case()
+def burst_without_engine_file():
+    """the same where no engine keeps the console: what was dropped is lost, and counted in bytes"""
+    n = 5000
+    observer = Observer(None, {"limits": {"ring_bytes": "64KiB"}}).start()
+    node = ContainerNode(f"gate\nloop {n} 0\nout 0 burst %{{n}}\nend\nfile 0 the end\n",
+                         opts=["--log-driver", "none"])
+    node.process("trainer")
+    wait_for("the node", lambda: observer.metrics().get("gswarm_nodes"), 10)
+    os.kill(observer.process.pid, signal.SIGSTOP)
+    try:
+        node.gate()
+        node.wait_written(1)
+    finally:
+        os.kill(observer.process.pid, signal.SIGCONT)
+    bytes_said = sum(len(f"burst {i}\n") for i in range(n))
+
+    def adds_up():
+        m = ledger_of_consoles(observer)
+        got = heard(observer, node, "burst")
+        lost = m['gswarm_lost_bytes_total{reason="console"}']
+        assert lost > 0 and m["gswarm_console_hole_bytes_total"] == 0, lost
+        assert sum(len(t) + 1 for t in got) + lost == bytes_said, (len(got), lost)
+        return True
+
+    wait_for("the sum", adds_up, 15, 0.3)
+
+
+@case()
+def console_before_the_observer():
+    """the observer starts while a container speaks: all that its engine kept comes, each line once"""
+    n = 6000
+    node = ContainerNode(f"gate\nloop {n} 0\nout 0 line %{{n}}\nend\nout 0 the end\n")
+    node.process("trainer")
+    node.gate()
+    wait_for("some lines", lambda: said(node, "line") > 100, 20, 0.05)
+    observer = Observer(None, {"initial_tail_lines": 0}).start()
+    repaired = each_once(observer, node, "line", n, 60)
+    assert repaired > 100, repaired
+
+
+@case()
+def console_first_milliseconds():
+    """a container that speaks and ends at once: nothing of it is missing, nothing comes twice"""
+    observer = Observer(None).start()
+    node = ContainerNode("loop 50 0\nout 0 line %{n}\nend\nexit 3\n")
+    each_once(observer, node, "line", 50)
+
+
+@case()
+def console_over_kill():
+    """kill -9 while a container speaks, and goes on: each line of its console once"""
+    n = 3000
+    observer = Observer(None).start()
+    node = ContainerNode(f"gate\nloop {n} 0\nout 2 line %{{n}}\nend\n")
+    node.process("trainer")
+    node.gate()
+    for i in range(4):
+        wait_for("more", lambda: said(node, "line") > (i + 1) * n // 6, 30, 0.02)
+        observer.kill()
+        time.sleep(0.4)
+        observer.start()
+    each_once(observer, node, "line", n, 60)

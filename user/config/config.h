@@ -69,6 +69,8 @@ struct obs_config {
 		uint64_t streams;	/* files followed at once */
 		uint64_t pending_bytes; /* per node still being identified */
 		uint64_t waiting_bytes; /* events that the store cannot take yet */
+		uint64_t
+			console_pieces; /* remembered per container; 0 = its engine's file is not read */
 		uint64_t backfill_bytes_per_s;
 		uint64_t connections; /* TCP connections of all nodes, at once */
 		uint64_t peers;	      /* remembered per node */

@@ -111,6 +111,7 @@ const struct obs_key obs_keys[] = {
 	{ "limits.line_bytes", OBS_KEY_SIZE, F(limits.line_bytes), 256, 16 * MIB, "64KiB", "Longest line; longer ones are cut and marked." },
 	{ "limits.streams", OBS_KEY_COUNT, F(limits.streams), 1, 65536, "1024", "Files and consoles followed at once." },
 	{ "limits.waiting_bytes", OBS_KEY_SIZE, F(limits.waiting_bytes), 4 * MIB, GIB, "64MiB", "Events that may wait in memory, compressed, while the store cannot be written. From half of it on files are not read on; they keep the rest." },
+	{ "limits.console_pieces", OBS_KEY_COUNT, F(limits.console_pieces), 0, 1048576, "262144", "Captured console writes that are remembered per container until its engine's file shows them too; the file repairs what was not captured. 0 = do not read it." },
 	{ "limits.backfill_bytes_per_s", OBS_KEY_SIZE, F(limits.backfill_bytes_per_s), 256 * KIB, TIB, "64MiB", "How much of old logs is read per second while new lines come from elsewhere. Without new lines there is no limit." },
 	{ "limits.pending_bytes", OBS_KEY_SIZE, F(limits.pending_bytes), 4 * KIB, GIB, "1MiB", "Output of a node that may wait while it is being identified." },
 	{ "limits.connections", OBS_KEY_COUNT, F(limits.connections), 64, 1048576, "65536", "TCP connections of nodes that are followed at once. Further ones are counted only." },

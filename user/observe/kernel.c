@@ -675,6 +675,14 @@ static const char *const drop_reasons[OBS_DROP_REASONS] = {
 	[OBS_DROP_P2PD] = "p2pd",
 };
 
+uint64_t obs_kernel_lost_bytes(const struct obs_kernel *k, uint32_t slot)
+{
+	struct obs_budget b = {};
+
+	bpf_map_lookup_elem(bpf_map__fd(k->process->maps.budgets), &slot, &b);
+	return b.lost_bytes;
+}
+
 void obs_kernel_read_drops(struct obs_kernel *k, struct obs_model *model)
 {
 	model->drop_reasons = drop_reasons;

@@ -84,5 +84,9 @@ int obs_kernel_forget(struct obs_kernel *k, const struct obs_file_id *file);
  */
 int obs_kernel_identify(struct obs_kernel *k, int fd, struct obs_file_id *ret);
 
+/** obs_kernel_lost_bytes() - of consoles of @slot, not captured. Grows; survives the node that the
+ * slot belonged to. */
+uint64_t obs_kernel_lost_bytes(const struct obs_kernel *k, uint32_t slot);
+
 /** obs_kernel_read_drops() - copy the drop counters into the model. */
 void obs_kernel_read_drops(struct obs_kernel *k, struct obs_model *model);

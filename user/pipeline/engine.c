@@ -64,6 +64,7 @@ struct obs_engine {
 	uint64_t boot_id; /* hash of the kernel's boot id */
 	uint64_t emitted; /* events that no line made */
 	uint64_t drops_seen, missed_seen;
+	bool lost_due; /* something was dropped: of whose consoles? */
 	unsigned sweeps;
 	bool uncommitted;
 	bool pause_told;
@@ -376,6 +377,7 @@ static void on_write(struct obs_engine *e, const struct obs_record *rec)
 		.boot_ns = rec->hdr->ts_ns,
 		.wall_ns = to_wall(e, rec->hdr->ts_ns),
 		.pid = w->tgid,
+		.lost = w->lost,
 	};
 
 	if (!node || hold_back(e, node, rec))
@@ -551,6 +553,7 @@ static void repair_drops(struct obs_engine *e)
 		return;
 	e->drops_seen = drops;
 	obs_follow_all_behind(e->follow);
+	e->lost_due = true;
 }
 
 /* A hook that was not entered: nobody knows for whom, so everybody is looked at. */
@@ -623,11 +626,10 @@ static void on_ready(void *ctx, struct obs_node *node)
 		 *node->id12 ? ")" : "");
 	obs_parts_ready(e->parts, node);
 	obs_targets_each_pid(e->targets, node, tell_joined, e);
+	obs_follow_engine_log(e->follow, node); /* before what was captured of its console */
 	replay_pending(e, node);
-	if (obs_targets_node(e->targets, slot)) { /* its last process may have ended meanwhile */
+	if (obs_targets_node(e->targets, slot)) /* its last process may have ended meanwhile */
 		obs_targets_each_pid(e->targets, node, scan_files_of, e);
-		obs_follow_engine_log(e->follow, node);
-	}
 	catch_up_soon(e);
 	commit_if_due(e);
 }
@@ -649,11 +651,20 @@ static void on_left(void *ctx, struct obs_node *node, pid_t pid)
 	obs_follow_process_left(e->follow, pid);
 }
 
+static void count_lost(void *ctx, struct obs_node *node)
+{
+	struct obs_engine *e = ctx;
+
+	obs_follow_count_lost(e->follow, node, obs_kernel_lost_bytes(e->kernel, node->slot));
+}
+
 static void on_gone(void *ctx, struct obs_node *node)
 {
 	struct obs_engine *e = ctx;
 
 	obs_info("node %s is gone", node->title);
+	if (e->kernel)
+		count_lost(e, node);
 	obs_follow_node_gone(e->follow, node);
 	obs_parts_gone(e->parts, node);
 	commit_if_due(e);
@@ -696,6 +707,23 @@ static void scan_node_files(void *ctx, struct obs_node *node)
 	obs_follow_engine_log(e->follow, node);
 }
 
+static void follow_engine_log(void *ctx, struct obs_node *node)
+{
+	struct obs_engine *e = ctx;
+
+	if (node->state == OBS_NODE_READY)
+		obs_follow_engine_log(e->follow, node);
+}
+
+/* Consoles are captured: what engines keep of them is read a while later. */
+static void look_at_consoles(struct obs_engine *e)
+{
+	if (e->lost_due)
+		obs_targets_each(e->targets, count_lost, e);
+	e->lost_due = false;
+	obs_targets_each(e->targets, follow_engine_log, e);
+}
+
 static void on_sweep(uv_timer_t *timer)
 {
 	struct obs_engine *e = timer->data;
@@ -710,6 +738,8 @@ static void on_sweep(uv_timer_t *timer)
 		obs_targets_scan(e->targets);
 	if (!e->ring)
 		obs_targets_each(e->targets, scan_node_files, e);
+	else
+		look_at_consoles(e);
 	obs_follow_sweep(e->follow);
 	obs_parts_tick(e->parts);
 	if (e->outlet->wants_commit && e->outlet->wants_commit(e->outlet->ctx))
@@ -776,12 +806,18 @@ static struct obs_probe_status *find_probe(struct obs_model *model, const char *
 	return NULL;
 }
 
-/* What engines keep of consoles is the rung below BPF. */
+/* What engines keep of consoles is the rung below BPF, and repairs what BPF drops. */
 static void describe_consoles(struct obs_model *model, bool has_socket)
 {
 	struct obs_probe_status *p = find_probe(model, "console writes");
+	bool kept = has_socket || access("/var/log/containers", R_OK) == 0;
 
-	if (!p || p->ok || (!has_socket && access("/var/log/containers", R_OK) < 0))
+	if (p && p->ok && !*p->unseen)
+		snprintf(p->unseen, sizeof(p->unseen), "what finds no room in the ring: %s",
+			 kept ? "read from the engine's log file where it keeps one, up to 3 s "
+				"later; else lost, and counted"
+			      : "lost, and counted");
+	if (!p || p->ok || !kept)
 		return;
 	p->ok = true;
 	p->rung = "the engine's log file (Docker json-file and local, CRI)";

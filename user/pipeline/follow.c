@@ -20,6 +20,7 @@
 #include "observe/tz.h"
 #include "observe/watch.h"
 #include "pipeline/rotated.h"
+#include "stream/heard.h"
 #include "stream/rules.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -37,6 +38,9 @@
 #define CURSORS_FRESH_NS 3600000000000ULL
 #define FDS_RESERVED	 32
 #define LIVE_SLICE_BYTES (256 * 1024)
+#define HEARD_BLOCKS	 8192
+#define REWRITE_BLOCKS	 4
+#define HEARD_SLACK_NS	 1000000000ULL /* what was captured so long before is met in the file */
 #define ENGINE_REST_NS	 3000000000ULL /* for an engine to write what was in its pipes */
 
 /* What finds a stream again; padded so that it can be hashed as bytes. */
@@ -44,6 +48,22 @@ struct key {
 	uint64_t a; /* file: inode; console: pid */
 	uint32_t b; /* file: device; console: descriptor */
 	uint32_t c; /* file: generation; console: UINT32_MAX */
+};
+
+/* What was captured of a node's console; its engine's files are read against it. */
+struct repair {
+	struct obs_heard *heard; /* owned */
+	size_t users;		 /* entries, and the node while it lives */
+	char id12[13];
+	struct obs_heard_blocks saved; /* what the store has */
+	uint64_t read_ns;   /* CLOCK_REALTIME: of the line of its files that was read last */
+	uint64_t signature; /* of what is saved */
+	struct waiting {
+		uint32_t from; /* piece */
+		uint16_t writer;
+		uint16_t pad;
+	} waiting[64]; /* at the commit at hand: in no event yet */
+	size_t n_waiting;
 };
 
 struct entry {
@@ -56,6 +76,8 @@ struct entry {
 	enum obs_kept_format kept; /* it is an engine's, and stands on the host */
 	uint64_t until_ns;	   /* CLOCK_BOOTTIME: an orphan's engine may write until then */
 	bool skips;		   /* the store has more than the cursor: save_skips() */
+	struct repair *repair;	   /* counted; NULL: all lines of it are wanted */
+	uint32_t waits_from;	   /* console: first piece of what waits for more, see repair */
 	bool orphan;		   /* its node is gone, node is our own copy */
 	bool behind;		   /* catch_up is due */
 	bool to_end;		   /* … to whatever the file holds */
@@ -101,8 +123,11 @@ struct obs_follow {
 	int64_t allowance;  /* bytes of old logs that may be read now */
 	uint64_t filled_ns; /* CLOCK_BOOTTIME of its last filling */
 	bool refused_told;
-	struct errand *errands; /* list, owned */
-	uint64_t start_ns;	/* CLOCK_REALTIME when we began */
+	struct errand *errands;			 /* list, owned */
+	uint64_t start_ns;			 /* CLOCK_REALTIME when we began */
+	struct repair *repairs[OBS_TARGETS_MAX]; /* by the node's slot; counted */
+	size_t n_repairs;
+	uint64_t lost[OBS_TARGETS_MAX]; /* bytes of consoles not captured, told so far */
 	int fd_limit; /* our files get descriptors below this; the rest is for everything else */
 	bool fds_told;
 };
@@ -149,9 +174,21 @@ static void leave_node(struct entry *en)
 	en->orphan = false;
 }
 
+static void release(struct repair **repair)
+{
+	struct repair *r = *repair;
+
+	*repair = NULL;
+	if (!r || --r->users > 0)
+		return;
+	obs_heard_free(&r->heard);
+	free(r);
+}
+
 static void drop_entry(struct obs_follow *f, struct entry *en)
 {
 	set_behind(f, en, false, false);
+	release(&en->repair);
 	if (en->wd >= 0 && f->watch)
 		obs_watch_drop(f->watch, en->wd);
 	leave_node(en);
@@ -374,6 +411,17 @@ static int known_beside(void *ctx, const struct obs_file_id *id, struct obs_curs
 	return b->f->opt.outlet->get_cursor(b->f->opt.outlet->ctx, id, ret) == 0 ? 0 : -ENOENT;
 }
 
+static void use_repair(struct obs_follow *f, struct entry *en)
+{
+	struct repair *r = en->node ? f->repairs[en->node->slot] : NULL;
+
+	if (!r)
+		return;
+	r->users++;
+	en->repair = r;
+	obs_stream_set_heard(en->stream, r->heard);
+}
+
 static void follow_beside(void *ctx, const struct obs_rotated_file *file)
 {
 	struct beside *b = ctx;
@@ -397,6 +445,8 @@ static void follow_beside(void *ctx, const struct obs_rotated_file *file)
 	if (!en)
 		return;
 	en->kept = b->kept;
+	if (en->kept)
+		use_repair(f, en);
 	en->touched = en->rotated = true;
 	set_behind(f, en, true, true);
 	b->found++;
@@ -941,6 +991,180 @@ static void put_cursor(struct obs_follow *f, struct entry *en,
 		save_skips(f, en, obs_stream_cursor_offset(en->stream));
 }
 
+static void block_name(const struct repair *r, uint32_t block, char *out, size_t size)
+{
+	snprintf(out, size, "heard/%s/%u", r->id12, block % HEARD_BLOCKS);
+}
+
+struct saved_repair {
+	struct obs_heard_blocks blocks;
+	uint64_t read_ns;
+};
+
+/* What an earlier run had captured and not met in the file. Its blocks are written anew. */
+static void load_repair(struct obs_follow *f, struct repair *r)
+{
+	const struct obs_outlet *out = f->opt.outlet;
+	cleanup_buf struct obs_buf body = {}, index = {};
+	struct saved_repair saved;
+	char name[64];
+
+	snprintf(name, sizeof(name), "heard/%s", r->id12);
+	if (!out->get_state || out->get_state(out->ctx, name, &index) < 0 ||
+	    index.len != sizeof(saved))
+		return;
+	memcpy(&saved, index.p, sizeof(saved));
+	for (uint32_t b = saved.blocks.first; b != saved.blocks.end; b++) {
+		if (b - saved.blocks.first >= HEARD_BLOCKS)
+			break;
+		block_name(r, b, name, sizeof(name));
+		obs_buf_reset(&body);
+		if (out->get_state(out->ctx, name, &body) == 0)
+			obs_heard_load(r->heard, obs_buf_slice(&body),
+				       saved.read_ns > HEARD_SLACK_NS
+					       ? saved.read_ns - HEARD_SLACK_NS
+					       : 0);
+		out->put_state(out->ctx, name, obs_slice(NULL, 0));
+	}
+	r->read_ns = saved.read_ns;
+}
+
+/* What was captured of @node before this call, since it was found, is not known. */
+static struct repair *new_repair(struct obs_follow *f, const struct obs_node *node)
+{
+	struct repair *r = f->opt.config->limits.console_pieces ? calloc(1, sizeof(*r)) : NULL;
+
+	if (!r || obs_heard_new(f->opt.config->limits.console_pieces, &r->heard) < 0) {
+		free(r);
+		return NULL;
+	}
+	r->users = 1;
+	snprintf(r->id12, sizeof(r->id12), "%s", node->id12);
+	load_repair(f, r);
+	if (node->streams > 0)
+		obs_heard_set_unsure(r->heard, obs_wall_ns());
+	return r;
+}
+
+/* Of the process and descriptor of a console: 16 bits are enough, since one that is taken for
+ * another one is taken to wait for longer than it does. */
+static uint16_t writer_of(const struct key *key)
+{
+	return (uint16_t)XXH3_64bits(key, sizeof(*key));
+}
+
+/* Is a captured piece part of a line, or record, that waits for more? It is in no event yet. */
+static bool is_waiting(void *ctx, uint16_t writer, uint32_t seq)
+{
+	const struct repair *r = ctx;
+
+	for (size_t i = 0; i < r->n_waiting; i++) {
+		if (r->waiting[i].writer == writer && (int32_t)(seq - r->waiting[i].from) >= 0)
+			return true;
+	}
+	return false;
+}
+
+static void note_waiting(struct obs_follow *f, const struct entry *en)
+{
+	struct repair *r = en->node ? f->repairs[en->node->slot] : NULL;
+	uint64_t unused;
+
+	if (r && r->n_waiting < ARRAY_LEN(r->waiting) && obs_stream_waits(en->stream, &unused))
+		r->waiting[r->n_waiting++] =
+			(struct waiting){ .from = en->waits_from, .writer = writer_of(&en->key) };
+}
+
+static uint64_t sign(const struct repair *r, const struct obs_heard_blocks *now)
+{
+	uint64_t v[] = { now->first, obs_heard_next(r->heard), r->read_ns,
+			 XXH3_64bits(r->waiting, r->n_waiting * sizeof(*r->waiting)) };
+
+	return XXH3_64bits(v, sizeof(v));
+}
+
+/* The newest, and of those before it some in which something has waited. */
+static uint32_t first_to_save(const struct repair *r, const struct obs_heard_blocks *now)
+{
+	uint32_t from = r->saved.end > now->first ? r->saved.end - 1 : now->first;
+
+	return from - now->first > REWRITE_BLOCKS ? from - REWRITE_BLOCKS : now->first;
+}
+
+/* With each commit: the blocks that changed. Those that are empty go. */
+static void save_repair(struct obs_follow *f, struct repair *r)
+{
+	const struct obs_outlet *out = f->opt.outlet;
+	struct saved_repair index = { .read_ns = r->read_ns };
+	struct obs_heard_blocks *now = &index.blocks;
+	cleanup_buf struct obs_buf body = {};
+	uint32_t b;
+	char name[64];
+
+	obs_heard_blocks(r->heard, now);
+	if (!out->put_state || r->signature == sign(r, now))
+		return;
+	r->signature = sign(r, now);
+	for (b = r->saved.first; b != now->first && b != r->saved.end; b++) {
+		block_name(r, b, name, sizeof(name));
+		out->put_state(out->ctx, name, obs_slice(NULL, 0));
+	}
+	b = first_to_save(r, now);
+	for (; b != now->end; b++) {
+		block_name(r, b, name, sizeof(name));
+		obs_buf_reset(&body);
+		obs_heard_save(r->heard, b, is_waiting, r, &body);
+		out->put_state(out->ctx, name, obs_buf_slice(&body));
+	}
+	r->saved = *now;
+	snprintf(name, sizeof(name), "heard/%s", r->id12);
+	out->put_state(out->ctx, name, obs_slice((char *)&index, sizeof(index)));
+}
+
+static void save_repairs(struct obs_follow *f)
+{
+	struct entry *en, *next;
+
+	if (f->n_repairs == 0)
+		return;
+	HASH_ITER(hh, f->entries, en, next)
+	{
+		if (obs_stream_kind(en->stream) == OBS_STREAM_CONSOLE)
+			note_waiting(f, en);
+	}
+	for (size_t slot = 0; slot < OBS_TARGETS_MAX; slot++) {
+		if (!f->repairs[slot])
+			continue;
+		save_repair(f, f->repairs[slot]);
+		f->repairs[slot]->n_waiting = 0;
+	}
+}
+
+/* The container is gone, and its file is read to the end. */
+static void forget_repair(struct obs_follow *f, const struct repair *r)
+{
+	const struct obs_outlet *out = f->opt.outlet;
+	char name[64];
+
+	if (!out->put_state)
+		return;
+	for (uint32_t b = r->saved.first; b != r->saved.end; b++) {
+		block_name(r, b, name, sizeof(name));
+		out->put_state(out->ctx, name, obs_slice(NULL, 0));
+	}
+	snprintf(name, sizeof(name), "heard/%s", r->id12);
+	out->put_state(out->ctx, name, obs_slice(NULL, 0));
+}
+
+void obs_follow_count_lost(struct obs_follow *f, struct obs_node *node, uint64_t bytes)
+{
+	struct obs_counters *c = f->opt.stream.counters;
+	uint64_t more = bytes - f->lost[node->slot];
+
+	f->lost[node->slot] = bytes;
+	obs_count(kept_of(f, node, NULL) ? &c->console_hole_bytes : &c->bytes_lost_console, more);
+}
+
 static void follow_kept(struct obs_follow *f, struct obs_node *node, const struct obs_file_id *id,
 			int fd, const char *path)
 {
@@ -969,13 +1193,14 @@ static void follow_kept(struct obs_follow *f, struct obs_node *node, const struc
 		load_skips(f, en);
 	else
 		look_beside_later(f, en, path);
-	if (f->watch) {
+	use_repair(f, en);
+	if (f->watch && !en->repair)
 		en->wd = obs_watch_add(f->watch, fd);
+	if (f->watch)
 		watch_place(f, node, path, en->kept);
-	}
 	if (former)
 		look_beside_live(f, en); /* rotated more than once since we looked */
-	set_behind(f, en, true, true);
+	set_behind(f, en, !en->repair, true);
 }
 
 /* Its container was started again before the engine had written all of the last one's. */
@@ -997,8 +1222,12 @@ void obs_follow_engine_log(struct obs_follow *f, struct obs_node *node)
 	struct entry *en;
 	struct key key;
 
-	if (f->opt.captures || !find_engine_log(node, path))
+	if (!find_engine_log(node, path))
 		return;
+	if (f->opt.captures && !f->repairs[node->slot]) {
+		f->repairs[node->slot] = new_repair(f, node);
+		f->n_repairs += f->repairs[node->slot] != NULL;
+	}
 	fd = use_fd(f, open_regular(path));
 	if (fd < 0 || !is_expected(f, fd, NULL, &id))
 		return;
@@ -1034,10 +1263,32 @@ void obs_follow_file_write(struct obs_follow *f, struct obs_node *node,
 		set_behind(f, en, true, true);
 }
 
+static uint32_t count_ends(const char *p, size_t len)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < len; i++)
+		n += p[i] == '\n' || (p[i] == '\r' && (i + 1 == len || p[i + 1] != '\n'));
+	return n;
+}
+
+/* The same for its engine's file, and where what waits for more now has begun. */
+static void write_heard(struct entry *en, struct repair *r, const struct obs_chunk *chunk)
+{
+	uint64_t start = obs_stream_offset(en->stream), waits;
+	uint32_t first = obs_heard_next(r->heard);
+
+	obs_heard_write(r->heard, writer_of(&en->key), chunk->payload, chunk->wall_ns);
+	obs_stream_write(en->stream, chunk);
+	if (obs_stream_waits(en->stream, &waits) && waits >= start)
+		en->waits_from = first + count_ends(chunk->payload.p, waits - start);
+}
+
 void obs_follow_console_write(struct obs_follow *f, struct obs_node *node, int fd,
 			      const struct obs_chunk *chunk)
 {
 	struct key key = console_key(chunk->pid, fd);
+	struct repair *repair = f->repairs[node->slot];
 	struct entry *en = find(f, &key);
 	struct obs_stream *stream;
 
@@ -1050,7 +1301,11 @@ void obs_follow_console_write(struct obs_follow *f, struct obs_node *node, int f
 		en = add_entry(f, &key, node, stream);
 	}
 	f->live_ns = chunk->boot_ns;
-	if (en)
+	if (!en)
+		return;
+	if (repair)
+		write_heard(en, repair, chunk);
+	else
 		obs_stream_write(en->stream, chunk);
 }
 
@@ -1073,6 +1328,8 @@ static void end_entry(struct obs_follow *f, struct entry *en)
 {
 	obs_stream_end(en->stream);
 	put_cursor(f, en, f->opt.outlet->put_cursor, f->opt.outlet->ctx);
+	if (en->repair && en->repair->users == 1)
+		forget_repair(f, en->repair);
 	drop_entry(f, en);
 }
 
@@ -1109,6 +1366,8 @@ void obs_follow_node_gone(struct obs_follow *f, struct obs_node *node)
 
 	drop_errands(f, node);
 	drop_places(f, node);
+	f->n_repairs -= f->repairs[node->slot] != NULL;
+	release(&f->repairs[node->slot]);
 	HASH_ITER(hh, f->entries, en, next)
 	{
 		if (en->node == node && !outlives_node(f, en, &copy))
@@ -1208,7 +1467,8 @@ void obs_follow_all_behind(struct obs_follow *f)
 
 	HASH_ITER(hh, f->entries, en, next)
 	{
-		if (obs_stream_kind(en->stream) == OBS_STREAM_FILE)
+		/* an engine's file is read later: what is captured shall be known by then */
+		if (obs_stream_kind(en->stream) == OBS_STREAM_FILE && !en->repair)
 			set_behind(f, en, true, true);
 	}
 }
@@ -1267,7 +1527,7 @@ int obs_follow_catch_up(struct obs_follow *f)
 	{
 		if (!en->behind)
 			continue;
-		if (obs_stream_lag(en->stream) <= BACKLOG_BYTES)
+		if (obs_stream_lag(en->stream) <= BACKLOG_BYTES || en->repair)
 			read_on(f, en, 0);
 		else if (!old || en->turn < old->turn)
 			old = en;
@@ -1298,6 +1558,8 @@ static void restart_entry(struct obs_follow *f, struct entry *en)
 	obs_stream_set_zone(fresh, obs_stream_take_zone(en->stream));
 	obs_stream_free(&en->stream);
 	en->stream = fresh;
+	if (en->repair)
+		obs_stream_set_heard(fresh, en->repair->heard);
 	en->touched = true;
 	set_behind(f, en, true, true);
 }
@@ -1324,7 +1586,10 @@ void obs_follow_cursors(struct obs_follow *f, int (*put)(void *ctx, const struct
 			continue;
 		en->touched = false;
 		put_cursor(f, en, put, ctx);
+		if (en->repair && obs_stream_read_wall_ns(en->stream) > en->repair->read_ns)
+			en->repair->read_ns = obs_stream_read_wall_ns(en->stream);
 	}
+	save_repairs(f);
 }
 
 /* --- life --- */
@@ -1388,7 +1653,7 @@ void obs_follow_stop(struct obs_follow *f)
 	{
 		if (obs_stream_kind(en->stream) == OBS_STREAM_CONSOLE)
 			obs_stream_end(en->stream);
-		else
+		else if (!en->repair || en->orphan)
 			obs_stream_catch_up(en->stream, en->to_end);
 		en->touched = true;
 	}
@@ -1406,6 +1671,8 @@ void obs_follow_free(struct obs_follow **fp)
 	drop_places(f, NULL);
 	HASH_ITER(hh, f->entries, en, next)
 	drop_entry(f, en);
+	for (size_t slot = 0; slot < OBS_TARGETS_MAX; slot++)
+		release(&f->repairs[slot]);
 	free(f);
 	*fp = NULL;
 }

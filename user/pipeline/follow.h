@@ -40,13 +40,17 @@ void obs_follow_announced(struct obs_follow *f, struct obs_node *node, const str
 			  pid_t pid, int fd, struct obs_slice names);
 
 /**
- * obs_follow_engine_log() - where consoles are not captured: follow what the container's engine
- * keeps of @node's output. To be called now and then, since the engine rotates it.
+ * obs_follow_engine_log() - follow what the container's engine keeps of @node's output: for what is
+ * not captured of it. To be called now and then, since the engine rotates it.
  */
 void obs_follow_engine_log(struct obs_follow *f, struct obs_node *node);
 
 /** obs_follow_keeps() - is a file in which an engine keeps @node's output followed? */
 bool obs_follow_keeps(struct obs_follow *f, const struct obs_node *node);
+
+/** obs_follow_count_lost() - @bytes of @node's consoles were not captured, since its slot is in use:
+ * are they to be had from its engine's file? */
+void obs_follow_count_lost(struct obs_follow *f, struct obs_node *node, uint64_t bytes);
 
 /** obs_follow_scan() - look at the files that @pid has open for writing. */
 void obs_follow_scan(struct obs_follow *f, struct obs_node *node, pid_t pid);

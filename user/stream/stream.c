@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "parse/zone.h"
+#include "stream/heard.h"
 #include "stream/kept.h"
 #include "stream/lines.h"
 #include "util/cleanup.h"
@@ -30,6 +31,8 @@ struct kept_part {
 	uint64_t skip[2];	/* by descriptor - 1: lines before this offset are events already */
 	uint64_t record[2];	/* … offset of the entry in which the record that waits starts */
 	uint64_t bad_bytes;	/* counted so far */
+	struct obs_heard *heard; /* borrowed; NULL: every line is taken */
+	uint64_t wall_ns;	 /* of the last line */
 };
 
 struct obs_stream {
@@ -65,11 +68,13 @@ struct obs_stream {
 	uint64_t cut_lost;	/* bytes behind that, not counted as lost yet */
 	bool cut_any;		/* cut is not handed out yet */
 	struct obs_rewrite rewrite; /* not handed out yet */
-	uint32_t tail_len;	    /* bytes in tail */
-	char tail[OBS_TAIL_BYTES];  /* what was fed last, up to offset */
-	struct obs_lines *lines;    /* owned */
-	struct obs_parser *parser;  /* owned */
-	struct obs_zone *zone;	    /* owned; NULL = UTC */
+	uint32_t lost;		    /* as the last write to a console told */
+	bool lost_known;
+	uint32_t tail_len;	   /* bytes in tail */
+	char tail[OBS_TAIL_BYTES]; /* what was fed last, up to offset */
+	struct obs_lines *lines;   /* owned */
+	struct obs_parser *parser; /* owned */
+	struct obs_zone *zone;	   /* owned; NULL = UTC */
 	struct kept_part kept;
 };
 
@@ -108,12 +113,34 @@ static struct obs_parser *parser_of(const struct obs_stream *s, int fd)
 	return fd == 2 ? s->kept.err : s->parser;
 }
 
+/* Consoles are captured, too: was this line not? */
+static bool is_missing(struct obs_stream *s, const struct obs_line *line)
+{
+	struct obs_counters *c = s->opt->counters;
+
+	switch (obs_heard_take(s->kept.heard, line->text, line->truncated, line->wall_ns)) {
+	case OBS_HEARD_YES:
+		obs_count(&c->console_lines_matched, 1);
+		return false;
+	case OBS_HEARD_UNSURE:
+		obs_count(&c->console_lines_unsure, 1);
+		return false;
+	default:
+		obs_count(&c->console_lines_repaired, 1);
+		obs_count(&c->bytes_backfilled, line->text.len);
+		return true;
+	}
+}
+
 static void on_kept_line(void *ctx, int fd, const struct obs_line *line, uint64_t entry)
 {
 	struct obs_stream *s = ctx;
 	uint64_t start;
 
 	if (line->offset < s->kept.skip[fd - 1])
+		return;
+	s->kept.wall_ns = line->wall_ns;
+	if (s->kept.heard && !is_missing(s, line))
 		return;
 	push_line(s, parser_of(s, fd), line);
 	if (obs_parser_pending(parser_of(s, fd), &start) && start == line->offset)
@@ -196,8 +223,10 @@ static void feed(struct obs_stream *s, struct obs_slice bytes, const struct obs_
 		meta.pid = chunk->pid;
 		memcpy(meta.comm, chunk->comm, sizeof(meta.comm));
 	}
-	obs_count(chunk ? &s->opt->counters->bytes_captured : &s->opt->counters->bytes_backfilled,
-		  bytes.len);
+	if (!s->kept.heard) /* else what is taken of it is counted */
+		obs_count(chunk ? &s->opt->counters->bytes_captured
+				: &s->opt->counters->bytes_backfilled,
+			  bytes.len);
 	s->active_ns = chunk ? chunk->boot_ns : s->read_ns;
 	push_bytes(s, &meta);
 	s->offset += bytes.len;
@@ -597,10 +626,20 @@ static void write_file(struct obs_stream *s, const struct obs_chunk *chunk)
 		take_range(s, chunk);
 }
 
+/* What follows a loss is another line's, perhaps: half a line ends before it. */
+static void write_console(struct obs_stream *s, const struct obs_chunk *chunk)
+{
+	if (s->lost_known && s->lost != chunk->lost)
+		obs_lines_flush(s->lines);
+	s->lost = chunk->lost;
+	s->lost_known = true;
+	feed(s, chunk->payload, chunk);
+}
+
 void obs_stream_write(struct obs_stream *s, const struct obs_chunk *chunk)
 {
 	if (s->kind == OBS_STREAM_CONSOLE)
-		feed(s, chunk->payload, chunk);
+		write_console(s, chunk);
 	else if (chunk->flags & OBS_CHUNK_NO_OFFSET)
 		obs_stream_catch_up(s, true);
 	else
@@ -1068,4 +1107,31 @@ bool obs_stream_kept(const struct obs_stream *s)
 uint64_t obs_stream_cursor_offset(const struct obs_stream *s)
 {
 	return s->told;
+}
+
+void obs_stream_set_heard(struct obs_stream *s, struct obs_heard *heard)
+{
+	s->kept.heard = heard;
+}
+
+uint64_t obs_stream_read_wall_ns(const struct obs_stream *s)
+{
+	return s->kept.wall_ns;
+}
+
+uint64_t obs_stream_offset(const struct obs_stream *s)
+{
+	return s->offset;
+}
+
+bool obs_stream_waits(const struct obs_stream *s, uint64_t *ret_offset)
+{
+	uint64_t line, record;
+	bool in_line = obs_lines_pending(s->lines, &line);
+	bool in_record = obs_parser_pending(s->parser, &record);
+
+	if (!in_line && !in_record)
+		return false;
+	*ret_offset = !in_record || (in_line && line < record) ? line : record;
+	return true;
 }

@@ -19,6 +19,7 @@
 #include "util/counters.h"
 
 struct obs_stream;
+struct obs_heard;
 
 enum obs_stream_kind { OBS_STREAM_FILE, OBS_STREAM_CONSOLE };
 
@@ -37,6 +38,7 @@ struct obs_chunk {
 	uint64_t boot_ns;	  /* CLOCK_BOOTTIME of the write */
 	uint64_t wall_ns;	  /* the same in CLOCK_REALTIME */
 	uint32_t pid;
+	uint32_t lost; /* consoles: grew since the write before? Then something is missing */
 	char comm[16];
 };
 
@@ -139,6 +141,12 @@ bool obs_stream_silent(struct obs_stream *s, uint64_t now_boot_ns);
 /** obs_stream_end() - the writer is gone: read the rest, emit the partial line too. */
 void obs_stream_end(struct obs_stream *s);
 
+/** obs_stream_offset() - bytes taken so far; of a file: where it has been read to. */
+uint64_t obs_stream_offset(const struct obs_stream *s);
+
+/** obs_stream_waits() - does a line, or record, wait for more? @ret_offset: of its first byte. */
+bool obs_stream_waits(const struct obs_stream *s, uint64_t *ret_offset);
+
 /** obs_stream_leave_behind() - does the file's name lead elsewhere now? Then its last line, when
  * nothing comes for a while, is taken as it is. */
 void obs_stream_leave_behind(struct obs_stream *s, bool yes);
@@ -168,6 +176,13 @@ void obs_stream_expect(struct obs_stream *s, const struct obs_chunk *chunk);
  * Return: true when it differs from the last one handed out, or that was a day ago.
  */
 bool obs_stream_cursor(struct obs_stream *s, struct obs_cursor *ret);
+
+/** obs_stream_set_heard() - of an engine's file: only lines that are not in there are taken.
+ * Borrowed. */
+void obs_stream_set_heard(struct obs_stream *s, struct obs_heard *heard);
+
+/** obs_stream_read_wall_ns() - of an engine's file: when the engine read the line taken last. */
+uint64_t obs_stream_read_wall_ns(const struct obs_stream *s);
 
 /** obs_stream_done() - of an engine's file: all lines of descriptor @fd before this offset have
  * become events. The cursor stands where reading on finds the rest of both. */

@@ -46,6 +46,10 @@
 	X(bytes_lost_truncated,	"lost_bytes_total",	"reason=\"truncated\"",	"Bytes of node output that nothing could bring back") \
 	X(bytes_lost_unreadable,"lost_bytes_total",	"reason=\"unreadable\"",	"Bytes of node output that nothing could bring back") \
 	X(bytes_lost_console,	"lost_bytes_total",	"reason=\"console\"",	"Bytes of node output that nothing could bring back") \
+	X(console_hole_bytes,	"console_hole_bytes_total","",	"Bytes of consoles that were not captured, and are read from their engine's file") \
+	X(console_lines_matched,"console_log_lines_total","place=\"captured\"",	"Lines of engines' files of consoles, while consoles are captured") \
+	X(console_lines_repaired,"console_log_lines_total","place=\"repaired\"",	"Lines of engines' files of consoles, while consoles are captured") \
+	X(console_lines_unsure,	"console_log_lines_total","place=\"unsure\"",	"Lines of engines' files of consoles, while consoles are captured") \
 	X(kept_bad_bytes,	"console_log_bad_bytes_total","",	"Bytes in engines' files of container output that were no entry, skipped") \
 	X(holes,		"holes_total",		"",	"Gaps between a stream's cursor and the next captured write, read back from the file") \
 	X(growth_found,		"growth_found_bytes_total","",	"Bytes found by looking at a file that no probe had told of (mmap, or inotify's rung)") \
