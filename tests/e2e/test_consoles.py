@@ -199,6 +199,29 @@ def engine_log_rotates(driver, ending):
     assert sorted(texts("line")) == sorted(want), "a line came twice"
 
 
+@per_driver
+def seen_twice_without_bpf(driver, ending):
+    """BPF refused: a line in the log and on the console is stored for both, told by origin.via"""
+    text = "[2025-09-25 17:35:18,616][genrl.logging_utils.global_defs][INFO] - Joining round: 7"
+    observer = Observer(None, args=["--no-bpf"]).start()
+    node = ContainerNode(f"gate\nfile 0 {text}\nout 0 {text}\n", opts=["--log-driver", driver])
+    node.process("trainer")
+    node.gate()
+
+    def both():
+        found = [e for e in of_node(observer.stored(), node)
+                 if e["details"].get("event") == "round_joined"]
+        via = {e["origin"]["via"]: e for e in found}
+        assert len(found) == 2 and set(via) == {"backfill", "console"}, found
+        assert via["console"]["origin"]["path"].endswith(ending), found
+        return via
+
+    via = wait_for("both", both, 15, 0.2)
+    # a line from the file of the log has no time but its own
+    details = {k: v for k, v in via["backfill"]["details"].items() if k != "time_source"}
+    assert details == via["console"]["details"], via
+
+
 @case()
 def seen_twice():
     """a line in the log and on the console is stored for both: same details, told by origin.via"""

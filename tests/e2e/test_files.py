@@ -192,6 +192,59 @@ def copytruncate_grown(rung):
 
 
 @each_rung()
+def copytruncate_half_line(rung):
+    """copytruncate with half a line read: its bytes are kept as a line of their own, and what is
+    written at that offset later is another event"""
+    s = Scene(rung)
+    s.open()
+    at = s.lines("old", 5)
+    s.write("half-a")
+    s.expect(at, "half-a")
+    wait_for("the old lines", lambda: len(s.stored()) == 5, 10, 0.1)
+    time.sleep(1.2)  # it is read, and waits for its end
+    shutil.copy(s.log, s.log + ".1")
+    os.truncate(s.log, 0)
+    s.write("line.\n")
+    s.lines("new", 6, s.expect(0, "line."))  # one of them begins where the half stood
+    s.check(ordered=False)
+    assert s.count("truncations_total") == 1
+    assert s.lost() == 0
+
+
+@each_rung()
+def copytruncate_half_line_unread(rung):
+    """the same while the observer stands still, and the line's end was written before: all of its
+    bytes are kept, from the ring or from the copy"""
+    s = Scene(rung)
+    s.open()
+    at = s.lines("old", 5)
+    s.write("half-a")
+    wait_for("the old lines", lambda: len(s.stored()) == 5, 10, 0.1)
+    time.sleep(1.2)
+    s.observer.process.send_signal(signal.SIGSTOP)
+    s.write("-line\n")
+    end = s.lines("unread", 5, at + 12)
+    shutil.copy(s.log, s.log + ".1")
+    os.truncate(s.log, 0)
+    s.lines("after", 9)
+    s.observer.process.send_signal(signal.SIGCONT)
+
+    def all_bytes():
+        have = sorted((at, text) for p, at, text in s.stored() if at >= 30 and "after" not in text)
+        old = b"".join(t.encode() for _, t in have if "unread" not in t)
+        assert old == b"half-a-line", have
+        assert [t for _, t in have if "unread" in t] == [f"unread {i}" for i in range(5)], have
+        assert sum("after" in t for _, _, t in s.stored()) == 9
+        return True
+
+    wait_for("all bytes", all_bytes, 15, 0.2)
+    time.sleep(1.3)
+    assert all_bytes() and s.lost() == 0 and end > at
+    ids = [e["event_id"] for e in s.observer.stored()]
+    assert len(ids) == len(set(ids)), "an event_id stands for two lines"
+
+
+@each_rung()
 def copytruncate_keeps_offset(rung):
     """copytruncate under a writer that goes on at its old offset: zeroes, then its lines"""
     s = Scene(rung)

@@ -433,16 +433,19 @@ static void start_over(struct obs_stream *s)
 	uint64_t known = s->due > s->sweep_size ? s->due : s->sweep_size;
 
 	obs_count(&s->opt->counters->truncations, 1);
-	s->epoch++;
 	s->run = (struct obs_rewrite){};
 	s->rewritten = 0;
 	s->odd = false;
 	s->due = s->sweep_size = 0;
-	if (goes_on_behind_zeroes(s))
+	if (goes_on_behind_zeroes(s)) {
+		s->epoch++;
 		return;
+	}
 	note_cut(s, known);
-	flush_lines(s);
+	flush_lines(
+		s); /* under the ids of the old epoch: their offsets come again in the new one */
 	flush_records(s);
+	s->epoch++;
 	s->kept.skip[0] = s->kept.skip[1] = 0;
 	s->former = s->sure;
 	s->offset = s->sure = 0;
