@@ -142,6 +142,8 @@ static __always_inline void send(struct sock *sk, const struct obs_sock_value *s
 		take_listener(rec, sk);
 	else if (tp)
 		take_counters(rec, tp);
+	if (what == OBS_TCP_FAIL && tp && !tp->segs_out)
+		rec->flags |= OBS_TCP_UNSENT;
 	bpf_ringbuf_submit(rec, obs_wakeup(c));
 }
 

@@ -396,6 +396,7 @@ struct tcp_sock {
 	u32 rttvar_us;
 	struct minmax rtt_min;
 	u64 bytes_sent;
+	u32 segs_out;
 	u32 write_seq;
 	u32 rcv_nxt;
 	u32 snd_nxt;

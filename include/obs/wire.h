@@ -333,6 +333,7 @@ enum obs_tcp_flags {
 	OBS_TCP_IN = 1,	     /* a listener of ours took it */
 	OBS_TCP_BOUND = 2,   /* the local port was asked for by bind(2); accepted ones never are */
 	OBS_TCP_EARLIER = 4, /* was there before it was watched: born_ns is when it was found */
+	OBS_TCP_UNSENT = 8,  /* failed before a packet was sent */
 };
 
 /* A TCP socket; from the ring, and (as OBS_TCP_SAMPLE) from the sampling iterator. */

@@ -275,7 +275,7 @@ def before_diag():
 
 @case(needs=NEEDS)
 def failures():
-    """connects that fail: refused, lost, unreachable, given up, each with its reason and time"""
+    """connects that fail: refused, lost, unreachable, given up, not sent, each with its reason and time"""
     a, b = Net(), Net()
     dev, _ = link(a, b)
     a.sysctl("net.ipv4.tcp_syn_retries", 1)
@@ -295,10 +295,16 @@ def failures():
     node.do("connect", **{"as": "x"}, to=["10.77.0.99", 4002], timeout_s=0.2)
     e = wait_event(api, "connect_failed", remote="10.77.0.99:4002")
     assert e["details"]["error"] == "given_up" and "errno" not in e["details"], e
+    Connector(b).do("listen", **{"as": "s"}, bind=["10.77.0.2", 4003])
+    twice = {"bind": ["10.77.0.1", 5003], "reuseport": 1, "to": ["10.77.0.2", 4003]}
+    assert "error" not in node.do("connect", **{"as": "c"}, **twice)
+    assert node.do("connect", **{"as": "d"}, **twice)["error"] == "EADDRNOTAVAIL"
+    e = wait_event(api, "connect_failed", remote="10.77.0.2:4003")
+    assert (e["details"]["error"], e["details"]["errno"]) == ("not_sent", 99), e
     totals = peers(observer)[0]["totals"]
-    assert [totals[k] for k in ("failed", "refused", "unreachable", "timed_out")] == [4, 1, 1, 1], totals
+    assert [totals[k] for k in ("failed", "refused", "unreachable", "timed_out")] == [5, 1, 1, 1], totals
     metrics = observer.metrics()
-    assert metrics['gswarm_connections_total{what="failed"}'] == 4, metrics
+    assert metrics['gswarm_connections_total{what="failed"}'] == 5, metrics
 
 
 @case(needs=NEEDS)

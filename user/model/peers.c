@@ -101,6 +101,8 @@ const char *obs_conn_error_str(int err)
 
 	if (err == 0)
 		return "given_up"; /* closed before anything answered */
+	if (err == EADDRNOTAVAIL)
+		return "not_sent";
 	return f == OTHER ? strerror(err) : words[f];
 }
 

@@ -292,7 +292,8 @@ int obs_peers_restore(struct obs_peers *p, const struct obs_peer *peer);
 /** obs_direction_str() - "in", "out", "unknown". */
 const char *obs_direction_str(enum obs_direction d);
 
-/** obs_conn_error_str() - "refused", "timeout", "unreachable", "reset"; else strerror(). */
+/** obs_conn_error_str() - "refused", "timeout", "unreachable", "reset", "not_sent", "given_up" for 0;
+ * else strerror(). */
 const char *obs_conn_error_str(int err);
 
 /** obs_conn_closed_by() - who ended it: "local", "remote", "both", "reset", "timeout". */

@@ -52,6 +52,9 @@ void obs_conn_facts_of(const struct obs_rec_tcp *rec, struct obs_conn_facts *ret
 		.drops = rec->drops,
 		.err = rec->err,
 	};
+	/* The call's error is nowhere in the socket: a port, or this very connection, is taken. */
+	if (rec->flags & OBS_TCP_UNSENT && !rec->err)
+		ret->err = EADDRNOTAVAIL;
 	memcpy(ret->local.ip, rec->local, sizeof(ret->local.ip));
 	memcpy(ret->remote.ip, rec->remote, sizeof(ret->remote.ip));
 	ret->local.port = rec->local_port;
