@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 
 from cases import case
-from harness import (Api, Env, Observer, Skip, check_shape, docker, free_port, observer_cmd, unique,
+from harness import (Api, Env, Observer, Skip, check_shape, docker, free_port, g3, observer_cmd, unique,
                      wait_for)
 from swarm import P2pdPeer
 
@@ -600,7 +600,7 @@ def roles_of(observer):
 
 @case(needs=NEEDS)
 def known_addresses():
-    """bootnodes named by the configuration, by the sidecar's key too, and by p2pd's command line; a relay"""
+    """bootnodes named by the configuration, by the sidecar's key too, and by the log; a relay"""
     a, b = Net(), Net()
     link(a, b)
     who = "12D3KooWFpQzycjkrxN4NyXLJVVRyLhMfYSTPTfrqn6TYvdnkUbt"
@@ -619,6 +619,11 @@ def known_addresses():
         assert (relay["role"], relay["peer_id"]) == ("relay", who), relay
         assert peer["role"] == "unknown" and "peer_id" not in peer and "bootnode_by" not in peer, peer
         assert "/dns4/boot.example/tcp/1: no multiaddr" in observer.log(), observer.log()
+        node.do("log", path=f"{node.home}/logs/swarm_launcher.log",
+                line=g3(f"bootnodes: ['/ip4/10.77.0.2/tcp/4004/p2p/{who}']"))
+        boot = wait_for("what the log says", lambda o=observer: (p := roles_of(o)["10.77.0.2:4004"])
+                        and p["role"] == "bootnode" and p)
+        assert (boot["peer_id"], boot["bootnode_by"]) == (who, "log"), boot
         observer.stop()
 
 

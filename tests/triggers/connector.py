@@ -4,7 +4,7 @@
 stdout. Its other arguments are only there to be found by.
 
 Sockets have names. Commands: listen, connect, accept, send, recv, close, reset, shutdown, fork, pass,
-storm, echo, dns, lookup, udp, hello."""
+storm, echo, dns, lookup, udp, hello, log."""
 
 import array
 import errno
@@ -205,7 +205,15 @@ def hello(cmd):
     return {}
 
 
-COMMANDS = {"echo": echo, "dns": dns, "lookup": lookup, "udp": udp, "hello": hello,
+def log(cmd):
+    """A line in a log, as a trainer has one."""
+    os.makedirs(os.path.dirname(cmd["path"]), exist_ok=True)
+    with open(cmd["path"], "a") as f:
+        f.write(cmd["line"] + "\n")
+    return {}
+
+
+COMMANDS = {"log": log, "echo": echo, "dns": dns, "lookup": lookup, "udp": udp, "hello": hello,
             "listen": listen, "connect": connect, "accept": accept, "send": send, "recv": recv,
             "close": close, "reset": reset, "shutdown": shutdown, "fork": fork, "pass": pass_on,
             "storm": storm}

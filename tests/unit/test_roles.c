@@ -112,17 +112,19 @@ static void a_claim_does_not_replace_a_fact(void **state)
 static void the_first_makes_room_but_not_bootnodes(void **state)
 {
 	struct obs_roles *r = new_roles(4);
-	struct obs_endpoint boot = at(0, 1), first = at(1, 9), last = at(9, 9);
+	struct obs_endpoint boot = at(0, 1), own = at(99, 1), first = at(1, 9), last = at(9, 9);
 	char longest[OBS_ROLES_ID_BYTES + 1];
 
 	(void)state;
 	obs_roles_add_bootnode(r, "/ip4/192.0.2.0/tcp/1", "config");
+	obs_roles_add_bootnode_of(r, 1, OBS_SLICE("/ip4/192.0.2.99/tcp/1"), "log");
 	for (uint8_t i = 1; i < 10; i++) {
 		struct obs_endpoint e = at(i, 9);
 
 		assert_int_equal(obs_roles_note(r, 1, &e, 0, ID, ""), 0);
 	}
-	assert_int_equal(counters.addresses_evicted, 6);
+	assert_int_equal(counters.addresses_evicted, 7);
+	assert_true(obs_roles_find(r, 1, &own).as & OBS_KNOWN_BOOTNODE);
 	assert_true(obs_roles_find(r, 1, &boot).as & OBS_KNOWN_BOOTNODE);
 	check_text("first", obs_slice_str(obs_roles_find(r, 1, &first).peer_id), "");
 	check_text("last", obs_slice_str(obs_roles_find(r, 1, &last).peer_id), ID);

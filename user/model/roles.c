@@ -67,12 +67,12 @@ static struct entry *find(const struct obs_roles *r, uint32_t slot, const struct
 	return e;
 }
 
-/* What the operator or the chain said stays: it is little, and of every node. */
+/* Bootnodes stay, and what is of every node: they are few, unless somebody floods a log. */
 static void make_room(struct obs_roles *r)
 {
 	struct entry *e = r->entries;
 
-	while (e && e->key.slot == 0)
+	while (e && (e->key.slot == 0 || (e->as & OBS_KNOWN_BOOTNODE)))
 		e = e->hh.next;
 	if (!e)
 		e = r->entries;
