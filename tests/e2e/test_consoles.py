@@ -340,7 +340,7 @@ def said(node, word):
 @per_driver
 def burst_through_a_tiny_ring(driver, ending):
     """a console that is louder than the ring: what was dropped is taken from the engine's file"""
-    n = 8000
+    n = 6000
     script = f"gate\nloop {n // 2} 0\nout 0 burst %{{n}}\nend\n"
     script += f"gate\nloop {n // 2} {n // 2}\nout 0 burst %{{n}}\nend\n"
     observer = Observer(None, {"limits": {"ring_bytes": "64KiB"}}).start()
@@ -416,7 +416,7 @@ def console_first_milliseconds():
 @case()
 def console_over_kill():
     """kill -9 while a container speaks, and goes on: each line of its console once"""
-    n = 3000
+    n = 1600
     observer = Observer(None).start()
     node = ContainerNode(f"gate\nloop {n} 0\nout 2 line %{{n}}\nend\n")
     node.process("trainer")
@@ -427,3 +427,47 @@ def console_over_kill():
         time.sleep(0.4)
         observer.start()
     each_once(observer, node, "line", n, 60)
+
+
+@per_driver
+def console_rotated(driver, ending):
+    """the engine rotates its file while a console is captured: all of it is met again, no line twice"""
+    n = 1500
+    observer = Observer(None).start()
+    node = ContainerNode(f"gate\nloop {n} 0\nout 1 line %{{n}}\nend\n",
+                         opts=["--log-driver", driver, "--log-opt", "max-size=20k",
+                               "--log-opt", "max-file=4"])
+    node.process("trainer")
+    node.gate()
+    assert each_once(observer, node, "line", n) == 0, "captured, and taken from the file"
+
+    def met():
+        m = observer.metrics()
+        counted = [m[f'gswarm_console_log_lines_total{{place="{place}"}}']
+                   for place in ("captured", "repaired", "unsure")]
+        assert counted[0] >= n and counted[1:] == [0, 0], counted
+        return True
+
+    wait_for("all lines in the files", met, 20, 0.3)
+
+
+@case()
+def console_of_a_restarted_container():
+    """docker restart of a container that speaks: each line of each of its lives once"""
+    n = 150
+    observer = Observer(None).start()
+    node = ContainerNode(f"loop {n} 0\nout 1 line %{{n}}\nend\n")
+    for life in (1, 2, 3):
+        wait_for("its lines", lambda: said(node, "line") >= life * n, 20, 0.05)
+        if life < 3:
+            docker("restart", "-t", "0", node.id)
+
+    def all_there():
+        got = heard(observer, node, "line")
+        assert len(got) == n and all(sum(v) >= 3 for v in got.values()), list(got.items())[:3]
+        return got
+
+    wait_for("the lines", all_there, 20, 0.3)
+    time.sleep(4)
+    got = heard(observer, node, "line")
+    assert all(sum(v) == 3 for v in got.values()), [x for x in got.items() if sum(x[1]) != 3][:5]

@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "stream/heard.h"
 #include "stream/stream.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
@@ -510,6 +511,58 @@ static void consoles_keep_what_they_are_given(void **state)
 	assert_non_null(strstr(obs_buf_cstr(&f->out), "half a line"));
 }
 
+/* What was said between two writes is lost: they are not one line. */
+static void half_a_line_ends_before_a_loss(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_chunk c = { .payload = OBS_SLICE("half"), .len = 4, .pid = 7, .lost = 3 };
+	uint64_t at;
+
+	obs_stream_free(&f->stream);
+	assert_int_equal(obs_stream_new_console(&f->opt, 7, 1, NULL, &f->stream), 0);
+	give(f, c);
+	c.payload = OBS_SLICE(" of one\nstart ");
+	give(f, c);
+	assert_true(obs_stream_waits(f->stream, &at));
+	assert_int_equal(at, 12);
+	c.payload = OBS_SLICE("end of another\n");
+	c.lost = 4;
+	give(f, c);
+	obs_stream_end(f->stream);
+	assert_non_null(strstr(obs_buf_cstr(&f->out), "half of one@0;"));
+	assert_non_null(strstr(obs_buf_cstr(&f->out), "start @12;"));
+	assert_non_null(strstr(obs_buf_cstr(&f->out), "end of another@18;"));
+}
+
+/* Of an engine's file only what was not captured is taken. */
+static void only_what_was_not_heard_is_taken(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_stream_start start = { .from_zero = true, .kept = OBS_KEPT_TEXT };
+	struct obs_file_id id = { .ino = 1, .dev = 2, .gen = 3 };
+	struct obs_heard *heard;
+
+	obs_stream_free(&f->stream);
+	assert_int_equal(obs_heard_new(1024, &heard), 0);
+	assert_int_equal(obs_stream_new_file(&f->opt, &id, open(f->path, O_RDONLY | O_CLOEXEC),
+					     f->path, NULL, &start, NULL, &f->stream),
+			 0);
+	obs_stream_set_heard(f->stream, heard);
+	obs_heard_write(heard, 1, OBS_SLICE("one\nthree\n"), 1791245829000000000ULL);
+	append(f, "2026-10-06T00:17:09Z stdout F one\n2026-10-06T00:17:10Z stderr F two\n"
+		  "2026-10-06T00:17:11Z stdout F three\n");
+	assert_false(obs_stream_catch_up(f->stream, true));
+	obs_stream_end(f->stream);
+	expect(f, "two@34b;");
+	assert_int_equal(get(&f->counters.console_lines_matched), 2);
+	assert_int_equal(get(&f->counters.console_lines_repaired), 1);
+	assert_int_equal(get(&f->counters.lines_backfilled), 1);
+	assert_int_equal(get(&f->counters.bytes_backfilled), 3);
+	assert_int_equal(obs_stream_read_wall_ns(f->stream), 1791245831000000000ULL);
+	obs_stream_free(&f->stream);
+	obs_heard_free(&heard);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -538,6 +591,8 @@ int main(void)
 		T(only_the_tail_of_an_old_file_is_read),
 		T(growth_is_read_at_the_second_sweep),
 		T(consoles_keep_what_they_are_given),
+		T(half_a_line_ends_before_a_loss),
+		T(only_what_was_not_heard_is_taken),
 	};
 
 	return cmocka_run_group_tests_name("stream", tests, NULL, NULL);

@@ -121,7 +121,7 @@ static void take_field(const struct obs_proto_field *f, bool *partial, struct ob
 static int read_entry(struct obs_slice body, struct obs_kept_entry *ret)
 {
 	struct obs_proto walk = obs_proto(obs_head_whole(body));
-	struct obs_kept_entry e = { .fd = 1 };
+	struct obs_kept_entry e = { .text = OBS_SLICE(""), .fd = 1 };
 	struct obs_proto_field f;
 	bool partial = false;
 	int r;

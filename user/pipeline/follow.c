@@ -1203,6 +1203,29 @@ static void follow_kept(struct obs_follow *f, struct obs_node *node, const struc
 	set_behind(f, en, !en->repair, true);
 }
 
+/* What was captured of the container before it was started again may not be met yet. */
+static struct repair *repair_of_orphan(struct obs_follow *f, const struct obs_node *node)
+{
+	struct entry *en, *next;
+
+	HASH_ITER(hh, f->entries, en, next)
+	{
+		if (!en->orphan || !en->repair || strcmp(en->node->id12, node->id12) != 0)
+			continue;
+		en->repair->users++;
+		return en->repair;
+	}
+	return NULL;
+}
+
+static void start_repair(struct obs_follow *f, struct obs_node *node)
+{
+	struct repair *r = repair_of_orphan(f, node);
+
+	f->repairs[node->slot] = r ? r : new_repair(f, node);
+	f->n_repairs += f->repairs[node->slot] != NULL;
+}
+
 /* Its container was started again before the engine had written all of the last one's. */
 static void adopt_orphan(struct entry *en, struct obs_node *node)
 {
@@ -1224,10 +1247,8 @@ void obs_follow_engine_log(struct obs_follow *f, struct obs_node *node)
 
 	if (!find_engine_log(node, path))
 		return;
-	if (f->opt.captures && !f->repairs[node->slot]) {
-		f->repairs[node->slot] = new_repair(f, node);
-		f->n_repairs += f->repairs[node->slot] != NULL;
-	}
+	if (f->opt.captures && !f->repairs[node->slot])
+		start_repair(f, node);
 	fd = use_fd(f, open_regular(path));
 	if (fd < 0 || !is_expected(f, fd, NULL, &id))
 		return;
