@@ -8,8 +8,8 @@ import time
 from cases import case
 from harness import Api, ContainerNode, Observer, check_file, of_file
 
-# `make test-long` kills a thousand times; lines so that both have the same to compare
-KILLS, RATE = (1000, 500) if os.environ.get("GSO_LONG") else (50, 2000)
+# `make test-long` kills a thousand times; lines so that both have about the same to compare
+KILLS, RATE = (1000, 200) if os.environ.get("GSO_LONG") else (100, 2000)
 
 
 def check_repeats(events, node):
@@ -27,10 +27,10 @@ def check_repeats(events, node):
     return once
 
 
-@case(limit_s=150 if KILLS == 50 else 1500)
+@case(limit_s=300 if KILLS == 100 else 1500)
 def kill_9():
-    """kill -9 at fifty random points (a thousand in test-long) while lines come, restart each time"""
-    n, rate = KILLS * RATE // 3, RATE
+    """kill -9 at a hundred random points (a thousand in test-long) while lines come, restart each time"""
+    n, rate = KILLS * RATE // 6, RATE  # a kill takes about a sixth of a second
     seed = random.randrange(1_000_000)
     print(f"seed {seed}")
     rng = random.Random(seed)
@@ -40,10 +40,10 @@ def kill_9():
     node.process("trainer")
     node.gate()
     for _ in range(KILLS):
-        time.sleep(rng.uniform(0.0, 0.25))
+        time.sleep(rng.uniform(0.0, 0.15))
         observer.kill()
         # at times it is away for a while, at times it is killed while it starts
-        time.sleep(rng.choice((0, 0, 0, 0.1)))
+        time.sleep(rng.choice((0, 0, 0, 0.05)))
         observer.start(ready=rng.random() < 0.4)
     observer.wait_ready()
     node.wait_written(n)
