@@ -294,6 +294,7 @@ build_initramfs() {
 	add_modules "$root" "$kernel"
 	write_init "$root"
 	echo "root:x:0:0:root:/root:/bin/sh" >"$root/etc/passwd"
+	echo "root:x:0:" >"$root/etc/group"
 	{
 		echo "export KERNEL=$kernel"
 		# shellcheck disable=SC2016 # expanded by the guest's shell

@@ -62,6 +62,7 @@ test-e2e: all node ## run the end-to-end tests (root: all of them; else those th
 .PHONY: test-long
 test-long: all node ## the long tests: 1,000 kills, 1 GB bursts, 10,000 connections, real hivemind nodes and swarms (root; fetches about 1 GB once)
 	$(Q)scripts/fetch-hivemind.sh >/dev/null
+	$(Q)$(MAKE) --no-print-directory test-kernels FILE_RUNGS="fexit sys_exit inotify"
 	$(Q)GSO_LONG=1 tests/e2e/run.py --observer $(abspath $(BIN)) --node $(abspath $(NODE)) \
 	  $(or $(E2E),real. swarm. load.rate_big load.hold_big crash.kill_9 burst.small_ring_big)
 

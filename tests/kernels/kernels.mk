@@ -22,6 +22,10 @@ $(OUT)/tests/kernels/%: tests/kernels/%.c $(OUT)/tests/kernels/%.skel.h
 
 KERNELS ?= 6.1,6.12,7.3,6.12-arm64
 
+# The rungs on which everything happens to log files in the guests. The others have their own tests
+# on this kernel (e2e/test_files.py); test-long takes all three there, too.
+FILE_RUNGS ?= fexit
+
 .PHONY: guest-files arm64 test-kernels
 guest-files: all node $(KTEST_BINS) $(OUT)/tests/bench/talk_loop
 
@@ -31,7 +35,8 @@ arm64: ## build for arm64 in build/arm64, with clang and a sysroot that is fetch
 
 test-kernels: guest-files $(if $(findstring arm64,$(KERNELS)),arm64) ## run the tests that need other kernels, under QEMU (KERNELS=6.1,…)
 	$(Q)scripts/kernel-test.sh -k $(KERNELS) -t 600 -x $(OUT) -f /usr/sbin/mke2fs -m ext4,overlay,loop,sch_netem,veth,tcp_diag \
-		-f tests/kernels/filesystems.sh -f tests/kernels/ways.sh -f tests/kernels/usage.sh -f tests/kernels/talk.sh \
+		-f tests/kernels/filesystems.sh -f tests/kernels/ways.sh -f tests/kernels/files.sh -f tests/kernels/consoles.sh \
+		-f /usr/sbin/logrotate -f tests/kernels/usage.sh -f tests/kernels/talk.sh \
 		-f tests/kernels/deaths.sh -f tests/kernels/net.sh -f /usr/sbin/ip -f /usr/sbin/tc -f tests/kernels/flows.sh -- \
 		tests/kernels/guest.sh $(BIN) $(WAYS) $(OUT)/tests/kernels/write_hooks $(OUT)/tests/bench/talk_loop \
-		$(NODE) $(DIALER)
+		$(NODE) $(DIALER) $(FILE_RUNGS)

@@ -8,11 +8,16 @@
  *       NAME             one way                                -> the same
  *   ways console DIR     the same with names of console ways, which write to standard output;
  *                        DIR is for their sources; answers go to standard error
+ *   ways terminal DIR    the same, standard output being a pseudo-terminal
  *   ways write DIR NAME  one way, by this process itself
  *   ways list            names, one a line
  *   ways check DIR EVENTS [-c] [NAME...]
  *                        are the lines of DIR/NAME.log in EVENTS (JSON lines), each once?
  *                        -c: and were those of plain writes caught at the write?
+ *   ways files DIR [looks]
+ *                        commands are phases of what happens to log files, see files.h; looks: the
+ *                        observer is not told of writes, it only looks
+ *   ways files-check DIR EVENTS
  *
  * Each way runs in a child of its own, named as the way is.
  */
@@ -27,6 +32,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "util/cleanup.h"
 
 static const struct way *const tables[] = { calls, rings, sharers, memories };
@@ -175,6 +181,40 @@ static int run(const char *dir, int (*fn)(const char *dir, const char *command))
 	return ret;
 }
 
+static int obey_told(const char *dir, const char *phase)
+{
+	return files_obey(dir, phase, true);
+}
+
+static int obey_looks(const char *dir, const char *phase)
+{
+	return files_obey(dir, phase, false);
+}
+
+/* A child whose standard output is a terminal; what comes out of it is thrown away. */
+static int on_terminal(const char *dir)
+{
+	cleanup_close int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	char name[64], buf[4096];
+	int pid;
+
+	if (master < 0 || grantpt(master) < 0 || unlockpt(master) < 0 ||
+	    ptsname_r(master, name, sizeof(name)) != 0)
+		return 1;
+	pid = fork();
+	if (pid == 0) {
+		int terminal = open(name, O_RDWR | O_NOCTTY);
+
+		if (terminal < 0 || dup2(terminal, STDOUT_FILENO) < 0)
+			_exit(1);
+		close(terminal);
+		_exit(run(dir, obey_console));
+	}
+	while (pid > 0 && read(master, buf, sizeof(buf)) > 0) /* EIO: nobody has it open any more */
+		;
+	return await(pid, 0) < 0 ? 1 : 0;
+}
+
 static const struct way *find(const char *name)
 {
 	for (size_t t = 0; t < ARRAY_LEN(tables); t++)
@@ -211,11 +251,20 @@ int main(int argc, char **argv)
 		return run(argv[2], obey);
 	if (argc == 3 && strcmp(argv[1], "console") == 0)
 		return run(argv[2], obey_console);
+	if (argc == 3 && strcmp(argv[1], "terminal") == 0)
+		return on_terminal(argv[2]);
 	if (argc == 4 && strcmp(argv[1], "write") == 0)
 		return write_one(argv[2], argv[3]);
 	if (argc >= 4 && strcmp(argv[1], "check") == 0)
 		return check(argv[2], argv[3], argc - 4, argv + 4);
+	if (argc == 3 && strcmp(argv[1], "files") == 0)
+		return run(argv[2], obey_told);
+	if (argc == 4 && strcmp(argv[1], "files") == 0 && strcmp(argv[3], "looks") == 0)
+		return run(argv[2], obey_looks);
+	if (argc == 4 && strcmp(argv[1], "files-check") == 0)
+		return files_check(argv[2], argv[3]);
 	fprintf(stderr,
-		"usage: ways list | run DIR | console DIR | write DIR NAME | check DIR EVENTS [NAME...]\n");
+		"usage: ways list | run DIR | console DIR | terminal DIR | write DIR NAME | check DIR EVENTS [NAME...]\n"
+		"       | files DIR [looks] | files-check DIR EVENTS\n");
 	return 2;
 }

@@ -1,0 +1,144 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# consoles.sh - what a node says on a pipe and on a terminal, and what a process writes that entered
+# its container, as `docker exec` does: on each rung that sees it. For scripts/kernel-test.sh:
+# busybox, no Python, no container engine.
+#
+# Usage: consoles.sh OBSERVER WAYS RUNG... : RUNG is fexit or sys_exit
+# Prints a line "ok …" or "not ok …" per rung and way.
+OBSERVER=$1
+WAYS=$(realpath "$2")
+shift 2
+PORT=${PORT:-8080}
+LIMIT_S=60
+LINES=192 # of a way
+ID=$(printf '%064d' 7)
+bad=0
+
+say() { # ok|not ok, what
+    echo "$1 $rung: $2"
+    [ "$1" = ok ] || bad=1
+}
+
+metric() { # NAME
+    wget -q -O - "http://127.0.0.1:$PORT/metrics" 2>/dev/null | sed -n "s/^$1 //p"
+}
+
+# until LIMIT_S have passed or the command succeeds
+wait_for() {
+    end=$(($(date +%s) + LIMIT_S))
+    until "$@"; do
+        [ "$(date +%s)" -lt "$end" ] || return 1
+        sleep 0.2
+    done
+}
+
+is_up() { [ -n "$(metric gswarm_nodes)" ]; }
+has_nodes() { [ "$(metric gswarm_nodes)" = "$1" ]; }
+stored() { "$OBSERVER" events --state-dir "$dir/state" --all 2>/dev/null; }
+
+# lines of console way NAME: all of them, each once, and once by the node before, if $n is 2
+spoken() { # NAME
+    stored | grep '"via":"console"' | grep "\"comm\":\"$1\"" |
+        sed -n "s/.*\"message\":\"\($1 [0-9]*\).*/\1/p" >"$dir/spoken"
+    [ "$(sort "$dir/spoken" | uniq -c | grep -c "^ *$n ")" = $LINES ]
+}
+
+# console ways on descriptor 1 as COMMAND makes it
+speak() { # COMMAND NAME...
+    kind=$1
+    shift
+    mkdir "$dir/$kind"
+    mkfifo "$dir/$kind/in" "$dir/$kind/out" "$dir/$kind/err"
+    cat <"$dir/$kind/out" >/dev/null &
+    "$WAYS" "$kind" "$dir/$kind" <"$dir/$kind/in" >"$dir/$kind/out" 2>"$dir/$kind/err" &
+    speaker=$!
+    exec 3>"$dir/$kind/in" 4<"$dir/$kind/err"
+    wait_for has_nodes 1 || say "not ok" "$kind: the node is not found"
+    for name; do
+        echo "$name" >&3
+        read -r answer <&4
+        if [ "$answer" = "done" ] && wait_for spoken "$name"; then
+            say ok "$kind: $name: each line once"
+        else
+            say "not ok" "$kind: $name: $answer, $(wc -l <"$dir/spoken") lines"
+        fi
+        : >"$dir/spoken"
+    done
+    exec 3>&- 4<&-
+    wait $speaker
+    wait_for has_nodes 0
+}
+
+entered() { # NAME: the way's lines are there, each once
+    stored | grep "\"path\":\"$dir/logs/$1.log\"" | sed -n 's/.*"offset":\([0-9]*\).*/\1/p' >"$dir/spoken"
+    [ "$(wc -l <"$dir/spoken")" = $LINES ] && [ "$(sort -u "$dir/spoken" | wc -l)" = $LINES ]
+}
+
+# A node in a cgroup as Docker makes one and in namespaces of its own; a stranger enters them.
+enter() {
+    cgroup=/sys/fs/cgroup/docker/$ID
+    mkdir -p "$cgroup" "$dir/logs"
+    mkfifo "$dir/in"
+    (
+        echo 0 >"$cgroup/cgroup.procs"
+        exec unshare -m -u -i "$WAYS" run "$dir/logs" <"$dir/in" >/dev/null
+    ) &
+    node=$!
+    exec 3>"$dir/in"
+    wait_for has_nodes 1 || say "not ok" "enter: the node is not found"
+    for name in write dying; do
+        (
+            echo 0 >"$cgroup/cgroup.procs"
+            exec nsenter -t $node -m -u -i "$WAYS" write "$dir/logs" $name
+        )
+        if wait_for entered $name; then
+            say ok "a process that entered the container: $name: each line once"
+        else
+            say "not ok" "a process that entered the container: $name: $(wc -l <"$dir/spoken") lines"
+        fi
+    done
+    exec 3>&-
+    wait $node
+}
+
+run_rung() {
+    rung=$1
+    dir=$(mktemp -d)
+    cat >"$dir/config.yaml" <<EOF
+node_id: guest
+state_dir: $dir/state
+forward: all
+initial_tail_lines: 0
+targets:
+  builtin: false
+  include:
+    command: ["*console $dir*", "*terminal $dir*", "*run $dir*"]
+server:
+  listen: "127.0.0.1:$PORT"
+probes:
+  file_write: $rung
+EOF
+    "$OBSERVER" run -c "$dir/config.yaml" >"$dir/log" 2>&1 &
+    observer=$!
+    if wait_for is_up; then
+        n=1
+        speak console c-write c-writev c-vmsplice
+        n=2
+        speak terminal c-write c-writev
+        enter
+    else
+        say "not ok" "the observer does not start"
+    fi
+    kill $observer
+    wait $observer || say "not ok" "the observer's exit status"
+    [ "$bad" = 0 ] || cat "$dir/log"
+    rm -rf "$dir"
+    rmdir "$cgroup" 2>/dev/null
+}
+
+for r; do
+    run_rung "$r"
+done
+[ "$bad" = 0 ]

@@ -1,0 +1,170 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# files.sh - everything that happens to a log file (tests/triggers/files.c), all at the same time,
+# watched by the observer on each rung this kernel has: it is stopped while files are rotated, killed
+# while logrotate runs twice, and started again. The API is never there. For scripts/kernel-test.sh:
+# busybox, no Python.
+#
+# Usage: files.sh OBSERVER WAYS RUNG... : RUNG is fexit, sys_exit or inotify
+# Prints a line "ok …" or "not ok …" per rung and situation.
+OBSERVER=$1
+WAYS=$2
+shift 2
+PORT=${PORT:-8080}
+LIMIT_S=90
+bad=0
+base=${BASE:-/tmp}
+[ ! -d /ext4 ] || base=/ext4 # tmpfs uses no inode number again
+
+say() { # ok|not ok, what
+    echo "$1 $rung: $2"
+    [ "$1" = ok ] || bad=1
+}
+
+metric() { # NAME
+    wget -q -O - "http://127.0.0.1:$PORT/metrics" 2>/dev/null | sed -n "s/^$1 //p"
+}
+
+# until LIMIT_S have passed or the command succeeds
+wait_for() {
+    end=$(($(date +%s) + LIMIT_S))
+    until "$@"; do
+        [ "$(date +%s)" -lt "$end" ] || return 1
+        sleep 0.2
+    done
+}
+
+is_up() { [ -n "$(metric gswarm_nodes)" ]; }
+has_node() { [ "$(metric gswarm_nodes)" = 1 ]; }
+
+configure() {
+    cat >"$dir/config.yaml" <<EOF
+node_id: guest
+state_dir: $dir/state
+forward: all
+api_endpoint: http://127.0.0.1:9/gone
+log_files: ["$dir/logs/*/*.log", "$dir/logs/*/*/*.log"]
+targets:
+  builtin: false
+  include:
+    command: ["*files $dir/logs*"]
+server:
+  listen: "127.0.0.1:$PORT"
+limits:
+  line_bytes: 65536
+probes:
+  file_write: $rung
+EOF
+    for name in rot_create rot_create_gz rot_copy rot_copy_gz; do
+        echo "$dir/logs/$name/app.log {"
+        echo "su root root"
+        echo "rotate 5"
+        case $name in *copy*) echo copytruncate ;; *) echo "create 644 root root" ;; esac
+        case $name in *_gz) echo compress ;; esac
+        echo "}"
+    done >"$dir/logrotate.conf"
+    chmod 644 "$dir/logrotate.conf"
+}
+
+start_observer() {
+    # without its end of the pipe, the node would not end
+    "$OBSERVER" run -c "$dir/config.yaml" >>"$dir/log" 2>&1 3>&- 4<&- &
+    observer=$!
+    wait_for is_up && wait_for has_node
+}
+
+tell() { # PHASE
+    echo "$1" >&3
+    read -r answer <&4
+    [ "$answer" = "done $1" ] || say "not ok" "$1: $answer"
+}
+
+rotate() {
+    /usr/sbin/logrotate -f -s "$dir/logrotate.state" "$dir/logrotate.conf" >>"$dir/log" 2>&1 ||
+        say "not ok" "logrotate: exit status $?"
+}
+
+check() {
+    "$OBSERVER" events --state-dir "$dir/state" --all >"$dir/events" 2>>"$dir/log" &&
+        "$WAYS" files-check "$dir/logs" "$dir/events" >"$dir/checked"
+}
+
+# all that was written so far is there
+settled() { # PHASE; the first that is not told is told of here, what is missing by report
+    [ -z "$late" ] || return 0
+    wait_for check && return 0
+    late=$1
+    sed "s/^/# $1: /" "$dir/checked"
+}
+
+report() {
+    check
+    while read -r line; do
+        case $line in
+        'ok '*) say ok "${line#ok }" ;;
+        'not ok '*) say "not ok" "${line#not ok }" ;;
+        *) echo "# $line" ;;
+        esac
+    done <"$dir/checked"
+    [ -z "$late" ] || say "not ok" "all is there in time, which it was not when $late"
+}
+
+play() {
+    tell first
+    settled first
+    kill -STOP "$observer"
+    tell paused
+    kill -CONT "$observer"
+    tell resumed
+    settled resumed
+    kill -KILL "$observer"
+    wait "$observer" 2>/dev/null
+    tell away1
+    rotate
+    tell away2
+    rotate
+    tell away3
+    start_observer
+    settled away3
+    tell back
+    settled back
+    tell gone
+    exec 3>&- 4<&-
+    settled gone
+    sleep 2 # what comes twice comes with the next sweep
+    report
+}
+
+run_rung() {
+    rung=$1 late=
+    dir=$base/files-$rung
+    mkdir -p "$dir/logs"
+    configure
+    mkfifo "$dir/in" "$dir/out"
+    looks=
+    [ "$rung" != inotify ] || looks=looks
+    # shellcheck disable=SC2086 # empty = no argument
+    "$WAYS" files "$dir/logs" $looks <"$dir/in" >"$dir/out" &
+    exec 3>"$dir/in" 4<"$dir/out"
+    tell before
+    if start_observer; then
+        play
+    else
+        say "not ok" "the observer does not find the node"
+    fi
+    kill "$observer"
+    if wait "$observer"; then
+        say ok "the observer ends"
+    else
+        say "not ok" "the observer's exit status"
+    fi
+    [ "$bad" = 0 ] || cat "$dir/log"
+    for m in disk_full/m copied_up/m bound/b; do umount "$dir/logs/$m"; done
+    [ -n "$KEEP" ] || rm -rf "$dir"
+}
+
+for r; do
+    run_rung "$r"
+done
+[ "$bad" = 0 ]
