@@ -16,6 +16,7 @@
 #define P2PD_HELD_MAX	  15
 #define P2PD_SOCKETS_MAX  4096
 #define P2PD_SEGMENTS_MAX 8
+#define P2PD_ROOM	  264 /* payload of most messages; with the record's head five cache lines */
 
 /* What hivemind calls its sockets: …p2pd-XXX.sock and …p2pclient-XXX.sock. */
 #define P2PD_PATH     "/tmp/hivemind-p2p"
@@ -98,20 +99,52 @@ static __always_inline void p2pd_judge(struct sock *sk, __u64 ino, struct p2pd_s
 		s->ends = other == 'd' ? OBS_P2PD_CLIENT : OBS_P2PD_DIALER;
 }
 
-static __always_inline struct p2pd_socket *p2pd_socket_of(const struct obs_write_args *w)
+/* The socket behind a descriptor. */
+struct p2pd_seen {
+	struct sock *sk;
+	__u64 ino;
+	__u16 family;
+};
+
+static __always_inline void p2pd_look_by_loads(const struct file *file, struct p2pd_seen *seen)
 {
-	struct file *file = w->file;
+	const struct socket *socket =
+		bpf_rdonly_cast(file->private_data, bpf_core_type_id_kernel(struct socket));
+
+	seen->sk = socket->sk;
+	seen->family = socket->sk->__sk_common.skc_family;
+	seen->ino = file->f_inode->i_ino;
+}
+
+static __always_inline void p2pd_look_by_reads(const struct file *file, struct p2pd_seen *seen)
+{
+	/* locals: BPF_CORE_READ would relocate members of our own struct, too */
 	struct socket *socket = BPF_CORE_READ(file, private_data);
 	struct sock *sk = BPF_CORE_READ(socket, sk);
-	__u64 ino = BPF_CORE_READ(file, f_inode, i_ino);
-	struct p2pd_socket fresh = {}, *s;
 
-	if (BPF_CORE_READ(sk, __sk_common.skc_family) != AF_UNIX)
+	seen->sk = sk;
+	seen->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	seen->ino = BPF_CORE_READ(file, f_inode, i_ino);
+}
+
+static __always_inline struct p2pd_socket *p2pd_socket_of(const struct obs_write_args *w)
+{
+	struct p2pd_socket fresh = {}, *s;
+	struct p2pd_seen seen = {};
+	__u64 ino;
+
+	if (bpf_rdonly_cast)
+		p2pd_look_by_loads(bpf_rdonly_cast(w->file, bpf_core_type_id_kernel(struct file)),
+				   &seen);
+	else
+		p2pd_look_by_reads(w->file, &seen);
+	if (seen.family != AF_UNIX)
 		return NULL;
+	ino = seen.ino;
 	s = bpf_map_lookup_elem(&p2pd_sockets, &ino);
 	if (s)
 		return s;
-	p2pd_judge(sk, ino, &fresh);
+	p2pd_judge(seen.sk, ino, &fresh);
 	if (bpf_map_update_elem(&p2pd_sockets, &ino, &fresh, BPF_NOEXIST) < 0)
 		obs_drop(OBS_DROP_MAP, 1);
 	return bpf_map_lookup_elem(&p2pd_sockets, &ino);
@@ -173,35 +206,75 @@ static __always_inline __u32 p2pd_copy(struct p2pd_scratch *s, const struct p2pd
 static __always_inline void p2pd_fill(struct obs_rec_p2pd *rec, const struct p2pd_socket *socket,
 				      const struct obs_write_args *w, __u32 payload)
 {
-	__u64 id = bpf_get_current_pid_tgid();
+	struct task_struct *task = bpf_get_current_task_btf();
 
 	obs_header(&rec->hdr, OBS_REC_P2PD, sizeof(*rec) + payload);
 	rec->conn = socket->conn;
 	rec->at = socket->written;
 	rec->len = socket->n_held + w->len;
-	rec->tgid = id >> 32;
-	rec->tid = (__u32)id;
+	rec->tgid = task->tgid;
+	rec->tid = task->pid;
 	rec->target = w->target;
 	rec->ends = socket->ends;
 	rec->flags = socket->flags;
 	rec->payload = payload;
 }
 
-static __always_inline void p2pd_send(struct p2pd_socket *socket, const struct obs_write_args *w,
-				      struct obs_control *c)
+/* Built where it will lie. Return: 0, or -1 when there is no room. */
+static __always_inline int p2pd_send_short(const struct p2pd_socket *socket,
+					   const struct obs_write_args *w, struct obs_control *c)
+{
+	__u32 held = socket->n_held & P2PD_HELD_MAX;
+	__u64 want = w->len, n = held;
+	struct obs_rec_p2pd *rec;
+	__u8 *payload;
+
+	if (!within_budget(w->target, sizeof(*rec) + P2PD_ROOM, c))
+		return -1;
+	rec = bpf_ringbuf_reserve(&events, sizeof(*rec) + P2PD_ROOM, 0);
+	if (!rec)
+		return -1;
+	payload = (__u8 *)(rec + 1);
+	__builtin_memcpy(payload, socket->held, sizeof(socket->held));
+	barrier_var(want);
+	if (want > P2PD_ROOM - sizeof(socket->held))
+		want = P2PD_ROOM - sizeof(socket->held);
+	barrier_var(want);
+	if (bpf_probe_read_user(payload + held, want, w->buf) < 0)
+		obs_note(OBS_DROP_FAULT, 1);
+	else
+		n += want;
+	p2pd_fill(rec, socket, w, n);
+	bpf_ringbuf_submit(rec, obs_wakeup(c));
+	return 0;
+}
+
+/* The same for a long one, or one in segments. */
+static __always_inline int p2pd_send_long(const struct p2pd_socket *socket,
+					  const struct obs_write_args *w, struct obs_control *c)
 {
 	struct p2pd_scratch *s = p2pd_get_scratch();
 	__u32 n;
 
 	if (!s)
-		return;
+		return -1;
 	n = p2pd_copy(s, socket, w);
 	p2pd_fill(&s->rec, socket, w, n);
 	barrier_var(n);
 	if (n > OBS_P2PD_PAYLOAD_MAX)
 		n = OBS_P2PD_PAYLOAD_MAX;
-	if (!within_budget(w->target, sizeof(s->rec) + n, c) ||
-	    bpf_ringbuf_output(&events, s, sizeof(s->rec) + n, obs_wakeup(c)) < 0)
+	if (!within_budget(w->target, sizeof(s->rec) + n, c))
+		return -1;
+	return bpf_ringbuf_output(&events, s, sizeof(s->rec) + n, obs_wakeup(c));
+}
+
+static __always_inline void p2pd_send(struct p2pd_socket *socket, const struct obs_write_args *w,
+				      struct obs_control *c)
+{
+	int r = w->buf && w->len <= P2PD_ROOM - sizeof(socket->held) ? p2pd_send_short(socket, w, c)
+								     : p2pd_send_long(socket, w, c);
+
+	if (r < 0)
 		obs_note(OBS_DROP_P2PD, 1); /* user space sees the hole by the position */
 	else
 		socket->flags &= ~OBS_P2PD_FRESH;
