@@ -42,12 +42,19 @@ static __always_inline __u64 obs_wakeup(struct obs_control *c)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-static __always_inline void obs_header(struct obs_rec_hdr *hdr, __u16 type, __u32 size)
+/* Where the time is known already: asking for it costs as much as many a record's content. */
+static __always_inline void obs_header_at(struct obs_rec_hdr *hdr, __u16 type, __u32 size,
+					  __u64 ts_ns)
 {
 	hdr->version = OBS_WIRE_VERSION;
 	hdr->type = type;
 	hdr->size = size;
-	hdr->ts_ns = bpf_ktime_get_boot_ns();
+	hdr->ts_ns = ts_ns;
+}
+
+static __always_inline void obs_header(struct obs_rec_hdr *hdr, __u16 type, __u32 size)
+{
+	obs_header_at(hdr, type, size, bpf_ktime_get_boot_ns());
 }
 
 /* memset() of this size is no builtin for BPF; the barrier keeps clang from making one. */
@@ -61,7 +68,7 @@ static __always_inline void zero_words(__u64 *words, __u32 n)
 
 /* A zeroed record of a fixed size, header filled in; NULL after counting the loss.
  * Zeroed because a reservation still holds older records. */
-static __always_inline void *obs_reserve(__u16 type, __u32 size)
+static __always_inline void *obs_reserve_at(__u16 type, __u32 size, __u64 ts_ns)
 {
 	struct obs_rec_hdr *hdr = bpf_ringbuf_reserve(&events, size, 0);
 
@@ -71,6 +78,11 @@ static __always_inline void *obs_reserve(__u16 type, __u32 size)
 	}
 
 	zero_words((__u64 *)hdr, size / sizeof(__u64));
-	obs_header(hdr, type, size);
+	obs_header_at(hdr, type, size, ts_ns);
 	return hdr;
+}
+
+static __always_inline void *obs_reserve(__u16 type, __u32 size)
+{
+	return obs_reserve_at(type, size, bpf_ktime_get_boot_ns());
 }

@@ -85,16 +85,22 @@ static __always_inline void take_rate(struct obs_rec_tcp *rec, struct tcp_sock *
 			(__u64)tp->rate_delivered * tp->mss_cache * USEC_PER_S / interval_us;
 }
 
-static __always_inline void take_counters(struct obs_rec_tcp *rec, struct tcp_sock *tp)
+/* What there is to tell of a connection that has just begun. */
+static __always_inline void take_start(struct obs_rec_tcp *rec, struct tcp_sock *tp)
 {
-	rec->bytes_sent = tp->bytes_sent;
-	rec->bytes_acked = tp->bytes_acked;
-	rec->bytes_received = tp->bytes_received;
 	rec->srtt_us = tp->srtt_us >> 3;
 	rec->rttvar_us = tp->rttvar_us >> 2;
 	rec->min_rtt_us = tp->rtt_min.s[0].v;
 	rec->retransmits = tp->total_retrans;
 	rec->cwnd = tp->snd_cwnd;
+}
+
+static __always_inline void take_counters(struct obs_rec_tcp *rec, struct tcp_sock *tp)
+{
+	take_start(rec, tp);
+	rec->bytes_sent = tp->bytes_sent;
+	rec->bytes_acked = tp->bytes_acked;
+	rec->bytes_received = tp->bytes_received;
 	rec->unacked_bytes = tp->snd_nxt - tp->snd_una;
 	rec->send_queue = tp->write_seq - tp->snd_una;
 	rec->recv_queue = tp->rcv_nxt - tp->copied_seq;
@@ -118,7 +124,7 @@ static __always_inline void take_owner(struct obs_rec_tcp *rec, const struct obs
 }
 
 static __always_inline void send(struct sock *sk, const struct obs_sock_value *s, __u8 what,
-				 __u8 state)
+				 __u8 state, __u64 now_ns)
 {
 	struct obs_control *c = obs_control();
 	struct obs_rec_tcp *rec;
@@ -126,7 +132,7 @@ static __always_inline void send(struct sock *sk, const struct obs_sock_value *s
 
 	if (!c)
 		return;
-	rec = obs_reserve(OBS_REC_TCP, sizeof(*rec));
+	rec = obs_reserve_at(OBS_REC_TCP, sizeof(*rec), now_ns);
 	if (!rec)
 		return;
 	rec->sock = (__u64)sk;
@@ -140,6 +146,8 @@ static __always_inline void send(struct sock *sk, const struct obs_sock_value *s
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (what == OBS_TCP_LISTEN || what == OBS_TCP_UNLISTEN)
 		take_listener(rec, sk);
+	else if (tp && what == OBS_TCP_OPEN)
+		take_start(rec, tp);
 	else if (tp)
 		take_counters(rec, tp);
 	if (what == OBS_TCP_FAIL && tp && !tp->segs_out)
@@ -167,7 +175,7 @@ static __always_inline struct obs_listener_key listener_key(struct sock *sk)
 
 static __always_inline void on_active(struct sock *sk, int newstate)
 {
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	__u32 tgid = bpf_get_current_task_btf()->tgid;
 	struct obs_target_value *target = obs_target_of(tgid);
 	struct obs_listener_key key = listener_key(sk);
 	struct obs_sock_value s = { .tgid = tgid };
@@ -181,7 +189,7 @@ static __always_inline void on_active(struct sock *sk, int newstate)
 	if (note(sk, &s) < 0 || newstate != TCP_LISTEN)
 		return;
 	bpf_map_update_elem(&listeners, &key, &s, BPF_ANY);
-	send(sk, &s, OBS_TCP_LISTEN, TCP_LISTEN);
+	send(sk, &s, OBS_TCP_LISTEN, TCP_LISTEN, s.born_ns);
 }
 
 /* The child's addresses are not there yet, but its port is. Where the port tells nothing, the
@@ -196,7 +204,7 @@ static __always_inline void on_child(struct sock *sk)
 		s.target = listener->target;
 		s.tgid = listener->tgid;
 	} else {
-		__u64 cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
+		__u64 cgroup = sk->sk_cgrp_data.cgroup->kn->id;
 		struct obs_target_value *target = bpf_map_lookup_elem(&cgroups, &cgroup);
 
 		if (!target)
@@ -215,7 +223,7 @@ static __always_inline void on_established(struct sock *sk)
 	if (!s)
 		return;
 	s->established_ns = bpf_ktime_get_boot_ns();
-	send(sk, s, OBS_TCP_OPEN, TCP_ESTABLISHED);
+	send(sk, s, OBS_TCP_OPEN, TCP_ESTABLISHED, s->established_ns);
 }
 
 static __always_inline __u8 ending(const struct obs_sock_value *s, int oldstate)
@@ -240,7 +248,7 @@ static __always_inline void on_closed(struct sock *sk, int oldstate)
 		port.port = s->port;
 		bpf_map_delete_elem(&listeners, &port);
 	}
-	send(sk, s, ending(s, oldstate), oldstate);
+	send(sk, s, ending(s, oldstate), oldstate, bpf_ktime_get_boot_ns());
 	bpf_map_delete_elem(&socks, &key);
 }
 
