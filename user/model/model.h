@@ -146,6 +146,7 @@ struct obs_model {
 	const char *version;
 	size_t n_probes;
 	struct obs_probe_status probes[OBS_PROBES_MAX];
+	struct obs_probe_status one_too_many; /* what there was no row for; not shown */
 	size_t n_nodes;
 	struct obs_node_status *nodes; /* n_nodes entries, owned by the engine */
 	size_t n_scrub_rules;
@@ -187,3 +188,11 @@ struct obs_model {
 
 /** typedef obs_model_refresh_fn - bring the numbers up to date before they are shown. */
 typedef const struct obs_model *(*obs_model_refresh_fn)(void *ctx);
+
+/**
+ * obs_model_add_probe() - a row for one need, on no rung yet.
+ * @need: for people; static
+ *
+ * Return: the row, borrowed; never NULL. Beyond OBS_PROBES_MAX it is one that nobody sees.
+ */
+struct obs_probe_status *obs_model_add_probe(struct obs_model *model, const char *need);

@@ -196,8 +196,7 @@ int obs_connections_open(const struct obs_connections_options *opt, struct obs_m
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
-	p = &model->probes[model->n_probes++];
-	*p = (struct obs_probe_status){ .need = "connections", .rung = "none" };
+	p = obs_model_add_probe(model, "connections");
 	c->opt = *opt;
 	c->rows.max_bytes = ROWS_MAX_BYTES;
 	take_rung(c, p);

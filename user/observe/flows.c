@@ -147,10 +147,9 @@ static int open_all(struct obs_kernel *kernel, struct obs_targets *targets, stru
 int obs_flows_open(struct obs_kernel *kernel, struct obs_targets *targets, struct obs_model *model,
 		   struct obs_flows **ret)
 {
-	struct obs_probe_status *p = &model->probes[model->n_probes++];
+	struct obs_probe_status *p = obs_model_add_probe(model, "UDP and names");
 	struct obs_flows *f = calloc(1, sizeof(*f));
 
-	*p = (struct obs_probe_status){ .need = "UDP and names", .rung = "none" };
 	p->ok = true; /* of what is looked at for itself nothing is missing */
 	if (!f)
 		return -ENOMEM;

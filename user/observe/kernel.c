@@ -289,14 +289,6 @@ static const struct write_rung write_rungs[] = {
 	{ "sys_exit", "tp_btf/sys_exit", load_sysexit },
 };
 
-static struct obs_probe_status *add_probe(struct obs_model *model, const char *need)
-{
-	struct obs_probe_status *p = &model->probes[model->n_probes++];
-
-	*p = (struct obs_probe_status){ .need = need, .rung = "none" };
-	return p;
-}
-
 static void set_text(char *out, size_t size, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -429,9 +421,9 @@ static int open_bpf(const struct obs_kernel_options *opt, struct obs_kernel *k)
 int obs_kernel_open(const struct obs_kernel_options *opt, struct obs_model *model,
 		    struct obs_kernel **ret)
 {
-	struct obs_probe_status *files = add_probe(model, "file writes");
-	struct obs_probe_status *consoles = add_probe(model, "console writes");
-	struct obs_probe_status *processes = add_probe(model, "processes");
+	struct obs_probe_status *files = obs_model_add_probe(model, "file writes");
+	struct obs_probe_status *consoles = obs_model_add_probe(model, "console writes");
+	struct obs_probe_status *processes = obs_model_add_probe(model, "processes");
 	struct obs_kernel *k = calloc(1, sizeof(*k));
 	int r;
 

@@ -828,10 +828,10 @@ static void describe_consoles(struct obs_model *model, bool has_socket)
 
 void obs_engine_describe_names(const struct obs_config *config, struct obs_model *model)
 {
-	struct obs_probe_status *p = &model->probes[model->n_probes++];
+	struct obs_probe_status *p = obs_model_add_probe(model, "container names");
 	const char *path = engine_socket(config);
 
-	*p = (struct obs_probe_status){ .need = "container names", .ok = true };
+	p->ok = true;
 	p->first_choice = access(path, R_OK | W_OK) == 0;
 	describe_consoles(model, p->first_choice);
 	p->rung = p->first_choice ? "engine socket" : "cgroup paths";

@@ -111,14 +111,6 @@ static void describe_gpus(const struct obs_host_usage *u, bool done, struct obs_
 	snprintf(p->refused, sizeof(p->refused), "%s", u->gpu_refused);
 }
 
-static struct obs_probe_status *add_probe(struct obs_model *model)
-{
-	if (model->n_probes >= OBS_PROBES_MAX)
-		return NULL;
-	model->probes[model->n_probes] = (struct obs_probe_status){ .need = "GPUs" };
-	return &model->probes[model->n_probes++];
-}
-
 void obs_gpu_describe(const struct obs_config *config, struct obs_model *model)
 {
 	struct obs_gpu_options opt = gpu_options(config);
@@ -128,11 +120,10 @@ void obs_gpu_describe(const struct obs_config *config, struct obs_model *model)
 
 	if (!config->usage.gpu || obs_gpus_start(&opt, &gpus) < 0)
 		return;
-	p = add_probe(model);
+	p = obs_model_add_probe(model, "GPUs");
 	done = obs_gpus_wait(gpus, DOCTOR_LOOK_MS);
 	obs_gpus_get(gpus, &model->host);
-	if (p)
-		describe_gpus(&model->host, done, p);
+	describe_gpus(&model->host, done, p);
 	obs_gpus_stop(&gpus);
 }
 
@@ -169,7 +160,7 @@ static void start_gpus(struct part *p)
 
 	if (!p->env.config->usage.gpu || obs_gpus_start(&opt, &p->gpus) < 0)
 		return;
-	p->probe = add_probe(p->env.model);
+	p->probe = obs_model_add_probe(p->env.model, "GPUs");
 	take_gpus(p, obs_gpus_wait(p->gpus, FIRST_LOOK_MS));
 }
 

@@ -57,12 +57,9 @@ static bool tells_ends(const struct obs_model *model)
 
 static struct obs_probe_status *describe(struct obs_model *model, int err)
 {
-	struct obs_probe_status *p;
+	struct obs_probe_status *p = obs_model_add_probe(model, "resource use");
 
-	if (model->n_probes >= OBS_PROBES_MAX)
-		return NULL;
-	p = &model->probes[model->n_probes++];
-	*p = (struct obs_probe_status){ .need = "resource use", .ok = true };
+	p->ok = true;
 	if (err == 0) {
 		p->rung = "iter/task, cgroup files";
 		p->first_choice = true;
