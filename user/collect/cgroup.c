@@ -293,18 +293,28 @@ static bool has_word(const char *list, size_t len, const char *word)
 	return false;
 }
 
+/* Cuts the first line off @text. Return: whether there was one. */
+static bool next_line(struct obs_slice *text, struct obs_slice *ret)
+{
+	const char *nl;
+
+	if (!text->len)
+		return false;
+	nl = memchr(text->p, '\n', text->len);
+	*ret = obs_slice(text->p, nl ? (size_t)(nl - text->p) : text->len);
+	*text = obs_slice(text->p + ret->len + (nl != NULL), text->len - ret->len - (nl != NULL));
+	return true;
+}
+
 /* The mount point of the hierarchy of @controller (NULL: of v2), or false. Mount points with
  * spaces are written with escapes, which no distribution's are. */
 static bool mounted_at(struct obs_slice mounts, const char *controller, char *out, size_t size)
 {
-	const char *p = mounts.p, *end = mounts.p + mounts.len;
+	char line[1024], where[512], type[32], options[256];
+	struct obs_slice l;
 
-	while (p < end) {
-		const char *nl = memchr(p, '\n', (size_t)(end - p));
-		char line[1024], where[512], type[32], options[256];
-
-		snprintf(line, sizeof(line), "%.*s", (int)((nl ? nl : end) - p), p);
-		p = nl ? nl + 1 : end;
+	while (next_line(&mounts, &l)) {
+		snprintf(line, sizeof(line), "%.*s", (int)l.len, l.p);
 		if (sscanf(line, "%*s %511s %31s %255s", where, type, options) != 3)
 			continue;
 		if (controller ? strcmp(type, "cgroup") != 0 ||
@@ -322,27 +332,24 @@ static bool mounted_at(struct obs_slice mounts, const char *controller, char *ou
 static bool path_in(struct obs_slice cgroup, const char *controller, const char *id, char *out,
 		    size_t size)
 {
-	const char *p = cgroup.p, *end = cgroup.p + cgroup.len;
+	struct obs_slice line;
 
-	while (p < end) {
-		const char *nl = memchr(p, '\n', (size_t)(end - p));
-		size_t len = (size_t)((nl ? nl : end) - p);
-		const char *names = memchr(p, ':', len), *path, *at, *cut;
+	while (next_line(&cgroup, &line)) {
+		const char *end = line.p + line.len, *at, *cut;
+		const char *names = memchr(line.p, ':', line.len);
+		const char *path = names ? memchr(names + 1, ':', (size_t)(end - names - 1)) : NULL;
 
-		path = names ? memchr(names + 1, ':', len - (size_t)(names + 1 - p)) : NULL;
-		if (path &&
-		    (controller ? has_word(names + 1, (size_t)(path - names - 1), controller)
-				: path == names + 1 && *p == '0')) {
-			at = memmem(path, len - (size_t)(path - p), id, strlen(id));
-			if (!at || memmem(path, len - (size_t)(path - p), "..", 2))
-				return false;
-			cut = memchr(at, '/', len - (size_t)(at - p));
-			if (!cut)
-				cut = p + len;
-			return snprintf(out, size, "%.*s", (int)(cut - path - 1), path + 1) <
-			       (int)size;
-		}
-		p = nl ? nl + 1 : end;
+		if (!path ||
+		    !(controller ? has_word(names + 1, (size_t)(path - names - 1), controller)
+				 : path == names + 1 && *line.p == '0'))
+			continue;
+		at = memmem(path, (size_t)(end - path), id, strlen(id));
+		if (!at || memmem(path, (size_t)(end - path), "..", 2))
+			return false;
+		cut = memchr(at, '/', (size_t)(end - at));
+		if (!cut)
+			cut = end;
+		return snprintf(out, size, "%.*s", (int)(cut - path - 1), path + 1) < (int)size;
 	}
 	return false;
 }
