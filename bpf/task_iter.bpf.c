@@ -38,8 +38,11 @@ static __always_inline __s64 atomic_count(struct mm_struct___atomic *mm, int i)
 {
 	__s64 n = 0;
 
-	/* No plain load: 6.1's verifier does not look through the typedef atomic_long_t. */
-	bpf_probe_read_kernel(&n, sizeof(n), &mm->rss_stat.count[i]);
+	/* No plain load: 6.1's verifier does not look through the typedef atomic_long_t. The
+	 * array's start is the kernel's; an index that is no constant cannot be relocated. */
+	bpf_probe_read_kernel(&n, sizeof(n),
+			      (void *)mm + bpf_core_field_offset(*mm, rss_stat.count) +
+				      i * sizeof(n));
 	return n;
 }
 
