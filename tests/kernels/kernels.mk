@@ -17,7 +17,7 @@ $(OUT)/tests/kernels/%.skel.h: $(OUT)/tests/kernels/%.bpf.o
 
 $(OUT)/tests/kernels/%: tests/kernels/%.c $(OUT)/tests/kernels/%.skel.h
 	$(call say,CC,$@)
-	$(Q)$(CC) $(CFLAGS_ALL) -Itests/kernels -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< \
+	$(Q)$(CC) $(CFLAGS_ALL) -Itests/kernels -Itests/triggers -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< \
 		$(shell $(PKG_CONFIG) --libs libbpf libelf zlib) -lutil
 
 KERNELS ?= 6.1,6.12,7.3,6.12-arm64

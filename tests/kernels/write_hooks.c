@@ -32,6 +32,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
+#include "uring.h"
 #include "util/cleanup.h"
 #include "write_hooks.h"
 
@@ -413,44 +414,6 @@ static ssize_t way_aio_v(const struct dest *d)
 	return do_aio(d, IOCB_CMD_PWRITEV, two, 2);
 }
 
-struct ring {
-	int fd;
-	char *p;
-	struct io_uring_sqe *sqe;
-	struct io_uring_params params;
-};
-
-static int ring_open(struct ring *r, unsigned flags)
-{
-	*r = (struct ring){ .params = { .flags = flags, .sq_thread_idle = 100 } };
-	r->fd = (int)syscall(SYS_io_uring_setup, 4, &r->params);
-	if (r->fd < 0)
-		return -errno;
-	r->p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, r->fd,
-		    IORING_OFF_SQ_RING);
-	r->sqe = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, r->fd,
-		      IORING_OFF_SQES);
-	return r->p == MAP_FAILED || r->sqe == MAP_FAILED ? -ENOMEM : 0;
-}
-
-/* One request, and its result. */
-static int ring_do(struct ring *r, const struct io_uring_sqe *sqe)
-{
-	unsigned *tail = (unsigned *)(r->p + r->params.sq_off.tail);
-	unsigned *array = (unsigned *)(r->p + r->params.sq_off.array);
-	unsigned *cq_tail = (unsigned *)(r->p + r->params.cq_off.tail);
-	struct io_uring_cqe *cqe = (struct io_uring_cqe *)(r->p + r->params.cq_off.cqes);
-	unsigned flags = IORING_ENTER_GETEVENTS;
-
-	*r->sqe = *sqe;
-	array[0] = 0;
-	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
-	if (r->params.flags & IORING_SETUP_SQPOLL)
-		flags |= IORING_ENTER_SQ_WAKEUP;
-	syscall(SYS_io_uring_enter, r->fd, 1, 1, flags, NULL, 0);
-	return __atomic_load_n(cq_tail, __ATOMIC_ACQUIRE) ? cqe->res : -EIO;
-}
-
 static ssize_t do_ring(const struct dest *d, unsigned setup, struct io_uring_sqe sqe)
 {
 	static const struct iovec fixed = { data, sizeof(data) };
@@ -459,7 +422,7 @@ static ssize_t do_ring(const struct dest *d, unsigned setup, struct io_uring_sqe
 
 	if (ring_open(&r, setup) < 0)
 		return -1;
-	syscall(SYS_io_uring_register, r.fd, IORING_REGISTER_BUFFERS, &fixed, 1);
+	ring_register(&r, &fixed);
 	sqe.fd = d->fd;
 	if (!sqe.off)
 		sqe.off = d->path ? START : (__u64)-1;
