@@ -141,8 +141,8 @@ SEC("tp_btf/signal_generate")
 int BPF_PROG(obs_signal, int sig, struct kernel_siginfo *info, struct task_struct *task, int group,
 	     int result)
 {
-	__u32 tgid = BPF_CORE_READ(task, tgid);
 	struct obs_rec_death note = {}, *have;
+	__u32 tgid = task->tgid;
 	struct obs_target_value *target;
 	int killed = sig == SIGKILL && (__u64)info == SEND_SIG_PRIV;
 

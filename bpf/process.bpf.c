@@ -56,9 +56,9 @@ int BPF_PROG(obs_exec, struct task_struct *task, pid_t old_pid, struct linux_bin
 	if (!rec)
 		return 0;
 
-	rec->tgid = BPF_CORE_READ(task, tgid);
-	rec->ppid = BPF_CORE_READ(task, real_parent, tgid);
-	rec->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	rec->tgid = task->tgid;
+	rec->ppid = task->real_parent->tgid;
+	rec->start_ns = task->group_leader->start_boottime;
 	rec->cgroup = bpf_get_current_cgroup_id();
 	rec->target = join_by_cgroup(rec->tgid, rec->cgroup);
 	bpf_get_current_comm(rec->comm, sizeof(rec->comm));
@@ -70,7 +70,7 @@ int BPF_PROG(obs_exec, struct task_struct *task, pid_t old_pid, struct linux_bin
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(obs_fork, struct task_struct *parent, struct task_struct *child)
 {
-	__u32 ppid = BPF_CORE_READ(parent, tgid), tgid = BPF_CORE_READ(child, tgid);
+	__u32 ppid = parent->tgid, tgid = child->tgid;
 	struct obs_control *c = obs_control();
 	struct obs_target_value *target;
 	struct obs_rec_fork *rec;
@@ -143,12 +143,12 @@ static __always_inline void tell_usage(struct task_struct *task, __u32 tgid, __u
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(obs_exit, struct task_struct *task)
 {
-	__u32 tgid = BPF_CORE_READ(task, tgid), slot;
+	__u32 tgid = task->tgid, slot;
 	struct obs_control *c = obs_control();
 	struct obs_target_value *target;
 	struct obs_rec_exit *rec;
 
-	if (BPF_CORE_READ(task, signal, live.counter) != 0 || !c)
+	if (task->signal->live.counter != 0 || !c)
 		return 0; /* other threads live on */
 	target = obs_target_of(tgid);
 	if (!target)
