@@ -212,3 +212,39 @@ def over_a_restart():
     for key in ("state", "round", "earning", "submissions", "since"):
         assert after[key] == before[key], (key, before, after)
     assert after["earning"] == "yes", after
+
+
+@case()
+def over_a_kill():
+    """kill -9 of the observer in the middle of a hang, and again in the middle of a round: state,
+    since, round, submissions and earning are known at the next start, and go on"""
+    api = Api()
+    observer = Observer(api).start()
+    node = ContainerNode(
+        "gate\n" + JOIN + "file 0 [2025-09-25 20:40:24,616][urllib3.connectionpool][DEBUG] - "
+        'http://localhost:3000 "POST /api/submit-winner HTTP/1.1" 200 None\n'
+        "gate\n" + JOIN.replace("30512", "30513"))
+    node.gate()
+    wait_for("a submission", lambda: view(observer, node)["submissions"]["taken"] == 1, 15)
+    pid, worked = node.process("trainer"), shown(observer, node)
+    os.kill(pid, signal.SIGSTOP)
+    before = wait_state(observer, node, "hung/signal")
+    wait_for("the event", lambda: changes(api, node)[-1]["to"] == "hung", 10)
+    observer.kill()
+    observer.start()
+    wait_for("the node", lambda: view(observer, node), 10)
+    after = view(observer, node)
+    for key in ("state", "sub_state", "since", "reason", "round", "rounds_joined", "submissions",
+                "watched_since"):
+        assert after[key] == before[key], (key, before, after)
+    os.kill(pid, signal.SIGCONT)
+    wait_for("it goes on", lambda: shown(observer, node) == worked, 15)
+    node.gate()
+    wait_for("the round", lambda: any(e["details"].get("round") == 30513
+                                      for e in of_node(api.events(), node)), 15)
+    observer.kill()
+    observer.start()
+    wait_for("the node", lambda: view(observer, node), 10)
+    again = view(observer, node)
+    assert again["round"] == 30513 and again["rounds_joined"] == 2, again
+    assert again["state"] == "training" and again["earning"] == "yes", again

@@ -19,6 +19,7 @@ static void fill(struct obs_life *l)
 	obs_machine_feed(&l->machine, OBS_INPUT_SUBMITS_FAILING, 400, "two failed", &c);
 	l->trainer_ns = 200;
 	l->debug_seen = true;
+	l->errors = 5;
 	l->rounds = (struct obs_rounds){ .round = 30512,
 					 .known = true,
 					 .joined = 7,
@@ -84,6 +85,7 @@ static void another_trainer_starts_anew(void **state)
 	assert_false(is.rounds.known);
 	assert_int_equal(is.submits.failed_in_a_row, 0);
 	assert_int_equal(is.submits.ok, 3);
+	assert_int_equal(is.errors, 5);
 	assert_int_equal(is.rounds.n_took, 2);
 	/* and none at all is not the same as none */
 	assert_int_equal(obs_life_state_parse(&is, 0, OBS_SLICE("trainer 0\nactivity 2\n")), 0);

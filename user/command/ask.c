@@ -75,8 +75,9 @@ static int fetch(const struct obs_ask *ask, const char *url, struct obs_buf *out
 	r = curl_easy_perform(easy);
 	if (r == CURLE_OK)
 		return OBS_EXIT_OK;
-	fprintf(stderr, "gswarm-observer %s: %s: %s; is the daemon running there?\n", ask->command,
-		url, curl_easy_strerror(r));
+	if (!ask->quiet)
+		fprintf(stderr, "gswarm-observer %s: %s: %s; is the daemon running there?\n",
+			ask->command, url, curl_easy_strerror(r));
 	return OBS_EXIT_FAIL;
 }
 
@@ -89,6 +90,52 @@ int obs_ask(const struct obs_ask *ask, const char *path, struct obs_buf *out)
 		return r;
 	out->max_bytes = ANSWER_MAX_BYTES;
 	return fetch(ask, obs_buf_cstr(&url), out);
+}
+
+/* Bytes of a character, at its first one, that would steer a terminal; 0 = it does not: C0, DEL, C1
+ * (U+0080 to U+009F), and what turns the direction of text (U+200E, U+200F, U+202A to U+202E,
+ * U+2066 to U+2069). */
+static size_t steers(const unsigned char *p)
+{
+	if (*p < ' ' || *p == 0x7f)
+		return 1;
+	if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
+		return 2;
+	if (p[0] != 0xe2)
+		return 0;
+	if (p[1] == 0x80 && (p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xaa && p[2] <= 0xae)))
+		return 3;
+	return p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9 ? 3 : 0;
+}
+
+static void tidy_text(char *text)
+{
+	char *out = text;
+	size_t n;
+
+	for (char *p = text; *p; p += n ? n : 1) {
+		n = steers((const unsigned char *)p);
+		*out++ = n ? '?' : *p;
+	}
+	*out = '\0';
+}
+
+static void tidy(cJSON *o)
+{
+	cJSON *item;
+
+	if (cJSON_IsString(o))
+		tidy_text(o->valuestring);
+	cJSON_ArrayForEach(item, o) tidy(item);
+}
+
+cJSON *obs_ask_parse(struct obs_buf *answer)
+{
+	cJSON *root = cJSON_Parse(obs_buf_cstr(answer));
+
+	if (root)
+		tidy(root);
+	return root;
 }
 
 const char *obs_ask_text(const cJSON *o, const char *key)

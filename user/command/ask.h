@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 
 #include "util/buf.h"
 
@@ -12,6 +13,7 @@
 struct obs_ask {
 	const char *command; /* who asks, for the messages */
 	const char *config;  /* the daemon's settings, for server.listen; NULL = as for run */
+	bool quiet;	     /* say nothing on standard error */
 	const char *url;     /* "http://HOST:PORT" instead; NULL = by the settings */
 };
 
@@ -23,6 +25,14 @@ struct obs_ask {
  * Return: OBS_EXIT_OK; else the exit status to end with, and standard error says why.
  */
 int obs_ask(const struct obs_ask *ask, const char *path, struct obs_buf *out);
+
+/**
+ * obs_ask_parse() - an answer as a tree. Names and log text in it are other people's words: control
+ * characters, and those that turn the direction of text, are replaced by '?'.
+ *
+ * Return: owned by the caller, or NULL.
+ */
+cJSON *obs_ask_parse(struct obs_buf *answer);
 
 /** obs_ask_text() - a text of an answer's object; "" when there is none. Borrowed. */
 const char *obs_ask_text(const cJSON *o, const char *key);

@@ -36,6 +36,7 @@ struct obs_command {
 	X(peers)        \
 	X(replay)       \
 	X(nodes)        \
+	X(top)          \
 	X(states)       \
 	X(p2pd)         \
 	X(check_config)

@@ -112,9 +112,9 @@ static void put_details(const cJSON *node)
 	}
 }
 
-static int print_table(const struct obs_buf *answer, bool details)
+static int print_table(struct obs_buf *answer, bool details)
 {
-	cleanup_cjson cJSON *root = cJSON_ParseWithLength(answer->p, answer->len);
+	cleanup_cjson cJSON *root = obs_ask_parse(answer);
 	const cJSON *node, *nodes = cJSON_GetObjectItem(root, "nodes");
 
 	if (!cJSON_IsArray(nodes)) {

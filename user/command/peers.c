@@ -130,7 +130,7 @@ static void print_node(const cJSON *node, bool all)
 
 static int print_table(struct obs_buf *answer, bool all)
 {
-	cleanup_cjson cJSON *root = cJSON_Parse(obs_buf_cstr(answer));
+	cleanup_cjson cJSON *root = obs_ask_parse(answer);
 	const cJSON *nodes = cJSON_GetObjectItemCaseSensitive(root, "nodes"), *node;
 
 	if (!cJSON_IsArray(nodes)) {

@@ -372,6 +372,7 @@ static void note_error(struct obs_life *l, const struct obs_event *ev)
 	const struct rule *rule = find_rule(ev);
 	enum obs_input input = rule ? judged(l, rule->input) : OBS_INPUT_MAX;
 
+	l->errors++;
 	l->last_error = ev->code;
 	l->last_error_ns = ev->wall_ns;
 	if (strcmp(ev->code, "SUBMIT_FAILED") == 0 ||

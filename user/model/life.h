@@ -80,6 +80,7 @@ struct obs_life {
 	bool debug_seen; /* the log shows DEBUG lines: a submission would show */
 	bool error_in_round;
 	unsigned polls_failed;	/* in a row */
+	uint64_t errors;	/* since it is watched */
 	const char *last_error; /* static; NULL = none */
 	uint64_t last_error_ns;
 	obs_life_change_fn on_change;

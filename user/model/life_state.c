@@ -34,6 +34,7 @@ struct row {
 static const struct row rows[] = {
 	ROW("watched_ns", U64, ALWAYS, watched_ns, UINT64_MAX),
 	ROW("debug_seen", FLAG, ALWAYS, debug_seen, 1),
+	ROW("errors", U64, ALWAYS, errors, UINT64_MAX),
 	ROW("joined", U64, ALWAYS, rounds.joined, UINT64_MAX),
 	ROW("submits_ok", U64, ALWAYS, submits.ok, UINT64_MAX),
 	ROW("submits_failed", U64, ALWAYS, submits.failed, UINT64_MAX),

@@ -78,6 +78,7 @@ struct obs_life_view {
 	uint64_t chain_round, rounds_behind, chain_rounds; /* since it is watched there */
 	uint64_t chain_submitted_ns, chain_submitted_round, chain_won_ns; /* 0 = none seen */
 	char chain_reward[32];
+	uint64_t errors;	/* since it is watched */
 	const char *last_error; /* code; NULL = none; static */
 	uint64_t last_error_ns;
 	size_t n_evidence;

@@ -21,15 +21,16 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-#define GONE_MAX     64
-#define GONE_KEEP_NS (24 * 3600 * OBS_NS_PER_S)
-#define KEEP_SECONDS 60 /* between two times that what is known is kept */
-#define CHANGES_MAX  4
-#define SETTLE_NS    (500 * OBS_NS_PER_MS) /* an end that others may follow */
-#define BUSY_TICKS   3			   /* of CPU in a second: it computes */
-#define STOP_LOOK_MS 10			   /* a signal to stop acts a moment after it is sent */
-#define STOP_LOOKS   20
-#define STALE_NS     (5 * OBS_NS_PER_S)
+#define GONE_MAX      64
+#define GONE_KEEP_NS  (24 * 3600 * OBS_NS_PER_S)
+#define KEEP_SECONDS  60 /* between two times that what is known is kept */
+#define KEEP_PER_TICK 20
+#define CHANGES_MAX   4
+#define SETTLE_NS     (500 * OBS_NS_PER_MS) /* an end that others may follow */
+#define BUSY_TICKS    3			    /* of CPU in a second: it computes */
+#define STOP_LOOK_MS  10		    /* a signal to stop acts a moment after it is sent */
+#define STOP_LOOKS    20
+#define STALE_NS      (5 * OBS_NS_PER_S)
 
 /* A change that waits to be told: texts as they were then. */
 struct told {
@@ -60,6 +61,8 @@ struct seat {
 	uint64_t active_ns; /* CLOCK_MONOTONIC: it wrote or computed */
 	bool paused;
 	unsigned kept;		 /* seconds since it was kept */
+	unsigned kept_often;	 /* times since the last tick */
+	uint64_t kept_sum;	 /* what_counts() then */
 	uint64_t silence_due_ns; /* its patience ends then, before the next tick; 0 = it does not */
 	unsigned stop_looks;	 /* left, until a signal that was sent shows */
 	char stopped_by[80];	 /* who sent the last one; "" = not seen */
@@ -138,12 +141,15 @@ static void tell(struct state *s, const struct seat *seat, const struct told *t)
 	s->env.emit(s->env.ctx, seat->node, &ev);
 }
 
+static void keep(struct state *s, struct seat *seat);
+
+/* What is known is kept in the transaction of the event that tells it. */
 static void tell_changes(struct state *s, struct seat *seat)
 {
+	if (seat->n_told)
+		keep(s, seat);
 	for (unsigned i = 0; i < seat->n_told; i++)
 		tell(s, seat, &seat->told[i]);
-	if (seat->n_told)
-		seat->kept = KEEP_SECONDS; /* at the next look */
 	seat->n_told = 0;
 }
 
@@ -336,12 +342,20 @@ static uint64_t trainer_mark(const struct state *s, pid_t pid)
 	return p ? p->start_ticks << 22 ^ (uint64_t)pid : 0;
 }
 
+/* Grows with each round and submission: a line that says so is not read again. */
+static uint64_t what_counts(const struct obs_life *l)
+{
+	return l->rounds.joined + l->submits.ok + l->submits.failed;
+}
+
 static void keep(struct state *s, struct seat *seat)
 {
 	cleanup_buf struct obs_buf text = {};
 	char name[256];
 
 	seat->kept = 0;
+	seat->kept_often++;
+	seat->kept_sum = what_counts(&seat->life);
 	if (!s->env.outlet->put_state ||
 	    obs_life_state_format(&seat->life, trainer_mark(s, seat->trainer), &text) < 0)
 		return;
@@ -361,6 +375,17 @@ static void take_up(struct state *s, struct seat *seat)
 		return;
 	take_census(s, seat, &c);
 	obs_life_state_parse(&seat->life, trainer_mark(s, c.trainer), obs_buf_slice(&text));
+}
+
+/* In the transaction of the event that is on its way; many at once with the next tick. */
+static void keep_what_counts(struct state *s, struct seat *seat)
+{
+	if (what_counts(&seat->life) == seat->kept_sum)
+		return;
+	if (seat->kept_often < KEEP_PER_TICK)
+		keep(s, seat);
+	else
+		seat->kept = KEEP_SECONDS;
 }
 
 /* --- silence --- */
@@ -528,6 +553,7 @@ static void look(struct state *s, struct seat *seat)
 	seat->life.trainer_lives = seat->trainer != 0;
 	snprintf(seat->name, sizeof(seat->name), "%s", seat->node->title);
 	explain_unknown(s, seat, &c);
+	seat->kept_often = 0;
 	if (++seat->kept >= KEEP_SECONDS)
 		keep(s, seat);
 	look_at_pause(s, seat);
@@ -582,6 +608,7 @@ static void state_event(void *part, const struct obs_node *node, const struct ob
 			on_end(s, seat, ev, role);
 	} else {
 		obs_life_event(&seat->life, ev);
+		keep_what_counts(s, seat);
 	}
 	if (seat->n_told)
 		wake(s, 0);
@@ -753,6 +780,7 @@ static void show(const struct state *s, const struct seat *seat, struct obs_life
 		.round_known = l->rounds.known,
 		.round = l->rounds.round,
 		.rounds_joined = l->rounds.joined,
+		.errors = l->errors,
 		.last_error = l->last_error,
 		.last_error_ns = l->last_error_ns,
 		.n_evidence = l->machine.n_evidence,

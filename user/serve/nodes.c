@@ -5,8 +5,10 @@
  */
 #include "serve/nodes.h"
 
+#include <math.h>
 #include <string.h>
 
+#include "model/peers.h"
 #include "pipeline/json.h"
 #include "serve/fields.h"
 #include "serve/text.h"
@@ -86,13 +88,80 @@ static const struct obs_node_status *status_of(const struct obs_model *m, uint32
 	return NULL;
 }
 
-static void put_status(struct obs_json *j, const struct obs_node_status *st)
+static void put_real(struct obs_json *j, const char *key, double n)
 {
+	if (isnan(n))
+		return;
+	obs_json_key_str(j, key);
+	obs_json_real(j, n);
+}
+
+/* What its processes hold of all GPUs; OBS_UNKNOWN: no GPU, or the driver does not tell. */
+static uint64_t gpu_bytes(const struct obs_host_usage *h, const char *node)
+{
+	uint64_t sum = 0;
+	bool known = false;
+
+	for (size_t i = 0; i < h->n_gpus; i++) {
+		known |= h->gpus[i].mig_parent < 0;
+		for (size_t k = 0; k < h->gpus[i].n_procs; k++) {
+			const struct obs_gpu_process *p = &h->gpus[i].procs[k];
+
+			if (p->memory_bytes != OBS_UNKNOWN && strcmp(p->node, node) == 0)
+				sum += p->memory_bytes;
+		}
+	}
+	return known ? sum : OBS_UNKNOWN;
+}
+
+static void put_usage(struct obs_json *j, const struct obs_node_usage *u)
+{
+	bool limited = u->has_cgroup && u->cgroup.memory_limit_bytes != OBS_UNKNOWN;
+
+	if (u->interval_s > 0)
+		put_real(j, "cpu_percent", u->cpu_percent);
+	put_real(j, "cpu_limit", u->cpu_limit);
+	obs_put_count(j, "memory_bytes",
+		      u->has_cgroup && u->cgroup.memory_bytes != OBS_UNKNOWN
+			      ? u->cgroup.memory_bytes
+			      : u->rss_bytes);
+	if (limited)
+		obs_put_count(j, "memory_limit_bytes", u->cgroup.memory_limit_bytes);
+	obs_put_count(j, "processes", u->processes);
+	obs_put_count(j, "threads", u->threads);
+}
+
+static void put_peers(struct obs_json *j, const struct obs_model *m, uint32_t slot)
+{
+	uint64_t connected = 0;
+
+	for (size_t i = 0; i < m->n_node_peers; i++) {
+		if (m->node_peers[i].slot != slot)
+			continue;
+		for (const struct obs_peer *e = m->node_peers[i].peers->peers; e; e = e->hh.next)
+			connected +=
+				e->open && (e->role == OBS_PEER_BOOTNODE ||
+					    e->role == OBS_PEER_DHT || e->role == OBS_PEER_RELAY);
+		obs_put_count(j, "peers_connected", connected);
+		return;
+	}
+}
+
+static void put_status(struct obs_json *j, const struct obs_model *m,
+		       const struct obs_node_status *st)
+{
+	uint64_t gpu = gpu_bytes(&m->host, st->name);
+
 	obs_put_text(j, "runtime", st->runtime);
 	obs_put_text(j, "image", st->image);
 	obs_put_count(j, "pids", st->pids);
 	obs_put_count(j, "events", st->events);
 	obs_put_time(j, "last_event", st->last_event_ns);
+	if (st->usage)
+		put_usage(j, st->usage);
+	if (gpu != OBS_UNKNOWN)
+		obs_put_count(j, "gpu_memory_bytes", gpu);
+	put_peers(j, m, st->slot);
 }
 
 static void put_node(struct obs_json *j, const struct obs_model *m, const struct obs_life_view *v,
@@ -106,7 +175,7 @@ static void put_node(struct obs_json *j, const struct obs_model *m, const struct
 	obs_json_key_str(j, "present");
 	obs_json_bool(j, v->slot != 0);
 	if (st)
-		put_status(j, st);
+		put_status(j, m, st);
 	obs_put_text(j, "state", v->state);
 	obs_put_text(j, "sub_state", v->sub_state);
 	obs_put_text(j, "meaning", v->meaning);
@@ -120,6 +189,7 @@ static void put_node(struct obs_json *j, const struct obs_model *m, const struct
 	obs_put_count(j, "rounds_joined", v->rounds_joined);
 	put_submits(j, v);
 	put_chain(j, v);
+	obs_put_count(j, "errors", v->errors);
 	obs_put_text(j, "last_error", v->last_error);
 	obs_put_time(j, "last_error_time", v->last_error_ns);
 	obs_put_time(j, "watched_since", v->watched_ns);
