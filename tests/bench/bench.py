@@ -110,6 +110,7 @@ ROWS = [
     ("conn_look", "a look at 10,000 TCP sockets", "ms2", None, 15),
     ("state_median", "cause -> state and its event, median", "ms", None, None),
     ("state_max", "    the slowest of 40, of ten kinds", "ms", 1000, 1000),
+    ("state_look", "20 idle nodes: CPU in a second, states included", "ms2", None, None),
     ("latency_p50", "write -> event at the API, 1,000 lines/s: p50", "ms1", None, 5),
     ("latency_p99", "    p99", "ms1", None, 20),
     ("throughput", "write -> store -> API, at full speed", "lines/s", None, ("min", 450_000)),
@@ -259,11 +260,7 @@ class Observer:
         return False
 
     def cpu_ns(self):
-        total = 0
-        for path in glob.glob(f"/proc/{self.proc.pid}/task/*/schedstat"):
-            with open(path, encoding="ascii") as f:
-                total += int(f.read().split()[0])
-        return total
+        return cpu_ns(self.proc.pid)
 
     def rss_mib(self):
         with open(f"/proc/{self.proc.pid}/status", encoding="utf-8") as f:
@@ -341,6 +338,14 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def cpu_ns(pid):
+    total = 0
+    for path in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+        with open(path, encoding="ascii") as f:
+            total += int(f.read().split()[0])
+    return total
 
 
 def peak_rss_mib(pid):
@@ -623,20 +628,49 @@ class Bench:
         self.note("look_growth", whole / 50 / (half / 25))
         self.note("look_proc", self.look(50, more="probes:\n  bpf: false\n", looks=3))
 
-    def reactions(self, lives=4):
-        """Causes of every kind at look-alikes; the later of the two places counts."""
+    def look_alikes(self):
+        """What the cases of e2e need; returns their Env."""
         self.need_observer()
         sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../e2e"))
         sys.dont_write_bytecode = True
         import harness
-        import reactions
         env = harness.Env
         env.observer = self.args.bin
         env.node = os.path.abspath(os.path.join(os.path.dirname(self.args.loop), "../node/node"))
         env.tmp = pathlib.Path(tempfile.mkdtemp(prefix="gso-bench-", dir=self.dir))
         if not os.access(env.node, os.X_OK):
             raise Skip("no look-alike was built")
-        with env.cleanup:
+        return env
+
+    def state_look(self, nodes=20, seconds=5):
+        """CPU of a second with that many idle nodes, without what an observer of none needs."""
+        quiet = {"usage": {"interval": 0}, "connections": {"interval": "1h"},
+                 "probes": {"canary_interval": 0}}
+        with self.look_alikes().cleanup:
+            import harness
+            import reactions
+
+            def per_second(observer):
+                start = cpu_ns(observer.process.pid)
+                time.sleep(seconds)
+                return (cpu_ns(observer.process.pid) - start) / seconds / 1e6
+            _, observer = reactions.watch(quiet)
+            time.sleep(1)
+            alone = per_second(observer)
+            for _ in range(nodes):
+                harness.ProcessNode("")
+            end = time.monotonic() + 30
+            while observer.metrics().get("gswarm_nodes") != nodes:
+                if time.monotonic() > end:
+                    raise Skip(f"{observer.metrics().get('gswarm_nodes'):.0f} nodes were found")
+                time.sleep(0.1)
+            time.sleep(4)  # their starts are told
+            self.note("state_look", per_second(observer) - alone)
+
+    def reactions(self, lives=4):
+        """Causes of every kind at look-alikes; the later of the two places counts."""
+        import reactions
+        with self.look_alikes().cleanup:
             at = reactions.watch()
             seen = [r for _ in range(lives) for kind in (reactions.one_life, reactions.out_of_memory)
                     for r in kind(*at)]
@@ -781,6 +815,7 @@ class Bench:
             self.attempt(["replay_syslog_ng"], self.replay_syslog_ng)
         progress("looks")
         self.attempt(["look_25", "look_50", "look_growth", "look_proc"], self.looks)
+        self.attempt(["state_look"], self.state_look)
         self.attempt(["state_median", "state_max"], self.reactions)
         progress("idle")
         self.attempt(["conn_look"], self.conn_look)
