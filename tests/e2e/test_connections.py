@@ -559,7 +559,7 @@ def real_swarm(rung):
 
     # p2pd is asked for its peers: who is behind each address, whoever dialled
     listed = peer.do("list_peers")["peers"]
-    assert sorted(listed) == sorted([boot.id, third.id]), listed
+    assert set(listed) == {boot.id, third.id}, listed  # once per connection: both may have dialled
 
     def named():
         found = {c["remote"].split(":")[0]: c.get("peer_id") for c in mine().values()}
