@@ -107,8 +107,11 @@ static __always_inline void take_counters(struct obs_rec_tcp *rec, struct tcp_so
 	take_rate(rec, tp);
 }
 
-static __always_inline void take_listener(struct obs_rec_tcp *rec, struct sock *sk)
+static __always_inline void take_listener(struct obs_rec_tcp *rec, struct sock *sk,
+					  struct tcp_sock *tp)
 {
+	if (tp)
+		rec->half_open = tp->inet_conn.icsk_accept_queue.qlen.counter;
 	rec->send_queue = sk->sk_max_ack_backlog;
 	rec->recv_queue = sk->sk_ack_backlog;
 	rec->drops = sk->sk_drops.counter;
@@ -145,7 +148,7 @@ static __always_inline void send(struct sock *sk, const struct obs_sock_value *s
 		rec->flags |= OBS_TCP_BOUND;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (what == OBS_TCP_LISTEN || what == OBS_TCP_UNLISTEN)
-		take_listener(rec, sk);
+		take_listener(rec, sk, tp);
 	else if (tp && what == OBS_TCP_OPEN)
 		take_start(rec, tp);
 	else if (tp)
@@ -304,7 +307,7 @@ static __always_inline void fill_sample(struct obs_rec_tcp *rec, struct sock *sk
 	if (port_was_bound(sk))
 		rec->flags |= OBS_TCP_BOUND;
 	if (rec->state == TCP_LISTEN)
-		take_listener(rec, sk);
+		take_listener(rec, sk, tp);
 	else if (tp)
 		take_counters(rec, tp);
 }

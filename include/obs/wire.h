@@ -367,7 +367,7 @@ struct obs_rec_tcp {
 	__u8 family;
 	__u8 local[16]; /* IPv4 as ::ffff:a.b.c.d */
 	__u8 remote[16];
-	__u32 pad;
+	__u32 half_open; /* listeners: handshakes that the other side has not finished */
 };
 
 /* socks: struct sock * -> whose it is, from connect(2), listen(2) or a listener's child on. */

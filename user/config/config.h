@@ -122,6 +122,13 @@ struct obs_config {
 	} chain;
 
 	struct {
+		double interval_s; /* between two looks */
+		double no_dht_peer_s, bootnodes_unreachable_s, clock_offset_s, not_reachable_s;
+		uint64_t half_open_storm, rtt_grew;
+		double ended_after_s;
+	} conditions; /* 0 = is not judged */
+
+	struct {
 		char *level; /* "off", "standard", "strict" */
 	} scrub;
 

@@ -141,6 +141,15 @@ const struct obs_key obs_keys[] = {
 	{ "p2pd.snapshot_interval", OBS_KEY_SECONDS, F(p2pd.snapshot_interval_s), 0, DAY, "60s", "How often a node's RPCs and peers become an event (dht_snapshot), if there were any. 0: never." },
 	{ "p2pd.save_file", OBS_KEY_STRING, F(p2pd.save_file), 0, LONGEST_TEXT, "", "Keep what nodes and their p2pd say to each other in this file, for 'gswarm-observer p2pd FILE': ids, names, sizes and times, not the data. Grows without limit.", .example = "/tmp/p2pd.capture" },
 
+	{ "conditions.interval", OBS_KEY_SECONDS, F(conditions.interval_s), 1, DAY, "5s", "How often a node's network is judged: what is wrong with it becomes an event, and a metric (gswarm_condition)." },
+	{ "conditions.ended_after", OBS_KEY_SECONDS, F(conditions.ended_after_s), 0, DAY, "15s", "How long it must be well before it counts as ended." },
+	{ "conditions.no_dht_peer", OBS_KEY_SECONDS, F(conditions.no_dht_peer_s), 0, 7 * DAY, "5m", "p2pd runs and is connected with nobody for so long. 0: is not judged." },
+	{ "conditions.bootnodes_unreachable", OBS_KEY_SECONDS, F(conditions.bootnodes_unreachable_s), 0, 7 * DAY, "60s", "The last attempt at each bootnode failed, for so long. 0: is not judged." },
+	{ "conditions.half_open_storm", OBS_KEY_COUNT, F(conditions.half_open_storm), 0, 1000000, "100", "So many TCP handshakes, to the node and by it, are begun and not finished at once. 0: is not judged." },
+	{ "conditions.rtt_grew", OBS_KEY_COUNT, F(conditions.rtt_grew), 0, 1000, "5", "At least half of the connections with the swarm have so many times their usual round-trip time, and 10 ms. 0: is not judged." },
+	{ "conditions.clock_offset", OBS_KEY_SECONDS, F(conditions.clock_offset_s), 0, DAY, "2s", "The median of the peers' clocks is so far from this host's; nodes refuse more than 3 s. 0: is not judged." },
+	{ "conditions.not_reachable", OBS_KEY_SECONDS, F(conditions.not_reachable_s), 0, 30 * DAY, "30m", "The node dials others, and for so long nobody outside has reached its p2pd. 0: is not judged." },
+
 	{ "scrub.level", OBS_KEY_CHOICE, F(scrub.level), 0, 0, "standard", "What is taken out of events before anything keeps them. standard: secrets, e-mail addresses, ids of people; strict: user names in paths and this host's addresses too.", .choices = "off|standard|strict" },
 
 	{ "scrub.rules", OBS_KEY_TREE, KEPT, 0, 0, "", "More to take out: a list of {name, regex}; each match becomes [NAME]. PCRE2, with a limit on the work." },

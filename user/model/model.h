@@ -139,6 +139,16 @@ struct obs_node_peers {
 	uint64_t events_limited;       /* events not made, connections.events_per_second */
 };
 
+struct obs_conditions;
+
+/* What is wrong with a node's network (conditions.h). */
+struct obs_node_conditions {
+	uint32_t slot;
+	char name[128]; /* as in obs_node_status */
+	char container_id[13];
+	const struct obs_conditions *conditions; /* borrowed */
+};
+
 struct obs_model {
 	const struct obs_counters *counters;
 	uint64_t started_ns; /* CLOCK_REALTIME */
@@ -159,6 +169,8 @@ struct obs_model {
 	const struct obs_window_view *windows; /* n_windows entries, owned by the aggregation */
 	size_t n_node_peers;
 	struct obs_node_peers *node_peers; /* n_node_peers entries, owned by the engine's part */
+	size_t n_node_conditions;
+	struct obs_node_conditions *node_conditions; /* owned by the part that judges them */
 	size_t n_lives;
 	const struct obs_life_view *lives; /* owned by the part that judges */
 	size_t n_p2p;

@@ -14,8 +14,9 @@
 #include "model/roles.h"
 #include "util/cleanup.h"
 
-#define ADDRESSES_SHARE 16 /* one in so many */
-#define EVICT_LOOK	64 /* entries looked at for one without a connection */
+#define ADDRESSES_SHARE 16  /* one in so many */
+#define RTT_RISE	256 /* of its value per sample */
+#define EVICT_LOOK	64  /* entries looked at for one without a connection */
 
 struct obs_peer_name {
 	uint8_t ip[16];
@@ -368,7 +369,7 @@ int obs_peers_restore(struct obs_peers *p, const struct obs_peer *peer)
 	hh = e->hh;
 	*e = *peer;
 	e->hh = hh;
-	e->open = 0;
+	e->open = e->unanswered = 0;
 	return 0;
 }
 
@@ -432,6 +433,7 @@ static void count_open(struct obs_peers *p, struct obs_conn *c, uint64_t wall_ns
 	struct obs_peer *e = c->peer;
 
 	e->open++;
+	e->opened_ns = wall_ns;
 	switch (c->f.direction) {
 	case OBS_DIRECTION_IN:
 		p->totals.in++;
@@ -574,6 +576,7 @@ struct obs_peer *obs_peers_failed(struct obs_peers *p, const struct obs_conn_fac
 	if (!e)
 		return NULL;
 	e->failed++;
+	e->failed_ns = wall_ns;
 	e->last_err = f->err;
 	return e;
 }
@@ -595,6 +598,7 @@ static struct obs_flow *add_flow(struct obs_peers *p, const struct obs_flow_fact
 	flow->key = *key;
 	flow->peer = e;
 	e->open++;
+	e->unanswered++;
 	HASH_ADD(hh, p->flows, key, sizeof(flow->key), flow);
 	return flow;
 }
@@ -626,6 +630,10 @@ struct obs_flow *obs_peers_flow(struct obs_peers *p, const struct obs_flow_facts
 	flow->peer->bytes_received += in;
 	if (out + in)
 		flow->peer->last_ns = wall_ns;
+	if (f->packets_in && !flow->f.packets_in) {
+		flow->peer->unanswered--;
+		flow->peer->opened_ns = wall_ns;
+	}
 	flow->f = *f;
 	return flow;
 }
@@ -639,9 +647,18 @@ void obs_peers_flow_totals(struct obs_peers *p, uint64_t packets_out, uint64_t p
 	p->totals.udp_bytes_in = bytes_in;
 }
 
-void obs_peers_flow_end(struct obs_peers *p, struct obs_flow *flow)
+void obs_peers_flow_end(struct obs_peers *p, struct obs_flow *flow, uint64_t wall_ns)
 {
-	flow->peer->open--;
+	struct obs_peer *e = flow->peer;
+
+	e->open--;
+	if (!flow->f.packets_in)
+		e->unanswered--;
+	if (!flow->f.packets_in && flow->f.quic_version) { /* it dialled, and nobody was there */
+		e->failed++;
+		e->failed_ns = wall_ns;
+		e->last_err = ETIMEDOUT;
+	}
 	HASH_DEL(p->flows, flow);
 	free(flow);
 }
@@ -686,6 +703,7 @@ uint32_t obs_peers_listens(struct obs_peers *p, const struct obs_conn_facts *f, 
 	l->queue_max = f->send_queue;
 	refused = f->drops - l->drops; /* the kernel's counter wraps */
 	l->drops = f->drops;
+	l->half_open = f->half_open;
 	p->totals.not_accepted += refused;
 	return refused;
 }
@@ -705,12 +723,58 @@ void obs_peers_start_pass(struct obs_peers *p)
 	p->pass++;
 	p->looking = true;
 	p->unkept = 0;
+	p->dialling_now = 0;
+}
+
+void obs_peers_dials(struct obs_peers *p)
+{
+	p->dialling_now++;
+}
+
+uint64_t obs_peers_half_open(const struct obs_peers *p, uint32_t *dialling)
+{
+	uint64_t n = p->dialling;
+
+	*dialling = p->dialling;
+	for (size_t i = 0; i < p->n_listeners; i++) {
+		if (p->listeners[i].open)
+			n += p->listeners[i].half_open;
+	}
+	return n;
+}
+
+bool obs_peer_is_swarm(const struct obs_peer *e)
+{
+	return e->role == OBS_PEER_BOOTNODE || e->role == OBS_PEER_DHT || e->role == OBS_PEER_RELAY;
+}
+
+bool obs_peer_is_connected(const struct obs_peer *e)
+{
+	return e->open > e->unanswered;
+}
+
+const struct obs_peer *obs_peers_find_peer(const struct obs_peers *p, const struct obs_endpoint *at)
+{
+	struct obs_peer *e;
+
+	HASH_FIND(hh, p->peers, at, sizeof(*at), e);
+	return e;
+}
+
+uint32_t obs_rtt_usual(uint32_t usual_us, uint32_t sample_us)
+{
+	if (!sample_us || !usual_us)
+		return sample_us ? sample_us : usual_us;
+	if (sample_us < usual_us)
+		return usual_us - (usual_us - sample_us + 3) / 4;
+	return usual_us + (sample_us > usual_us ? usual_us / RTT_RISE + 1 : 0);
 }
 
 void obs_peers_end_pass(struct obs_peers *p, obs_peers_unseen_fn fn, void *ctx)
 {
 	struct obs_conn *c, *next;
 
+	p->dialling = p->dialling_now;
 	HASH_ITER(hh, p->conns, c, next)
 	{
 		if (c->pass != p->pass)
@@ -722,4 +786,10 @@ void obs_peers_end_pass(struct obs_peers *p, obs_peers_unseen_fn fn, void *ctx)
 	p->totals.not_kept += more(p->unkept, p->unkept_before);
 	p->unkept_before = p->unkept;
 	p->looking = false;
+}
+
+void obs_peers_learn_rtts(struct obs_peers *p)
+{
+	for (struct obs_conn *c = p->conns; c; c = c->hh.next)
+		c->peer->rtt_usual_us = obs_rtt_usual(c->peer->rtt_usual_us, c->f.srtt_us);
 }

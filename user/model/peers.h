@@ -86,6 +86,7 @@ struct obs_conn_facts {
 	uint32_t send_queue,
 		recv_queue; /* bytes; listeners: room in the accept queue, used of it */
 	uint32_t drops;	    /* listeners: refused for a full accept queue */
+	uint32_t half_open; /* listeners: handshakes that the other side has not finished */
 	int err;	    /* positive errno; 0 = none */
 };
 
@@ -111,16 +112,20 @@ const char *obs_peer_role_str(enum obs_peer_role role);
 struct obs_peer {
 	struct obs_endpoint at;
 	enum obs_peer_role role;
-	char name[80];	    /* host name, where one was seen; else "" */
-	char peer_id[64];   /* libp2p's, where known; else "" */
-	bool many_ids;	    /* several peers dial from this address: none is named */
-	const char *source; /* who said that it is a bootnode; NULL or "" = nobody; static */
-	uint32_t open;	    /* connections now */
+	char name[80];	     /* host name, where one was seen; else "" */
+	char peer_id[64];    /* libp2p's, where known; else "" */
+	bool many_ids;	     /* several peers dial from this address: none is named */
+	const char *source;  /* who said that it is a bootnode; NULL or "" = nobody; static */
+	uint32_t open;	     /* connections and flows now */
+	uint32_t unanswered; /* of these, flows on which nothing came back */
 	uint64_t in, out, unknown, failed;
 	uint64_t bytes_sent, bytes_received, retransmits;
 	uint32_t rtt_us, min_rtt_us; /* newest, best; 0 = unknown */
+	uint32_t rtt_usual_us;	     /* what it mostly is; 0 = unknown */
 	int last_err;		     /* of the last connect that failed */
 	uint64_t first_ns, last_ns;  /* CLOCK_REALTIME */
+	/* CLOCK_REALTIME; 0 = not since the node was found */
+	uint64_t opened_ns, failed_ns;
 	UT_hash_handle hh;
 };
 
@@ -166,7 +171,7 @@ struct obs_listener {
 	uint64_t accepted, from_outside;
 	uint64_t from_gateway; /* the host, or what its engine's proxy hands on */
 	uint64_t outside_ns;   /* CLOCK_REALTIME of the last one from outside; 0 = never */
-	uint32_t queue, queue_max, drops;
+	uint32_t queue, queue_max, drops, half_open;
 	bool open;
 };
 
@@ -203,8 +208,9 @@ struct obs_peers {
 	struct obs_network network;  /* of the node; set by whoever is told of it */
 	struct obs_conn_totals totals;
 	uint32_t pass;
-	bool looking;			/* a pass is on */
-	uint64_t unkept, unkept_before; /* in this pass and the one before: had no room */
+	bool looking;			 /* a pass is on */
+	uint64_t unkept, unkept_before;	 /* in this pass and the one before: had no room */
+	uint32_t dialling, dialling_now; /* connects under way: in the last pass, in this one */
 	uint64_t outside_ns; /* CLOCK_REALTIME: last time anybody outside reached a listener */
 };
 
@@ -256,14 +262,38 @@ struct obs_flow *obs_peers_flow(struct obs_peers *p, const struct obs_flow_facts
 void obs_peers_flow_totals(struct obs_peers *p, uint64_t packets_out, uint64_t packets_in,
 			   uint64_t bytes_out, uint64_t bytes_in);
 
-/** obs_peers_flow_end() - nothing has passed for long. @flow is freed. */
-void obs_peers_flow_end(struct obs_peers *p, struct obs_flow *flow);
+/** obs_peers_flow_end() - nothing has passed for long. @flow is freed. A QUIC flow that was never
+ * answered is a connect that failed. */
+void obs_peers_flow_end(struct obs_peers *p, struct obs_flow *flow, uint64_t wall_ns);
 
 /** obs_peers_listens(), _unlistens() - a listening socket is there, or no more. Return: connections
  * that it refused since it was last seen, its accept queue being full. */
 uint32_t obs_peers_listens(struct obs_peers *p, const struct obs_conn_facts *f,
 			   const char *process);
 void obs_peers_unlistens(struct obs_peers *p, const struct obs_conn_id *id);
+
+/** obs_peers_dials() - in this pass: a connect is under way. */
+void obs_peers_dials(struct obs_peers *p);
+
+/** obs_peers_half_open() - handshakes that only one side has begun, both ways, in the last pass. */
+uint64_t obs_peers_half_open(const struct obs_peers *p, uint32_t *dialling);
+
+/** obs_peer_is_swarm() - a bootnode, DHT peer or relay. */
+bool obs_peer_is_swarm(const struct obs_peer *e);
+
+/** obs_peer_is_connected() - something is open, and the other side has answered. */
+bool obs_peer_is_connected(const struct obs_peer *e);
+
+/** obs_peers_find_peer() - the peer at @at, or NULL. Borrowed. */
+const struct obs_peer *obs_peers_find_peer(const struct obs_peers *p,
+					   const struct obs_endpoint *at);
+
+/** obs_rtt_usual() - a peer's usual RTT after one more sample: it falls fast, and rises so slowly
+ * that at a sample every 10 s a link that got bad is unusual for an hour. */
+uint32_t obs_rtt_usual(uint32_t usual_us, uint32_t sample_us);
+
+/** obs_peers_learn_rtts() - once per interval: each peer's usual RTT. */
+void obs_peers_learn_rtts(struct obs_peers *p);
 
 /**
  * obs_peers_start_pass() - a pass over all sockets begins; what obs_peers_see() and _listens()

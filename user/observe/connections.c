@@ -50,6 +50,7 @@ void obs_conn_facts_of(const struct obs_rec_tcp *rec, struct obs_conn_facts *ret
 		.send_queue = rec->send_queue,
 		.recv_queue = rec->recv_queue,
 		.drops = rec->drops,
+		.half_open = rec->half_open,
 		.err = rec->err,
 	};
 	/* The call's error is nowhere in the socket: a port, or this very connection, is taken. */

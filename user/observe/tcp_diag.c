@@ -363,6 +363,32 @@ static int look_at(struct obs_tcp_diag *d, const struct netns *ns)
 
 /* --- a pass --- */
 
+/* Handshakes under way have no socket of their own yet: rows without an inode. */
+static uint32_t half_open_of(const struct obs_tcp_diag *d, const struct row *listener)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < d->n_rows; i++) {
+		const struct obs_conn_facts *f = &d->rows[i].f;
+
+		n += f->state == OBS_TCP_STATE_SYN_RECV && f->netns == listener->f.netns &&
+		     f->local.port == listener->f.local.port;
+	}
+	return n;
+}
+
+static void count_half_open(struct obs_tcp_diag *d)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < d->n_rows && !any; i++)
+		any = d->rows[i].f.state == OBS_TCP_STATE_SYN_RECV;
+	for (size_t i = 0; i < d->n_rows && any; i++) {
+		if (d->rows[i].f.state == OBS_TCP_STATE_LISTEN)
+			d->rows[i].f.half_open = half_open_of(d, &d->rows[i]);
+	}
+}
+
 static int hand_out(struct obs_tcp_diag *d, bool listening, obs_connections_fn fn, void *ctx)
 {
 	int n = 0;
@@ -397,6 +423,7 @@ int obs_tcp_diag_sample(struct obs_tcp_diag *d, obs_connections_fn fn, void *ctx
 		r = look_at(d, &d->netns[i]);
 	if (r < 0)
 		return r;
+	count_half_open(d);
 	n = hand_out(d, true, fn, ctx);
 	return n + hand_out(d, false, fn, ctx);
 }

@@ -462,7 +462,7 @@ static void end_flow(struct part *p, struct watched *w, struct obs_flow *flow)
 		add_text(&ev, "closed_by", "idle");
 		emit(p, w, &ev, "");
 	}
-	obs_peers_flow_end(w->peers, flow);
+	obs_peers_flow_end(w->peers, flow, obs_wall_ns());
 }
 
 /* Only p2pd speaks QUIC in a node, except to web servers. */
@@ -512,6 +512,8 @@ static void on_sample(void *ctx, uint32_t slot, const struct obs_conn_facts *f)
 		see_listener(p, w, &facts);
 		return;
 	}
+	if (f->state == OBS_TCP_STATE_SYN_SENT)
+		obs_peers_dials(w->peers);
 	if (f->state == OBS_TCP_STATE_SYN_SENT || f->state == OBS_TCP_STATE_SYN_RECV)
 		return;
 	if (obs_connections_has_events(p->source) && !f->id.born) {
@@ -626,15 +628,10 @@ struct tally {
 	size_t n_list;
 };
 
-static bool is_swarm(const struct obs_peer *e)
-{
-	return e->role == OBS_PEER_BOOTNODE || e->role == OBS_PEER_DHT || e->role == OBS_PEER_RELAY;
-}
-
 static void tally_conns(const struct obs_peers *peers, struct tally *t)
 {
 	for (const struct obs_conn *c = peers->conns; c; c = c->hh.next) {
-		if (!is_swarm(c->peer))
+		if (!obs_peer_is_swarm(c->peer))
 			continue;
 		t->connections++;
 		t->in += c->f.direction == OBS_DIRECTION_IN;
@@ -651,7 +648,7 @@ static uint64_t tally_peers(const struct obs_peers *peers, struct tally *t)
 	uint64_t known = 0;
 
 	for (const struct obs_peer *e = peers->peers; e; e = e->hh.next) {
-		if (!is_swarm(e))
+		if (!obs_peer_is_swarm(e))
 			continue;
 		known++;
 		if (!e->open)
@@ -848,36 +845,19 @@ static void on_gone(void *part, struct obs_node *node)
 	w->gone_ns = obs_boot_ns();
 }
 
-static void on_tick(void *part)
+static void learn_rtts(struct part *p)
 {
-	struct part *p = part;
-	uint64_t now = obs_boot_ns();
-
-	if (now >= p->due_ns) {
-		p->due_ns = obs_connections_has_events(p->source)
-				    ? now + (uint64_t)(p->env.config->connections.interval_s * 1e9)
-				    : now;
-		look(p);
-	}
 	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
-		struct watched *w = p->watched[i];
-
-		if (w && w->gone && now - w->gone_ns > LINGER_NS)
-			bury(p, i);
-		else if (w && !w->gone)
-			snapshot_if_due(p, w, now);
-		if (p->watched[i] && now - w->kept_ns > KEEP_NS)
-			keep(p, w);
+		if (p->watched[i])
+			obs_peers_learn_rtts(p->watched[i]->peers);
 	}
 }
 
-static void on_refresh(void *part)
+/* What the model shows until the next tick. */
+static void publish(struct part *p)
 {
-	struct part *p = part;
 	size_t n = 0;
 
-	if (obs_boot_ns() - p->looked_ns > FRESH_NS)
-		look(p);
 	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
 		struct watched *w = p->watched[i];
 		struct obs_node_peers *v = &p->views[n];
@@ -895,6 +875,40 @@ static void on_refresh(void *part)
 	}
 	p->env.model->node_peers = p->views;
 	p->env.model->n_node_peers = n;
+}
+
+static void on_tick(void *part)
+{
+	struct part *p = part;
+	uint64_t now = obs_boot_ns();
+
+	if (now >= p->due_ns) {
+		p->due_ns = obs_connections_has_events(p->source)
+				    ? now + (uint64_t)(p->env.config->connections.interval_s * 1e9)
+				    : now;
+		look(p);
+		learn_rtts(p);
+	}
+	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
+		struct watched *w = p->watched[i];
+
+		if (w && w->gone && now - w->gone_ns > LINGER_NS)
+			bury(p, i);
+		else if (w && !w->gone)
+			snapshot_if_due(p, w, now);
+		if (p->watched[i] && now - w->kept_ns > KEEP_NS)
+			keep(p, w);
+	}
+	publish(p); /* parts behind this one look at it */
+}
+
+static void on_refresh(void *part)
+{
+	struct part *p = part;
+
+	if (obs_boot_ns() - p->looked_ns > FRESH_NS)
+		look(p);
+	publish(p);
 }
 
 static void on_stop(void *part)

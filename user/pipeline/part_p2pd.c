@@ -212,6 +212,23 @@ static void p2pd_gone(void *ctx, struct obs_node *node)
 	part->nodes[node->slot] = NULL;
 }
 
+static void p2pd_refresh(void *ctx)
+{
+	struct p2pd_part *part = ctx;
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
+		struct p2pd_node *n = part->nodes[i];
+
+		if (!n)
+			continue;
+		obs_p2pd_name_view(n->p2pd, n->node->slot, n->node->title);
+		part->views[count++] = obs_p2pd_view(n->p2pd);
+	}
+	part->env.model->p2p = part->views;
+	part->env.model->n_p2p = count;
+}
+
 static void p2pd_tick(void *ctx)
 {
 	struct p2pd_part *part = ctx;
@@ -232,23 +249,7 @@ static void p2pd_tick(void *ctx)
 	}
 	if (part->save)
 		fflush(part->save);
-}
-
-static void p2pd_refresh(void *ctx)
-{
-	struct p2pd_part *part = ctx;
-	size_t count = 0;
-
-	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
-		struct p2pd_node *n = part->nodes[i];
-
-		if (!n)
-			continue;
-		obs_p2pd_name_view(n->p2pd, n->node->slot, n->node->title);
-		part->views[count++] = obs_p2pd_view(n->p2pd);
-	}
-	part->env.model->p2p = part->views;
-	part->env.model->n_p2p = count;
+	p2pd_refresh(part); /* parts behind this one look at it */
 }
 
 static void open_save(struct p2pd_part *part)

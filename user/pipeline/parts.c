@@ -16,6 +16,7 @@ extern const struct obs_part_ops obs_part_connections;
 extern const struct obs_part_ops obs_part_life;
 extern const struct obs_part_ops obs_part_state;
 extern const struct obs_part_ops obs_part_p2pd;
+extern const struct obs_part_ops obs_part_conditions;
 extern const struct obs_part_ops obs_part_usage;
 extern const struct obs_part_ops obs_part_host;
 extern const struct obs_part_ops obs_part_chain;
@@ -28,6 +29,7 @@ static const struct obs_part_ops *const table[] = {
 	&obs_part_state,
 	&obs_part_connections,
 	&obs_part_p2pd,
+	&obs_part_conditions,
 	&obs_part_chain,
 	&obs_part_aggregate,
 	NULL, /* the end */

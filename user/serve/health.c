@@ -13,6 +13,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "model/conditions.h"
 #include "serve/text.h"
 #include "util/cleanup.h"
 
@@ -209,6 +210,33 @@ static void add_p2pd(cJSON *node, const struct obs_p2p_view *v)
 		cJSON_AddNumberToObject(o, "clock_offset_s", v->dht.clock_median_s);
 }
 
+static void add_condition(cJSON *list, enum obs_condition_id id, const struct obs_condition *c)
+{
+	cJSON *lines, *o = new_entry(list);
+
+	add_text(o, "condition", obs_condition_str(id));
+	add_time(o, "since", c->since_wall_ns);
+	add_text(o, "words", c->found.words);
+	lines = cJSON_AddArrayToObject(o, "evidence");
+	for (size_t i = 0; i < c->found.n_evidence; i++)
+		add_reason(lines, "%s", c->found.evidence[i]);
+}
+
+static void add_conditions(cJSON *node, const struct obs_model *m, uint32_t slot)
+{
+	cJSON *list = cJSON_AddArrayToObject(node, "conditions");
+
+	for (size_t i = 0; i < m->n_node_conditions; i++) {
+		const struct obs_conditions *all = m->node_conditions[i].conditions;
+
+		for (size_t k = 0; m->node_conditions[i].slot == slot && k < OBS_CONDITIONS_MAX;
+		     k++) {
+			if (all->of[k].holds)
+				add_condition(list, (enum obs_condition_id)k, &all->of[k]);
+		}
+	}
+}
+
 static const struct obs_p2p_view *p2pd_of(const struct obs_model *m, uint32_t slot)
 {
 	for (size_t i = 0; i < m->n_p2p; i++) {
@@ -244,6 +272,7 @@ static void add_nodes(cJSON *root, const struct obs_model *m, uint64_t now_ns)
 			add_usage(o, n->usage);
 		if (p2pd)
 			add_p2pd(o, p2pd);
+		add_conditions(o, m, n->slot);
 	}
 }
 

@@ -5,6 +5,7 @@
  * A metric is a row: name, type, help, and the function that writes its
  * samples. The rows of OBS_COUNTERS are metrics as they stand.
  */
+#include "serve/conditions.h"
 #include "serve/serve.h"
 
 #include <dirent.h>
@@ -526,6 +527,7 @@ unsigned obs_metrics_format(const struct obs_model *m, uint64_t now_ns, struct o
 		format_metric(&s, &metrics[i]);
 	obs_metrics_usage_format(m, out);
 	obs_metrics_peers_format(m, out);
+	obs_metrics_conditions_format(m, out);
 	obs_metrics_nodes_format(m, now_ns, out);
 	obs_metrics_chain_format(m, out);
 	format_counters(&s);

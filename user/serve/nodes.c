@@ -10,6 +10,7 @@
 
 #include "model/peers.h"
 #include "pipeline/json.h"
+#include "serve/conditions.h"
 #include "serve/fields.h"
 #include "serve/text.h"
 #include "util/cleanup.h"
@@ -194,6 +195,7 @@ static void put_node(struct obs_json *j, const struct obs_model *m, const struct
 	obs_put_time(j, "last_error_time", v->last_error_ns);
 	obs_put_time(j, "watched_since", v->watched_ns);
 	put_evidence(j, v);
+	obs_conditions_put(j, m, v->slot);
 	obs_json_object_close(j);
 }
 

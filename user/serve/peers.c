@@ -108,6 +108,7 @@ static void put_peer(struct obs_json *j, const struct obs_peer *e)
 	obs_put_count(j, "retransmits", e->retransmits);
 	key_known(j, "rtt_us", e->rtt_us);
 	key_known(j, "min_rtt_us", e->min_rtt_us);
+	key_known(j, "usual_rtt_us", e->rtt_usual_us);
 	obs_put_time(j, "first_seen", e->first_ns);
 	obs_put_time(j, "last_seen", e->last_ns);
 	obs_json_object_close(j);
@@ -152,6 +153,7 @@ static void put_listener(struct obs_json *j, const struct obs_peers *p,
 	obs_put_count(j, "queue", l->queue);
 	obs_put_count(j, "queue_max", l->queue_max);
 	obs_put_count(j, "drops", l->drops);
+	obs_put_count(j, "half_open", l->half_open);
 	obs_json_object_close(j);
 }
 

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What is wrong with a node's network, as named conditions: made to happen with real p2pds, real
+sockets and links that the case breaks; seen as an event, a metric, and in the APIs."""
+
+import contextlib
+import fcntl
+import heapq
+import json
+import os
+import re
+import select
+import signal
+import struct
+import sys
+import threading
+import time
+
+from cases import case
+from harness import Api, Env, Observer, unique, wait_for
+from swarm import P2pdPeer
+from test_connections import Connector, Net, link, sh
+
+NEEDS = ("root", "bpf", "ip")
+FAST = {"connections": {"interval": "1s"}}
+
+
+def observe(*who, api=None, rung="auto", **limits):
+    return Observer(api, {"targets": {"include": {"command": [f"*{w}*" for w in who]}},
+                          "probes": {"connections": rung}, **FAST,
+                          "conditions": {"interval": "1s", "ended_after": "2s", **limits}}).start()
+
+
+def holding(observer):
+    """{condition: entry} of the only node, the same in both APIs."""
+    nodes = json.loads(observer.get("/api/v1/nodes"))["nodes"]
+    found = {c["condition"]: c for n in nodes if n["present"] for c in n["conditions"]}
+    health = {c["condition"]: c for n in json.loads(observer.get("/health"))["nodes"] for c in n["conditions"]}
+    assert {k: c["evidence"] for k, c in found.items()} == {k: c["evidence"] for k, c in health.items()}
+    return found
+
+
+def metric(observer, name):
+    found = {m[1]: v for line, v in observer.metrics().items()
+             if (m := re.fullmatch(r'gswarm_condition\{.*condition="(\w+)"\}', line))}
+    assert len(found) == 6, found
+    return found[name]
+
+
+def begins(observer, name, limit_s=40):
+    entry = wait_for(name, lambda: holding(observer).get(name), limit_s, 0.2)
+    assert metric(observer, name) == 1
+    return entry
+
+
+def ends(observer, name, limit_s=60):
+    wait_for(f"{name} ends", lambda: name not in holding(observer), limit_s, 0.2)
+    assert metric(observer, name) == 0
+
+
+def events(api, name):
+    return [(e["details"]["event"], e["details"]) for e in api.events()
+            if e["details"].get("condition") == name]
+
+
+def check_events(api, name, lasted_s=1):
+    """One event at its beginning and one at its end, with what was seen."""
+    wait_for("both events", lambda: len(events(api, name)) == 2)
+    (began, b), (ended, e) = events(api, name)
+    assert (began, ended) == ("condition_began", "condition_ended")
+    assert b["message"] and b["evidence"] and b["limit"] > 0, b
+    assert e["duration_s"] >= lasted_s, e
+
+
+@case(120, NEEDS)
+def nobody_there():
+    """the only bootnode dies: no DHT peer, all bootnodes unreachable with the last error; then one comes"""
+    api = Api()
+    boot = P2pdPeer()
+    peer = P2pdPeer(boot.addrs)
+    observer = observe(peer.dir, api=api, no_dht_peer="1s", bootnodes_unreachable="1s")
+    at = boot.addrs[0].split("/")[4]
+    peer.do("ping", peer=boot.id)
+    wait_for("a look", lambda: metric(observer, "no_dht_peer") == 0)
+    assert holding(observer) == {}
+    os.kill(boot.p2pd, signal.SIGKILL)
+    c = begins(observer, "no_dht_peer")
+    assert any(f"127.0.0.1:{at} ({boot.id})" in line for line in c["evidence"]), c
+    wait_for("a refusal", lambda: "refused" in str(peer.do("connect", peer=boot.id, addrs=boot.addrs)), 30)
+    c = begins(observer, "bootnodes_unreachable")
+    assert c["value"] == 1 and c["evidence"][0].startswith(f"127.0.0.1:{at} ({boot.id}): refused, "), c
+    third = P2pdPeer(peer.addrs)
+    assert "error" not in third.do("ping", peer=peer.id)
+    ends(observer, "no_dht_peer")
+    check_events(api, "no_dht_peer")
+    assert "bootnodes_unreachable" in holding(observer)
+
+
+def send_syns(net, to, port, sources):
+    """SYNs from addresses that nobody has: the answers find nobody."""
+    script = f"""
+import socket, struct
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+def sum16(data):
+    n = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    while n >> 16:
+        n = (n & 0xffff) + (n >> 16)
+    return ~n & 0xffff
+to = socket.inet_aton("{to}")
+for i in range({sources}):
+    src = socket.inet_aton("10.77.0.%d" % (50 + i))
+    tcp = struct.pack("!HHIIBBHHH", 1024 + i, {port}, 1000, 0, 5 << 4, 2, 64240, 0, 0)
+    check = sum16(src + to + struct.pack("!BBH", 0, 6, len(tcp)) + tcp)
+    tcp = tcp[:16] + struct.pack("!H", check) + tcp[18:]
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 40, i, 0, 64, 6, 0) + src + to
+    s.sendto(ip + tcp, ("{to}", 0))
+"""
+    sh("ip", "netns", "exec", net.name, sys.executable, "-c", script)
+
+
+def storm(rung):
+    a, b = Net(), Net()
+    link(a, b)
+    api = Api()
+    c = Connector(a)
+    port = c.do("listen", **{"as": "l"}, bind=["10.77.0.1", 4001])["local"][1]
+    observer = observe(c.home, api=api, rung=rung, half_open_storm=20)
+    wait_for("a look", lambda: metric(observer, "half_open_storm") == 0)
+    # whoever is asked for that neighbour is told of a card that is not there
+    dev = json.loads(sh("ip", "-n", a.name, "-j", "route", "get", "10.77.0.2"))[0]["dev"]
+    for i in range(100):
+        a.ip("neigh", "replace", f"10.77.0.{50 + i}", "lladdr", "02:00:00:00:00:99", "dev", dev)
+    a.sysctl("net.ipv4.tcp_synack_retries", 1)  # it gives up after 3 s
+    b.sysctl("net.ipv4.conf.all.rp_filter", 0)
+    a.sysctl("net.ipv4.conf.all.rp_filter", 0)
+    send_syns(b, "10.77.0.1", port, 30)
+    found = begins(observer, "half_open_storm")
+    assert 20 <= found["value"] <= 30, found
+    assert f"10.77.0.1:{port}" in found["evidence"][0], found
+    assert re.search(r"\d+ begun by others and not finished", found["evidence"][0]), found
+    check_half_open = json.loads(observer.get("/api/v1/peers"))["nodes"][0]["listening"][0]["half_open"]
+    assert 1 <= check_half_open <= 30, check_half_open
+    ends(observer, "half_open_storm", 60)
+    check_events(api, "half_open_storm")
+
+
+@case(180, NEEDS)
+def half_open_bpf():
+    """SYNs that are never finished: a storm, then not any more"""
+    storm("bpf")
+
+
+@case(180, NEEDS)
+def half_open_diag():
+    """the same by sock_diag"""
+    storm("diag")
+
+
+@case(120, NEEDS)
+def dialling():
+    """connects that nobody answers count, too"""
+    a, b = Net(), Net()
+    link(a, b)
+    dev = json.loads(sh("ip", "-n", a.name, "-j", "route", "get", "10.77.0.2"))[0]["dev"]
+    a.ip("neigh", "replace", "10.77.0.9", "lladdr", "02:00:00:00:00:99", "dev", dev)
+    api = Api()
+    cs = [Connector(a, role=("gso-test-dial",)) for _ in range(4)]
+    observer = observe(cs[0].home, api=api, half_open_storm=1)
+    wait_for("a look", lambda: metric(observer, "half_open_storm") == 0)
+    threading.Thread(target=cs[0].do, args=("connect",), kwargs={"as": "x", "to": ["10.77.0.9", 9], "timeout_s": 5},
+                     daemon=True).start()
+    found = begins(observer, "half_open_storm")
+    assert found["evidence"] == ["1 begun by the node and not answered"], found
+    ends(observer, "half_open_storm")
+    check_events(api, "half_open_storm")
+
+
+class SlowLink:
+    """A line between two namespaces whose packets pass through this process, as late as it says."""
+
+    def __init__(self, nets):
+        self.delay_s = 0.002
+        self.fds = [self.tun(net, i) for i, net in enumerate(nets, 1)]
+        self.over = threading.Event()
+        thread = threading.Thread(target=self.run, daemon=True)
+        thread.start()
+        Env.cleanup.callback(self.close)
+
+    @staticmethod
+    def tun(net, i):
+        """Made here, then moved: it stays ours to read and write."""
+        name = unique("t")[-10:]
+        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", name.encode(), 0x1001))  # TUN, no header
+        sh("ip", "link", "set", name, "netns", net.name)
+        net.ip("addr", "add", f"10.77.0.{i}/24", "dev", name)
+        net.ip("link", "set", name, "up")
+        return fd
+
+    def run(self):
+        late, n = [], 0
+        while not self.over.is_set():
+            wait = max(0.0, late[0][0] - time.monotonic()) if late else 0.1
+            for fd in select.select(self.fds, [], [], min(wait, 0.1))[0]:
+                with contextlib.suppress(OSError):
+                    packet = os.read(fd, 65536)
+                    n += 1
+                    heapq.heappush(late, (time.monotonic() + self.delay_s, n, self.fds[fd == self.fds[0]],
+                                          packet))
+            while late and late[0][0] <= time.monotonic():
+                with contextlib.suppress(OSError):
+                    os.write(late[0][2], late[0][3])
+                heapq.heappop(late)
+
+    def close(self):
+        self.over.set()
+
+
+@case(180, NEEDS)
+def rtt():
+    """a real link gets 300 ms slower: more than five times the usual; then it is as before"""
+    nets = Net(), Net()
+    line = SlowLink(nets)
+    api = Api()
+    boot = P2pdPeer(netns=nets[0], host="/ip4/10.77.0.1/tcp/0")
+    peer = P2pdPeer(boot.addrs, nets[1], "/ip4/10.77.0.2/tcp/0")
+    observer = observe(peer.dir, api=api, rtt_grew=5)
+
+    def talk_until(check, limit_s):
+        """A quiet connection measures nothing."""
+        def step():
+            peer.do("call", peer=boot.id, name="Test.rpc_echo", size=100, times=2)
+            return check()
+        return wait_for("with talk", step, limit_s, 0.2)
+
+    def usual():
+        found = [p.get("usual_rtt_us") for n in json.loads(observer.get("/api/v1/peers"))["nodes"]
+                 for p in n["peers"] if p["open"]]
+        assert len(found) == 1 and found[0] < 40000, found
+        return found
+
+    talk_until(usual, 60)
+    line.delay_s = 0.3
+    found = talk_until(lambda: holding(observer).get("rtt_grew"), 90)
+    assert found["value"] >= 5 and metric(observer, "rtt_grew") == 1, found
+    assert re.match(r"10\.77\.0\.1:\d+: \d+\.\d ms, usually \d+\.\d ms, at best \d+\.\d ms", found["evidence"][0])
+    line.delay_s = 0.002
+    talk_until(lambda: "rtt_grew" not in holding(observer), 120)
+    check_events(api, "rtt_grew")
+
+
+@case(90, NEEDS)
+def clock():
+    """a peer's DHT clock is 2.5 s ahead: more than the limit"""
+    api = Api()
+    boot = P2pdPeer(env={"SWARM_CLOCK_OFFSET": "2.5"})
+    peer = P2pdPeer(boot.addrs)
+    observer = observe(peer.dir, api=api)
+    peer.do("ping", peer=boot.id)
+    found = begins(observer, "clock_offset")
+    assert "behind those of 1 peers" in found["words"] and 2 < found["value"] < 3, found
+    assert re.match(rf"{boot.id}: \+2\.\d+ s", found["evidence"][0]), found
+    wait_for("its event", lambda: events(api, "clock_offset"))
+    peer.stop()
+    check_events(api, "clock_offset", 0)  # it ends with the node
+
+
+@case(120, NEEDS)
+def not_reachable():
+    """a node that dials others and is dialled by nobody; then somebody outside comes"""
+    a, b = Net(), Net()
+    link(a, b)
+    api = Api()
+    boot = P2pdPeer(netns=a, host="/ip4/10.77.0.1/tcp/0")
+    peer = P2pdPeer(boot.addrs, b, "/ip4/10.77.0.2/tcp/0")
+    observer = observe(peer.dir, api=api, not_reachable="2s")
+    found = begins(observer, "not_reachable")
+    assert re.match(r"10\.77\.0\.2:\d+ was never reached from outside", found["evidence"][0]), found
+    third = P2pdPeer(peer.addrs, a, "/ip4/10.77.0.1/tcp/0")
+    assert "error" not in third.do("ping", peer=peer.id)
+    ends(observer, "not_reachable")
+    check_events(api, "not_reachable")
