@@ -471,3 +471,22 @@ def console_of_a_restarted_container():
     time.sleep(4)
     got = heard(observer, node, "line")
     assert all(sum(v) == 3 for v in got.values()), [x for x in got.items() if sum(x[1]) != 3][:5]
+
+
+@case()
+def console_interleaved():
+    """two processes write halves of lines to one container's console: what the engine mixes of them
+    is known to be captured"""
+    n = 200
+    observer = Observer(None).start()
+    node = ContainerNode(f"gate\nloop {n} 0\nout 2 line \\c\nsh 1 word \\c\nout 1 %{{n}}\n"
+                         "sh 1 %{n}\nend\n")
+    node.process("trainer")
+    node.gate()
+    for word in ("line", "word"):
+        assert each_once(observer, node, word, n) == 0, "captured, and taken from the file"
+    log = docker("logs", node.id)
+    assert re.search("line word|word line", log), "nothing was mixed: no test"
+    m = observer.metrics()
+    assert m['gswarm_console_log_lines_total{place="repaired"}'] == 0
+    assert m['gswarm_console_log_lines_total{place="captured"}'] >= 2 * n
