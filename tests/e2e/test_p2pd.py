@@ -127,6 +127,15 @@ def counts():
     assert observer_cmd("p2pd", "--url", "http://127.0.0.1:1").returncode == 1
 
 
+@case(20, NEEDS)
+def doctor_row():
+    """doctor says whether the control socket is listened to, and what stays unseen"""
+    out = observer_cmd("doctor").stdout
+    assert re.search(r"^  p2pd's socket +best tp_btf/sys_exit on AF_UNIX\n +unseen: .*first 512 bytes", out, re.M), out
+    out = observer_cmd("doctor", "--no-bpf").stdout
+    assert re.search(r"^  p2pd's socket +none\b.*\n +unseen: RPCs, DHT keys", out, re.M), out
+
+
 @case(60, NEEDS)
 def observer_first():
     """peers that start after the observer: how long p2pd took, who it is, all it did"""

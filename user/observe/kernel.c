@@ -418,12 +418,32 @@ static int open_bpf(const struct obs_kernel_options *opt, struct obs_kernel *k)
 	return load_process(k, opt);
 }
 
+/* Both programs of the write rungs take the socket's writes along. */
+static void describe_p2pd(struct obs_probe_status *p, const struct obs_kernel *k, int err)
+{
+	p->ok = k != NULL;
+	p->first_choice = p->ok;
+	if (p->ok) {
+		p->rung = "tp_btf/sys_exit on AF_UNIX";
+		set_text(p->unseen, sizeof(p->unseen),
+			 "what was said before it was watched; of each write all but its first "
+			 "%u bytes; sockets that are not called /tmp/hivemind-p2p*",
+			 OBS_P2PD_PAYLOAD_MAX);
+		return;
+	}
+	set_text(p->unseen, sizeof(p->unseen),
+		 "RPCs, DHT keys, exchanged rounds, peer ids and clocks: nothing but BPF sees what "
+		 "a node says to its p2pd");
+	set_text(p->advice, sizeof(p->advice), "%s", advice_for(err));
+}
+
 int obs_kernel_open(const struct obs_kernel_options *opt, struct obs_model *model,
 		    struct obs_kernel **ret)
 {
 	struct obs_probe_status *files = obs_model_add_probe(model, "file writes");
 	struct obs_probe_status *consoles = obs_model_add_probe(model, "console writes");
 	struct obs_probe_status *processes = obs_model_add_probe(model, "processes");
+	struct obs_probe_status *p2pd = obs_model_add_probe(model, "p2pd's socket");
 	struct obs_kernel *k = calloc(1, sizeof(*k));
 	int r;
 
@@ -445,6 +465,7 @@ int obs_kernel_open(const struct obs_kernel_options *opt, struct obs_model *mode
 		consoles->rung = files->rung;
 		consoles->ok = true;
 		consoles->first_choice = files->first_choice;
+		describe_p2pd(p2pd, k, 0);
 		load_identify(k);
 		malloc_trim(0);
 		*ret = k;
@@ -452,6 +473,7 @@ int obs_kernel_open(const struct obs_kernel_options *opt, struct obs_model *mode
 	}
 
 	fall_back_to_inotify(files, consoles, r);
+	describe_p2pd(p2pd, NULL, r);
 	if (r < 0) {
 		obs_kernel_free(&k);
 		*ret = NULL;
