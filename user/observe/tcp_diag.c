@@ -219,13 +219,23 @@ static void take_message(struct obs_tcp_diag *d, uint32_t netns, const struct nl
 	row->f.send_queue = m->idiag_wqueue;
 }
 
-/* Return: 1 when the answer goes on, 0 at its end. */
+/* What a dump ended with: without the module tcp_diag, that there is no such thing. */
+static int how_it_ended(const struct nlmsghdr *done)
+{
+	int err = 0;
+
+	if (done->nlmsg_len >= NLMSG_LENGTH(sizeof(err)))
+		memcpy(&err, NLMSG_DATA(done), sizeof(err));
+	return err < 0 ? err : 0;
+}
+
+/* Return: 1 when the answer goes on, 0 at its end, or a negative errno. */
 static int take_reply(struct obs_tcp_diag *d, uint32_t netns, const char *buf, size_t len)
 {
 	for (const struct nlmsghdr *h = (const void *)buf; NLMSG_OK(h, len);
 	     h = NLMSG_NEXT(h, len)) {
 		if (h->nlmsg_type == NLMSG_DONE)
-			return 0;
+			return how_it_ended(h);
 		if (h->nlmsg_type == NLMSG_ERROR)
 			return h->nlmsg_len >= NLMSG_LENGTH(sizeof(struct nlmsgerr))
 				       ? ((const struct nlmsgerr *)NLMSG_DATA(h))->error
