@@ -58,23 +58,21 @@ struct obs_task_events {
 
 static int subscribe(int fd)
 {
-	struct {
-		struct nlmsghdr hdr;
-		struct cn_msg cn;
-		enum proc_cn_mcast_op op;
-	} m = {
-		.hdr = { .nlmsg_len = sizeof(m), .nlmsg_type = NLMSG_DONE },
-		.cn = { .id = { CN_IDX_PROC, CN_VAL_PROC }, .len = sizeof(m.op) },
-		.op = PROC_CN_MCAST_LISTEN,
-	};
+	static const enum proc_cn_mcast_op op = PROC_CN_MCAST_LISTEN;
+	struct cn_msg cn = { .id = { CN_IDX_PROC, CN_VAL_PROC }, .len = sizeof(op) };
+	char buf[NLMSG_LENGTH(sizeof(cn) + sizeof(op))] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr *h = (void *)buf;
 
-	return send(fd, &m, sizeof(m), 0) < 0 ? -errno : 0;
+	*h = (struct nlmsghdr){ .nlmsg_len = sizeof(buf), .nlmsg_type = NLMSG_DONE };
+	memcpy(NLMSG_DATA(h), &cn, sizeof(cn));
+	memcpy((char *)NLMSG_DATA(h) + sizeof(cn), &op, sizeof(op));
+	return send(fd, buf, sizeof(buf), 0) < 0 ? -errno : 0;
 }
 
 /* What one message holds, copied: the kernel aligns it to four bytes only. */
 struct message {
-	struct cn_msg cn;
 	struct proc_event ev;
+	struct cn_msg cn; /* without its data */
 };
 
 /* Returns 1 and the message, 0 when there is none, or a negative errno. */
