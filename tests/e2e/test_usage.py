@@ -2,6 +2,7 @@
 """What nodes use, against the kernel's own files read at the same moment."""
 
 import bisect
+import json
 import os
 import re
 import subprocess
@@ -14,7 +15,8 @@ from pathlib import Path
 
 from cases import case
 from harness import (Api, ContainerNode, Env, Observer, ProcessNode, Skip, check_file, check_ledger, docker,
-                     observer_cmd, script_lines, unique, wait_for)
+                     observer_cmd, of_node, script_lines, unique, wait_for)
+from reactions import MemoryLimit, watch
 
 EVERY_SECOND = {"usage": {"interval": 1}}
 BOTH_RUNGS = (("iter/task", ()), ("/proc", ("--no-bpf",)))
@@ -431,3 +433,41 @@ def metric(observer, name):
     found = [v for k, v in observer.metrics().items() if k.split("{")[0] == name]
     assert len(found) == 1, f"{name}: {found}"
     return found[0]
+
+
+@case(needs=("root",))
+def limits_of_a_plain_node():
+    """a node outside of a container, in a cgroup with limits: they are shown, a changed one too"""
+    limit = MemoryLimit(300)
+    name = "memory.limit_in_bytes" if (limit.dir / "memory.limit_in_bytes").exists() else "memory.max"
+    api, observer = watch({"usage": {"interval": "1s"}})
+    node = ProcessNode("", preexec_fn=limit.enter)
+
+    def shown():
+        nodes = json.loads(observer.get("/api/v1/nodes"))["nodes"]
+        return [n.get("shared_memory_limit_bytes") for n in nodes
+                if n["name"].startswith(f"pid {node.pid} ")]
+    wait_for("its limit", lambda: shown() == [300 << 20], 20)
+    told = wait_for("the event", lambda: [e["details"] for e in api.events()
+                                          if e["event_type"] == "container_snapshot"
+                                          and "shared_memory_limit_bytes" in e["details"]], 20)
+    assert told[0]["shared_memory_limit_bytes"] == 300 << 20, told
+    (limit.dir / name).write_text(str(200 << 20))
+    wait_for("the new limit", lambda: shown() == [200 << 20], 20)
+
+
+@case()
+def changed_limit():
+    """docker update --memory: the new limit is shown within six looks"""
+    api = Api()
+    Observer(api, {"usage": {"interval": "1s"}}).start()
+    node = ContainerNode("", opts=["--memory", "256m", "--memory-swap", "256m"])
+
+    def told():
+        return [e["details"].get("memory_limit_bytes") for e in of_node(api.events(), node)
+                if e["event_type"] == "container_snapshot"]
+    wait_for("its limit", lambda: told() and told()[-1] == 256 << 20, 20)
+    docker("update", "--memory", "128m", "--memory-swap", "128m", node.container)
+    before = len(told())
+    wait_for("the new limit", lambda: told()[-1] == 128 << 20, 30)
+    assert len(told()) - before <= 8, told()

@@ -62,6 +62,7 @@ static int fill(void **state)
 					 .processes = 5,
 					 .threads = 9,
 					 .rss_bytes = 4096,
+					 .shared_memory_limit = OBS_UNKNOWN,
 					 .has_cgroup = true };
 	usage.cgroup.memory_bytes = 8192;
 	usage.cgroup.memory_limit_bytes = OBS_UNKNOWN;

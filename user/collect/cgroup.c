@@ -328,7 +328,8 @@ static bool mounted_at(struct obs_slice mounts, const char *controller, char *ou
 }
 
 /* The path in /proc/PID/cgroup of the hierarchy of @controller (NULL: of v2), cut behind the
- * component that names the container: a process may be in a cgroup further down. */
+ * component that names the container (@id NULL: not cut): a process may be in a cgroup further
+ * down. */
 static bool path_in(struct obs_slice cgroup, const char *controller, const char *id, char *out,
 		    size_t size)
 {
@@ -343,10 +344,10 @@ static bool path_in(struct obs_slice cgroup, const char *controller, const char 
 		    !(controller ? has_word(names + 1, (size_t)(path - names - 1), controller)
 				 : path == names + 1 && *line.p == '0'))
 			continue;
-		at = memmem(path, (size_t)(end - path), id, strlen(id));
+		at = id ? memmem(path, (size_t)(end - path), id, strlen(id)) : path;
 		if (!at || memmem(path, (size_t)(end - path), "..", 2))
 			return false;
-		cut = memchr(at, '/', (size_t)(end - at));
+		cut = id ? memchr(at, '/', (size_t)(end - at)) : NULL;
 		if (!cut)
 			cut = end;
 		return snprintf(out, size, "%.*s", (int)(cut - path - 1), path + 1) < (int)size;
@@ -362,6 +363,20 @@ static bool directory_of(struct obs_slice mounts, struct obs_slice cgroup, const
 	return mounted_at(mounts, controller, where, sizeof(where)) &&
 	       path_in(cgroup, controller, id, path, sizeof(path)) &&
 	       snprintf(out, size, "%s%s", where, path) < (int)size;
+}
+
+bool obs_cgroup_directory(struct obs_slice mounts, struct obs_slice cgroup, const char *controller,
+			  char *out, size_t size, size_t *top)
+{
+	char where[512];
+
+	if (!mounted_at(mounts, controller, where, sizeof(where)) ||
+	    !directory_of(mounts, cgroup, controller, NULL, out, size))
+		return false;
+	*top = strlen(where);
+	if (out[strlen(out) - 1] == '/')
+		out[strlen(out) - 1] = '\0';
+	return true;
 }
 
 static int open_file(const struct file *f, struct obs_slice mounts, struct obs_slice cgroup,

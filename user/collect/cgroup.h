@@ -6,6 +6,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "model/usage.h"
 #include "util/slice.h"
 
@@ -23,6 +26,14 @@ struct obs_cgroup;
 int obs_cgroup_open(struct obs_slice mounts, struct obs_slice cgroup, const char *id,
 		    struct obs_cgroup **ret);
 void obs_cgroup_free(struct obs_cgroup **c);
+
+/**
+ * obs_cgroup_directory() - where the cgroup of a process lies, whoever shares it.
+ * @controller: of v1; NULL = v2
+ * @top:        written on success: length of the mount point, with which @out begins
+ */
+bool obs_cgroup_directory(struct obs_slice mounts, struct obs_slice cgroup, const char *controller,
+			  char *out, size_t size, size_t *top);
 
 /** obs_cgroup_read() - read all of it. What there is no file for is OBS_UNKNOWN (or NAN).
  * Return: 0, or -ENODEV when the cgroup is gone. */

@@ -218,6 +218,7 @@ void obs_report_node(struct obs_report *r, const struct obs_node_usage *u, const
 		add_cgroup(&u->cgroup, ev);
 	else
 		add_sums(u, ev);
+	add_uint(ev, "shared_memory_limit_bytes", u->shared_memory_limit);
 	add_uint(ev, "rss_bytes", u->rss_bytes);
 	add_uint(ev, "minor_faults", u->used.min_faults);
 	add_uint(ev, "major_faults", u->used.maj_faults);

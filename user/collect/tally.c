@@ -92,6 +92,7 @@ int obs_tally_open_node(struct obs_tally *t, uint32_t slot)
 	if (!t->nodes[slot])
 		return -ENOMEM;
 	t->nodes[slot]->usage.cpu_limit = NAN;
+	t->nodes[slot]->usage.shared_memory_limit = OBS_UNKNOWN;
 	return 0;
 }
 

@@ -99,6 +99,7 @@ struct obs_node_usage {
 	double interval_s;   /* that the rates are over; 0 = the first look, without rates */
 	double cpu_percent;  /* of one core */
 	double cpu_limit;    /* cores; NAN = none */
+	uint64_t shared_memory_limit; /* without a cgroup of its own: of the one that it is in */
 	uint32_t processes, threads, zombies;
 	uint64_t rss_bytes, swap_bytes;
 	struct obs_used used;			      /* by those that have ended too */

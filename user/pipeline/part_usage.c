@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "collect/cgroup.h"
+#include "collect/limits.h"
 #include "collect/procfs.h"
 #include "collect/report.h"
 #include "collect/tally.h"
@@ -153,10 +154,31 @@ static void open_cgroup(struct part *p, const struct obs_node *node)
 				&p->cgroups[node->slot]);
 }
 
+/* A node outside of a container: the cgroup that it shares may have limits all the same. */
+static void look_at_shared_limits(struct part *p, const struct obs_node *node)
+{
+	struct obs_node_usage *u = obs_tally_node(p->tally, node->slot);
+	pid_t pid = obs_targets_any_pid(p->env.targets, node);
+	cleanup_buf struct obs_buf text = {};
+	struct obs_limits limits;
+
+	if (p->mounts.len == 0 && obs_proc_read(getpid(), "mounts", &p->mounts) < 0)
+		return;
+	if (!u || !pid || obs_proc_read(pid, "cgroup", &text) < 0)
+		return;
+	obs_limits_read(obs_buf_slice(&p->mounts), obs_buf_slice(&text), &limits);
+	u->cpu_limit = limits.cpus;
+	u->shared_memory_limit = limits.memory_bytes;
+}
+
 static void look_at_cgroup(struct part *p, const struct obs_node *node)
 {
 	struct obs_cgroup_usage cgroup;
 
+	if (node->ref.runtime == OBS_RUNTIME_NONE) {
+		look_at_shared_limits(p, node);
+		return;
+	}
 	open_cgroup(p, node);
 	if (!p->cgroups[node->slot])
 		return;

@@ -128,6 +128,8 @@ static void put_usage(struct obs_json *j, const struct obs_node_usage *u)
 			      : u->rss_bytes);
 	if (limited)
 		obs_put_count(j, "memory_limit_bytes", u->cgroup.memory_limit_bytes);
+	if (u->shared_memory_limit != OBS_UNKNOWN)
+		obs_put_count(j, "shared_memory_limit_bytes", u->shared_memory_limit);
 	obs_put_count(j, "processes", u->processes);
 	obs_put_count(j, "threads", u->threads);
 }
