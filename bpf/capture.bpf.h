@@ -15,6 +15,7 @@
 #define CONSOLE_TURNS_MAX 64 /* segments and parts of one write */
 #define SEGMENTS_MAX	  8
 #define LINE_ROOM	  168 /* payload of most lines; with the record's head four cache lines */
+#define WORD_ROOM	  40  /* two cache lines */
 
 struct obs_scratch {
 	union {
@@ -470,6 +471,38 @@ static __always_inline void capture_console(struct obs_scratch *s, const struct 
 		lose_console(w->target, OBS_DROP_TOO_LONG, w->len - s->done);
 }
 
+/* All of a write in one part of at most @room bytes, a constant: built where it will lie. */
+static __always_inline void capture_short(const struct obs_write_args *w,
+					  const struct obs_seen_file *seen, __u32 room,
+					  struct obs_control *c)
+{
+	struct obs_rec_write *rec;
+	__u64 want = w->len;
+
+	if (!within_budget(w->target, sizeof(*rec) + room, c)) {
+		lose_console(w->target, OBS_DROP_BUDGET_CONSOLE, w->len);
+		return;
+	}
+	rec = bpf_ringbuf_reserve(&events, sizeof(*rec) + room, 0);
+	if (!rec) {
+		lose_console(w->target, OBS_DROP_RING_CONSOLE, w->len);
+		return;
+	}
+	barrier_var(want);
+	if (want > room)
+		want = room;
+	barrier_var(want);
+	if (bpf_probe_read_user(rec + 1, want, w->buf) < 0) {
+		bpf_ringbuf_discard(rec, BPF_RB_NO_WAKEUP);
+		lose_console(w->target, OBS_DROP_FAULT, w->len);
+		return;
+	}
+	fill(rec, w, seen, want);
+	rec->offset = 0;
+	rec->lost = losses_of(w->target);
+	bpf_ringbuf_submit(rec, obs_wakeup(c));
+}
+
 __noinline int obs_capture_console(struct obs_write_args *w, struct obs_seen_file *seen)
 {
 	__u32 zero = 0;
@@ -495,7 +528,13 @@ static __always_inline void obs_capture(struct obs_write_args *w, struct obs_see
 		return;
 	if (seen->kind == OBS_KIND_REG)
 		capture_file(w, seen, s, c);
-	else if (seen->kind && (w->fd == 1 || w->fd == 2))
+	else if (!seen->kind || (w->fd != 1 && w->fd != 2))
+		return; /* talk between processes */
+	else if (w->buf && w->len <= WORD_ROOM && w->len <= c->payload_max)
+		capture_short(w, seen, WORD_ROOM, c);
+	else if (w->buf && w->len <= LINE_ROOM && w->len <= c->payload_max)
+		capture_short(w, seen, LINE_ROOM, c);
+	else
 		obs_capture_console(w, seen);
 }
 
