@@ -21,7 +21,7 @@ fetch() {
     mkdir -p "$dir"
     tmp=$(mktemp -d -p "$dir")
     trap 'rm -rf "$tmp"' RETURN
-    (cd "$tmp" && npm pack --silent "@foundry-rs/anvil-linux-amd64@$version" >/dev/null)
+    (cd "$tmp" && npm pack --silent --fetch-retries=0 --fetch-timeout=60000 "@foundry-rs/anvil-linux-amd64@$version" >/dev/null)
     tar -xzf "$tmp"/*.tgz -C "$tmp" package/bin/anvil
     is_right "$tmp/package/bin/anvil" || { echo "fetch-anvil: the digest is another one" >&2; return 1; }
     chmod 755 "$tmp/package/bin/anvil"

@@ -70,6 +70,7 @@ def rewards():
     assert snapshot["total_wins"] == 1 and snapshot["total_rewards"] == -17, snapshot
     health = observer.health()["chain"]
     assert health["answers"] and health["bootnodes"] == 1 and health["chain_id"] == CHAIN_ID
+    assert health["reads_events"] and health["next_block"] > 5, health
     out = observer_cmd("nodes", "-c", observer.config_path, "--long").stdout
     assert "chain: round 3, 0 ahead of it, total_rewards -17, total_wins 1" in out, out
     assert f"chain            http://127.0.0.1:{chain.port} is asked" in observer.log()

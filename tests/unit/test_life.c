@@ -9,7 +9,7 @@
  *   chain KEY=VALUE …     a blockchain_snapshot with these whole numbers
  *   took ROUND REWARD     a RewardSubmitted of this node, from the contract
  *   peers N               a dht_snapshot with so many peers
- *   rpc ok | TROUBLE      how the chain's RPC server answers us
+ *   rpc ok | deaf | TROUBLE   how the chain's RPC server answers us; deaf: it refuses events
  *   state STATE[/SUB]     what must be shown now
  *   earns ANSWER WORDS    whether it earns, and words that the sentence must hold
  *
@@ -64,7 +64,7 @@ static void open_play(struct play *p)
 	static const enum obs_source sources[PARSERS] = { OBS_SOURCE_NODE, OBS_SOURCE_CONSOLE,
 							  OBS_SOURCE_YARN };
 
-	*p = (struct play){ .now_ns = START_NS };
+	*p = (struct play){ .now_ns = START_NS, .chain.reads_events = true };
 	obs_life_init(&p->life, START_NS, on_change, p);
 	for (int i = 0; i < PARSERS; i++)
 		assert_int_equal(obs_parser_new(sources[i], on_event, p, &p->parsers[i]), 0);
@@ -178,7 +178,8 @@ static void see_peers(struct play *p, const char *n)
 
 static void see_rpc(struct play *p, const char *how)
 {
-	p->chain.answers = strcmp(how, "ok") == 0;
+	p->chain.reads_events = strcmp(how, "ok") == 0;
+	p->chain.answers = p->chain.reads_events || strcmp(how, "deaf") == 0;
 	if (p->chain.answers)
 		p->chain.ok_ns = p->now_ns;
 	p->chain.away_ns = p->chain.answers ? 0 : p->now_ns;

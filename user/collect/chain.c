@@ -528,13 +528,14 @@ static int ask_logs(struct poll *p, uint64_t to)
 }
 
 /* What a server says is the largest range may be the one just asked for: halve it. */
-static void shrink_span(struct obs_chain *c)
+static void shrink_span(struct obs_chain *c, struct obs_chain_report *rep)
 {
 	if (c->span > 1) {
 		c->span /= 2;
 		return;
 	}
 	c->next_block++;
+	rep->skipped = true;
 	obs_count(&c->opt.counters->chain_blocks_skipped, 1);
 }
 
@@ -568,7 +569,7 @@ static int read_logs(struct poll *p)
 			break; /* the rest at the next poll */
 		r = ask_logs(p, to);
 		if (r == 0 && p->refused) {
-			shrink_span(c);
+			shrink_span(c, p->rep);
 		} else if (r == 0) {
 			c->next_block = to + 1;
 			c->span = c->span * 2 < SPAN_MAX ? c->span * 2 : SPAN_MAX;

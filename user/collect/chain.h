@@ -79,6 +79,7 @@ struct obs_chain_report {
 	struct obs_chain_log logs[OBS_CHAIN_LOGS_MAX];
 	struct obs_buf log_data; /* owned */
 	uint64_t next_block;	 /* whose events come next */
+	bool skipped;		 /* events of some blocks were refused for good */
 };
 
 struct obs_chain;

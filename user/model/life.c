@@ -591,6 +591,7 @@ void obs_life_chain(struct obs_life *l, const struct obs_chain_view *view)
 
 	c->asked = view != NULL;
 	c->answers = view && view->answers;
+	c->reads_events = view && view->reads_events;
 	c->answered_ns = view ? view->ok_ns : 0;
 	c->away_ns = view ? view->away_ns : 0;
 	snprintf(c->trouble, sizeof(c->trouble), "%s", view ? view->trouble : "");
@@ -670,7 +671,9 @@ static bool judge_by_chain(const struct obs_life *l, uint64_t now_ns, double sub
 	double due_s = submit_s * SUBMIT_LATENESS;
 	uint64_t since_ns = later(later(c->watched_ns, l->trainer_ns), c->submitted_ns);
 	char span[32], taken[32], cause[120];
-	bool fresh = c->asked && c->answers && c->watched_ns;
+	/* a reward of 0 changes no number: only its event shows, or the count of submissions */
+	bool would_show = *c->participation || c->reads_events;
+	bool fresh = c->asked && c->answers && c->watched_ns && would_show;
 
 	put_span(since_ns, now_ns, span, sizeof(span));
 	put_span(l->submits.last_ok_ns, now_ns, taken, sizeof(taken));

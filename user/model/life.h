@@ -39,6 +39,7 @@ struct obs_submits {
 struct obs_chain_side {
 	/* of whoever asks the chain, obs_life_chain() */
 	bool asked, answers;
+	bool reads_events;	       /* none of them stays unseen */
 	uint64_t answered_ns, away_ns; /* CLOCK_REALTIME; 0 = never, not */
 	char trouble[200];
 

@@ -103,6 +103,7 @@ struct obs_chain_view {
 	size_t n_bootnodes, n_peers; /* of the contract; of ours, that are asked for */
 	uint64_t events;	     /* of the contract, since start */
 	uint64_t next_block;	     /* whose events come next */
+	bool reads_events;	     /* of all blocks but the newest */
 };
 
 struct obs_sink_view {

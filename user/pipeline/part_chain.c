@@ -32,6 +32,7 @@
 #define AWAY_POLLS	3    /* failures in a row that are no accident */
 #define REMEMBERED_MAX	128
 #define STRINGS_MAX	32
+#define NEWEST_BLOCKS	16 /* whose events may come with the next poll */
 #define TOLD_BYTES	480
 
 /* As in the contracts of both generations. */
@@ -493,6 +494,7 @@ static void note_success(struct part *p, const struct obs_chain_report *rep)
 	v->round = rep->round;
 	v->stage = rep->stage;
 	v->has_stage = rep->has_stage;
+	v->reads_events = !rep->skipped && rep->next_block + NEWEST_BLOCKS > rep->block;
 	if (rep->has_bootnodes)
 		v->n_bootnodes = rep->n_bootnodes;
 }

@@ -350,6 +350,8 @@ static void add_chain(cJSON *root, const struct obs_model *m, uint64_t now_ns)
 	add_time(o, "round_since", v->round_ns);
 	add_count(o, "bootnodes", v->n_bootnodes);
 	add_count(o, "events", v->events);
+	add_count(o, "next_block", v->next_block);
+	cJSON_AddBoolToObject(o, "reads_events", v->reads_events);
 }
 
 static void add_store(cJSON *root, const struct obs_model *m)
