@@ -15,6 +15,7 @@
 #define POLLS_AWAY	3
 #define SUBMITS_FAILING 2
 #define BEHIND_ROUNDS	3
+#define BLOCK_TIME_NS	(15 * NS_PER_S)	 /* whole seconds of a clock that is not ours */
 #define SEEN_LATE_NS	(600 * NS_PER_S) /* what was taken shows on the chain by then */
 #define SUBMIT_LATENESS 1.5		 /* times the interval: it ends with a round */
 
@@ -684,7 +685,7 @@ static bool judge_by_chain(const struct obs_life *l, uint64_t now_ns, double sub
 			"no, because its login server took a submission %s ago and the chain shows "
 			"none since%s",
 			taken, cause);
-	else if (c->submitted_ns && c->submitted_ns >= l->trainer_ns &&
+	else if (c->submitted_ns && c->submitted_ns + BLOCK_TIME_NS >= l->trainer_ns &&
 		 seconds_since(c->submitted_ns, now_ns) <= due_s)
 		put_yes_by_chain(l, now_ns, ret);
 	else if (fresh && seconds_since(since_ns, now_ns) > due_s &&
