@@ -28,7 +28,7 @@ def seen():
     m = observer.metrics()
     assert m["gswarm_canary_missed_total"] == 0, m
     assert m["gswarm_canary_sent_total"] - m["gswarm_canary_seen_total"] <= 1, m
-    for need in ("file writes", "console writes", "processes"):
+    for need in ("file writes", "console writes", "processes", "connections"):
         assert probes(observer)[need]["canary_seen"], probes(observer)
         assert probes(observer)[need]["canary"], probes(observer)
     health = observer.health()
