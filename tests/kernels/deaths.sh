@@ -92,7 +92,7 @@ eat $all" '"oom_killed"' '"oom":"host"' '"limit_of":"host"' '"signal":9' '"rss_b
 # it goes on writing: the kernel may skip a run of the program, and what is read back has no writer
 round="${log%hello}Joining round: 7"
 try kill "$round
-$(for i in $(seq 100); do echo "file 200 ${round#file 0 }"; done)" '"trainer_gone"' '"signal":9' '"sender_comm"' 'round: 7'
+$(yes "file 200 ${round#file 0 }" | head -n 100)" '"trainer_gone"' '"signal":9' '"sender_comm"' 'round: 7'
 try segfault "$log
 file 2000 $log
 crash 11" '"crashed"' '"signal":11'
