@@ -235,7 +235,7 @@ def rtt():
     def usual():
         found = [p.get("usual_rtt_us") for n in json.loads(observer.get("/api/v1/peers"))["nodes"]
                  for p in n["peers"] if p["open"]]
-        assert len(found) == 1 and found[0] < 40000, found
+        assert len(found) == 1 and found[0] and found[0] < 40000, found
         return found
 
     talk_until(usual, 60)
