@@ -103,8 +103,10 @@ def many_threads():
     program.write_text("import os, threading, time\n"
                        "def burn():\n"
                        "    while time.thread_time() < 0.1: pass\n"
-                       "for t in [threading.Thread(target=burn) for _ in range(8)]: t.start()\n"
-                       "time.sleep(2); os._exit(9)\n")
+                       "burners = [threading.Thread(target=burn) for _ in range(8)]\n"
+                       "for t in burners: t.start()\n"
+                       "for t in burners: t.join()\n"
+                       "time.sleep(1); os._exit(9)\n")
     start = os.posix_spawnp("python3", ["python3", str(program)], os.environ)
     os.waitpid(start, 0)
 
