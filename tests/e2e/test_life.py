@@ -157,7 +157,8 @@ def docker_restart():
     the_end(api, node)
     d = life_events(api, node, ("restarted",), "trainer")[0]["details"]
     assert d["restarts"] == 1 and 0 <= d["down_s"] < 60, d
-    assert len(life_events(api, node, ("started",), "trainer")) == 1
+    started = life_events(api, node, ("started",), "trainer")
+    assert len(started) == 1, started
 
 
 @case()
@@ -216,11 +217,13 @@ def before_it_is_known():
     slow = SlowEngine(0.8)
     api = Api()
     Observer(api, {"targets": {"docker_socket": slow.path}}).start()
-    node = ContainerNode("exit 3\n", "--stay")
+    # it lives for a moment, as Python does while it starts; the engine takes longer
+    node = ContainerNode(script_lines("still here", 1) + "file 300 the end\nexit 3\n", "--stay")
     d = the_end(api, node)["details"]
     assert slow.delayed, "nobody was asked"
     assert d["event"] == "crashed" and d["exit_code"] == 3, d
-    assert len(life_events(api, node, ("started",), "trainer")) == 1
+    started = life_events(api, node, ("started",), "trainer")
+    assert len(started) == 1, started
 
 
 class SlowEngine:

@@ -158,7 +158,7 @@ static void forget_process(struct obs_targets *t, struct process *p)
 	free(p);
 }
 
-static int add_process(struct obs_targets *t, struct obs_node *node, pid_t pid)
+static int add_child(struct obs_targets *t, struct obs_node *node, pid_t pid, pid_t ppid)
 {
 	struct process *p = find_process(t, pid);
 
@@ -171,7 +171,7 @@ static int add_process(struct obs_targets *t, struct obs_node *node, pid_t pid)
 		return -ENOMEM;
 	p->p = (struct obs_process){
 		.pid = pid,
-		.ppid = obs_proc_parent(pid),
+		.ppid = ppid,
 		.start_ticks = obs_proc_start_ticks(pid),
 		.node = node,
 	};
@@ -184,6 +184,11 @@ static int add_process(struct obs_targets *t, struct obs_node *node, pid_t pid)
 	if (node->state == OBS_NODE_READY)
 		t->opt.ops->joined(t->opt.ctx, node, pid);
 	return 1;
+}
+
+static int add_process(struct obs_targets *t, struct obs_node *node, pid_t pid)
+{
+	return add_child(t, node, pid, obs_proc_parent(pid));
 }
 
 /* --- nodes --- */
@@ -683,12 +688,12 @@ void obs_targets_exec(struct obs_targets *t, pid_t pid, struct obs_slice args, u
 	}
 }
 
-void obs_targets_fork(struct obs_targets *t, pid_t child, uint32_t slot)
+void obs_targets_fork(struct obs_targets *t, pid_t child, pid_t parent, uint32_t slot)
 {
 	struct obs_node *node = obs_targets_node(t, slot);
 
 	if (node)
-		add_process(t, node, child);
+		add_child(t, node, child, parent);
 }
 
 void obs_targets_hold_exit(struct obs_targets *t, pid_t pid)

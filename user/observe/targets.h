@@ -93,7 +93,7 @@ int obs_targets_scan(struct obs_targets *t);
 
 /** obs_targets_exec() - @pid runs a new program. @args: argv with NULs; @slot: 0 = no node yet. */
 void obs_targets_exec(struct obs_targets *t, pid_t pid, struct obs_slice args, uint32_t slot);
-void obs_targets_fork(struct obs_targets *t, pid_t child, uint32_t slot);
+void obs_targets_fork(struct obs_targets *t, pid_t child, pid_t parent, uint32_t slot);
 void obs_targets_exit(struct obs_targets *t, pid_t pid);
 
 /** obs_targets_hold_exit() - @pid of an ASKING node has ended; obs_targets_exit() comes once the

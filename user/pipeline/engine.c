@@ -416,7 +416,8 @@ static void on_exec(struct obs_engine *e, const struct obs_record *rec)
 
 static void on_fork(struct obs_engine *e, const struct obs_record *rec)
 {
-	obs_targets_fork(e->targets, (pid_t)rec->fork->tgid, rec->fork->target);
+	obs_targets_fork(e->targets, (pid_t)rec->fork->tgid, (pid_t)rec->fork->ppid,
+			 rec->fork->target);
 }
 
 static void on_exit_record(struct obs_engine *e, const struct obs_record *rec)
