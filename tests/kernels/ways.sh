@@ -6,6 +6,10 @@
 #
 # Usage: ways.sh OBSERVER WAYS RUNG... : RUNG is fexit, sys_exit or inotify
 # Prints a line "ok …" or "not ok …" per rung and way.
+#
+# A preemptible kernel may skip a run of a program (observe/missed.h), an emulated one now and then
+# does: a fork that nobody told of writes unseen. The observer says so, and then the rung is tried
+# again.
 OBSERVER=$1
 WAYS=$2
 shift 2
@@ -129,6 +133,7 @@ run_rung() {
         say "not ok" "the node is not found"
     fi
     exec 3>&- 4<&-
+    sleep 1 # it looks once a second at what was skipped
     kill "$observer"
     if wait "$observer"; then
         say ok "the observer ends"
@@ -136,10 +141,27 @@ run_rung() {
         say "not ok" "the observer's exit status"
         cat "$dir/log"
     fi
+    grep 'the kernel skipped' "$dir/log" >"$base/skipped" || rm -f "$base/skipped"
     rm -rf "$dir"
 }
 
+# try_rung RUNG: its lines, once they are final
+try_rung() {
+    for try in 1 2 3; do
+        bad=0
+        run_rung "$1" >"$base/said"
+        if [ "$bad" = 0 ] || [ "$try" = 3 ] || [ ! -s "$base/skipped" ]; then
+            break
+        fi
+        echo "# $1, try $try: $(cat "$base/skipped"); $(grep '^not ok' "$base/said")" | tr '\n' ';'
+        echo
+    done
+    cat "$base/said"
+    worst=$((worst | bad))
+}
+
+worst=0
 for r; do
-    run_rung "$r"
+    try_rung "$r"
 done
-[ "$bad" = 0 ]
+[ "$worst" = 0 ]
