@@ -8,6 +8,7 @@
 #include "command/ask.h"
 #include "command/command.h"
 #include "command/follow_loop.h"
+#include "command/units.h"
 #include "util/cleanup.h"
 
 static const struct obs_option options[] = {
@@ -25,13 +26,13 @@ struct arguments {
 
 /* --- the table --- */
 
-/* Names and log text are other people's words: no control character reaches the terminal. */
-static void put_clean(const char *s, int width)
+/* Columns, not bytes: what begins no character adds none. */
+static void put_padded(const char *s, int width)
 {
 	int n = 0;
 
 	for (; *s; s++) {
-		putchar((unsigned char)*s < ' ' || *s == 0x7f ? '?' : *s);
+		putchar(*s);
 		n += ((unsigned char)*s & 0xc0) != 0x80;
 	}
 	for (; n < width; n++)
@@ -42,17 +43,9 @@ static void put_for(const cJSON *node, int width)
 {
 	const cJSON *age = cJSON_GetObjectItem(node, "for_s");
 	double s = cJSON_IsNumber(age) ? age->valuedouble : -1;
-	char text[32] = "";
+	char text[OBS_UNIT_TEXT] = "";
 
-	if (s >= 172800)
-		snprintf(text, sizeof(text), "%.0f d", s / 86400);
-	else if (s >= 7200)
-		snprintf(text, sizeof(text), "%.0f h", s / 3600);
-	else if (s >= 120)
-		snprintf(text, sizeof(text), "%.0f min", s / 60);
-	else if (s >= 0)
-		snprintf(text, sizeof(text), "%.0f s", s);
-	put_clean(text, width);
+	put_padded(s >= 0 ? obs_span_text(s, text) : text, width);
 }
 
 static void put_state(const cJSON *node, int width)
@@ -62,7 +55,7 @@ static void put_state(const cJSON *node, int width)
 
 	snprintf(text, sizeof(text), "%.30s%s%.30s", obs_ask_text(node, "state"), *sub ? "/" : "",
 		 sub);
-	put_clean(text, width);
+	put_padded(text, width);
 }
 
 static void put_round(const cJSON *node, int width)
@@ -72,7 +65,7 @@ static void put_round(const cJSON *node, int width)
 
 	if (cJSON_IsNumber(round))
 		snprintf(text, sizeof(text), "%.0f", round->valuedouble);
-	put_clean(text, width);
+	put_padded(text, width);
 }
 
 /* What the contract says of it. */
@@ -90,7 +83,7 @@ static void put_chain(const cJSON *chain)
 		if (!*obs_ask_text(chain, keys[i]))
 			continue;
 		printf(", %s ", keys[i]);
-		put_clean(obs_ask_text(chain, keys[i]), 0);
+		fputs(obs_ask_text(chain, keys[i]), stdout);
 	}
 	putchar('\n');
 }
@@ -100,14 +93,14 @@ static void put_details(const cJSON *node)
 	const cJSON *e;
 
 	fputs("    ", stdout);
-	put_clean(obs_ask_text(node, "reason"), 0);
+	fputs(obs_ask_text(node, "reason"), stdout);
 	putchar('\n');
 	put_chain(cJSON_GetObjectItem(node, "chain"));
 	cJSON_ArrayForEach(e, cJSON_GetObjectItem(node, "evidence"))
 	{
 		fputs("    seen ", stdout);
-		put_clean(obs_ask_text(e, "time"), 30);
-		put_clean(obs_ask_text(e, "text"), 0);
+		put_padded(obs_ask_text(e, "time"), 30);
+		fputs(obs_ask_text(e, "text"), stdout);
 		putchar('\n');
 	}
 }
@@ -127,11 +120,11 @@ static int print_table(struct obs_buf *answer, bool details)
 		printf("%-28s %-22s %-8s %-8s %s\n", "NODE", "STATE", "FOR", "ROUND", "EARNING?");
 	cJSON_ArrayForEach(node, nodes)
 	{
-		put_clean(obs_ask_text(node, "name"), 29);
+		put_padded(obs_ask_text(node, "name"), 29);
 		put_state(node, 23);
 		put_for(node, 9);
 		put_round(node, 9);
-		put_clean(obs_ask_text(node, "earning_reason"), 0);
+		fputs(obs_ask_text(node, "earning_reason"), stdout);
 		putchar('\n');
 		if (details)
 			put_details(node);

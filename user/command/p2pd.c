@@ -12,6 +12,7 @@
 #include "collect/p2pd.h"
 #include "collect/p2pd_file.h"
 #include "command/ask.h"
+#include "command/units.h"
 #include "pipeline/p2pd_events.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
@@ -104,17 +105,6 @@ static int decode_file(const char *path, struct decode *d)
 
 /* --- what the running daemon says --- */
 
-static const char *bytes_text(double n, char out[16])
-{
-	static const char *const units[] = { "B", "kB", "MB", "GB", "TB" };
-	size_t i = 0;
-
-	for (; n >= 1000 && i + 1 < ARRAY_LEN(units); i++)
-		n /= 1000;
-	snprintf(out, 16, i == 0 || n >= 100 ? "%.0f %s" : "%.1f %s", n, units[i]);
-	return out;
-}
-
 static void print_rpcs(const cJSON *owner, const char *indent)
 {
 	char asked[16], answered[16];
@@ -128,8 +118,8 @@ static void print_rpcs(const cJSON *owner, const char *indent)
 		       obs_ask_number(r, "failed"), obs_ask_number(r, "in_flight"),
 		       obs_ask_number(r, "p50_ms"), obs_ask_number(r, "p99_ms"),
 		       obs_ask_number(r, "max_ms"),
-		       bytes_text(obs_ask_number(r, "request_bytes"), asked),
-		       bytes_text(obs_ask_number(r, "answer_bytes"), answered));
+		       obs_bytes_text(obs_ask_number(r, "request_bytes"), asked),
+		       obs_bytes_text(obs_ask_number(r, "answer_bytes"), answered));
 	}
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "command/ask.h"
+#include "command/units.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 
@@ -46,17 +47,6 @@ static int apply(const struct obs_option_value *o, struct request *q)
 
 /* --- the table --- */
 
-static const char *bytes_text(double n, char out[16])
-{
-	static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB" };
-	size_t i = 0;
-
-	for (; n >= 1000 && i + 1 < ARRAY_LEN(units); i++)
-		n /= 1000;
-	snprintf(out, 16, i == 0 || n >= 100 ? "%.0f %s" : "%.1f %s", n, units[i]);
-	return out;
-}
-
 static const char *rtt_text(double us, char out[16])
 {
 	if (us > 0)
@@ -76,8 +66,8 @@ static void print_peer(const cJSON *p)
 	       obs_ask_text(p, "address"), obs_ask_text(p, "role"), obs_ask_number(p, "open"),
 	       obs_ask_number(p, "in"), obs_ask_number(p, "out"), obs_ask_number(p, "failed"),
 	       rtt_text(obs_ask_number(p, "rtt_us"), rtt),
-	       bytes_text(obs_ask_number(p, "bytes_sent"), sent),
-	       bytes_text(obs_ask_number(p, "bytes_received"), received), who,
+	       obs_bytes_text(obs_ask_number(p, "bytes_sent"), sent),
+	       obs_bytes_text(obs_ask_number(p, "bytes_received"), received), who,
 	       *who && *obs_ask_text(p, "last_error") ? ", " : "", obs_ask_text(p, "last_error"));
 }
 

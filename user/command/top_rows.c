@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "command/ask.h"
+#include "command/units.h"
 #include "util/cleanup.h"
 
 #define NS_PER_S 1e9
@@ -232,14 +233,9 @@ static void put_bytes(struct obs_buf *out, double n, unsigned width)
 
 static void put_span(struct obs_buf *out, double s, unsigned width)
 {
-	if (s >= 172800)
-		put_number(out, "%.0f d", s / 86400, width);
-	else if (s >= 7200)
-		put_number(out, "%.0f h", s / 3600, width);
-	else if (s >= 120)
-		put_number(out, "%.0f min", s / 60, width);
-	else
-		put_number(out, "%.0f s", s, width);
+	char text[OBS_UNIT_TEXT] = "-";
+
+	obs_buf_printf(out, "%*s ", (int)width, isnan(s) ? text : obs_span_text(s, text));
 }
 
 static const char *colour_of(const struct obs_top_row *r)
