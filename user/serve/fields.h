@@ -6,8 +6,10 @@
  */
 #pragma once
 
+#include <math.h>
 #include <stdint.h>
 
+#include "model/model.h"
 #include "pipeline/json.h"
 
 static inline void obs_put_text(struct obs_json *j, const char *key, const char *text)
@@ -31,4 +33,32 @@ static inline void obs_put_time(struct obs_json *j, const char *key, uint64_t wa
 		return;
 	obs_json_key_str(j, key);
 	obs_json_time(j, wall_ns);
+}
+
+/** obs_put_real() - @n: NAN = not known */
+static inline void obs_put_real(struct obs_json *j, const char *key, double n)
+{
+	if (isnan(n))
+		return;
+	obs_json_key_str(j, key);
+	obs_json_real(j, n);
+}
+
+/** obs_begin_nodes() - whose answer it is, of when, and the list that its nodes go into. */
+static inline void obs_begin_nodes(struct obs_json *j, const struct obs_model *m, uint64_t now_ns)
+{
+	obs_json_object_open(j);
+	obs_put_text(j, "node_id", m->node_id);
+	obs_put_time(j, "time", now_ns);
+	obs_json_key_str(j, "nodes");
+	obs_json_array_open(j);
+}
+
+/** obs_end_nodes() - Return: the answer's HTTP status. */
+static inline unsigned obs_end_nodes(struct obs_json *j)
+{
+	obs_json_array_close(j);
+	obs_json_object_close(j);
+	obs_buf_push_str(j->out, "\n");
+	return j->out->failed ? 500 : 200;
 }

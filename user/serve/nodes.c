@@ -89,14 +89,6 @@ static const struct obs_node_status *status_of(const struct obs_model *m, uint32
 	return NULL;
 }
 
-static void put_real(struct obs_json *j, const char *key, double n)
-{
-	if (isnan(n))
-		return;
-	obs_json_key_str(j, key);
-	obs_json_real(j, n);
-}
-
 /* What its processes hold of all GPUs; OBS_UNKNOWN: no GPU, or the driver does not tell. */
 static uint64_t gpu_bytes(const struct obs_host_usage *h, const char *node)
 {
@@ -120,8 +112,8 @@ static void put_usage(struct obs_json *j, const struct obs_node_usage *u)
 	bool limited = u->has_cgroup && u->cgroup.memory_limit_bytes != OBS_UNKNOWN;
 
 	if (u->interval_s > 0)
-		put_real(j, "cpu_percent", u->cpu_percent);
-	put_real(j, "cpu_limit", u->cpu_limit);
+		obs_put_real(j, "cpu_percent", u->cpu_percent);
+	obs_put_real(j, "cpu_limit", u->cpu_limit);
 	obs_put_count(j, "memory_bytes",
 		      u->has_cgroup && u->cgroup.memory_bytes != OBS_UNKNOWN
 			      ? u->cgroup.memory_bytes
@@ -205,15 +197,8 @@ unsigned obs_nodes_format(const struct obs_model *m, uint64_t now_ns, struct obs
 {
 	struct obs_json j = { .out = out };
 
-	obs_json_object_open(&j);
-	obs_put_text(&j, "node_id", m->node_id);
-	obs_put_time(&j, "time", now_ns);
-	obs_json_key_str(&j, "nodes");
-	obs_json_array_open(&j);
+	obs_begin_nodes(&j, m, now_ns);
 	for (size_t i = 0; i < m->n_lives; i++)
 		put_node(&j, m, &m->lives[i], now_ns);
-	obs_json_array_close(&j);
-	obs_json_object_close(&j);
-	obs_buf_push_str(out, "\n");
-	return out->failed ? 500 : 200;
+	return obs_end_nodes(&j);
 }

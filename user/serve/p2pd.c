@@ -10,12 +10,6 @@
 #include "pipeline/json.h"
 #include "serve/fields.h"
 
-static void put_real(struct obs_json *j, const char *key, double value)
-{
-	obs_json_key_str(j, key);
-	obs_json_real(j, value);
-}
-
 static const char *way_str(int way)
 {
 	return way == OBS_P2P_OUT ? "out" : "in";
@@ -36,7 +30,7 @@ static void put_bucket(struct obs_json *j, double le, uint64_t n, bool last)
 		return;
 	obs_json_object_open(j);
 	if (!last)
-		put_real(j, "le", le);
+		obs_put_real(j, "le", le);
 	obs_put_count(j, "n", n);
 	obs_json_object_close(j);
 }
@@ -78,11 +72,11 @@ static void put_numbers(struct obs_json *j, const char *name, int way,
 	obs_put_count(j, "answer_bytes", n->answer_bytes);
 	obs_put_count(j, "request_max_bytes", n->request_max);
 	obs_put_count(j, "answer_max_bytes", n->answer_max);
-	put_real(j, "mean_ms", over ? (double)n->latency_ns / 1e6 / (double)over : 0);
-	put_real(j, "p50_ms", obs_rpc_quantile_ms(n, 0.5));
-	put_real(j, "p90_ms", obs_rpc_quantile_ms(n, 0.9));
-	put_real(j, "p99_ms", obs_rpc_quantile_ms(n, 0.99));
-	put_real(j, "max_ms", (double)n->latency_max_ns / 1e6);
+	obs_put_real(j, "mean_ms", over ? (double)n->latency_ns / 1e6 / (double)over : 0);
+	obs_put_real(j, "p50_ms", obs_rpc_quantile_ms(n, 0.5));
+	obs_put_real(j, "p90_ms", obs_rpc_quantile_ms(n, 0.9));
+	obs_put_real(j, "p99_ms", obs_rpc_quantile_ms(n, 0.99));
+	obs_put_real(j, "max_ms", (double)n->latency_max_ns / 1e6);
 	put_latencies(j, n);
 	put_sizes(j, "request_sizes", n->request_sizes);
 	put_sizes(j, "answer_sizes", n->answer_sizes);
@@ -111,7 +105,7 @@ static void put_stream(struct obs_json *j, const struct obs_rpc_view *r, int way
 	obs_put_text(j, "direction", way_str(way));
 	obs_put_count(j, "opened", n->opened);
 	obs_put_count(j, "ended", n->ended);
-	put_real(j, "mean_ms", n->ended ? (double)n->duration_ns / 1e6 / (double)n->ended : 0);
+	obs_put_real(j, "mean_ms", n->ended ? (double)n->duration_ns / 1e6 / (double)n->ended : 0);
 	obs_json_object_close(j);
 }
 
@@ -187,9 +181,9 @@ static void put_clock(struct obs_json *j, const struct obs_dht_numbers *d)
 	obs_json_key_str(j, "clock");
 	obs_json_object_open(j);
 	obs_put_count(j, "peers", d->clock_peers);
-	put_real(j, "median_offset_s", d->clock_median_s);
-	put_real(j, "last_offset_s", d->clock_offset_s);
-	put_real(j, "max_offset_s", d->clock_offset_max_s);
+	obs_put_real(j, "median_offset_s", d->clock_median_s);
+	obs_put_real(j, "last_offset_s", d->clock_offset_s);
+	obs_put_real(j, "max_offset_s", d->clock_offset_max_s);
 	obs_json_object_close(j);
 }
 
@@ -228,9 +222,9 @@ static void put_peer(struct obs_json *j, const struct obs_p2p_view *v, const str
 	obs_put_count(j, "bytes_sent", e->bytes_sent);
 	obs_put_count(j, "bytes_received", e->bytes_received);
 	if (e->latency_ns)
-		put_real(j, "last_latency_ms", (double)e->latency_ns / 1e6);
+		obs_put_real(j, "last_latency_ms", (double)e->latency_ns / 1e6);
 	if (e->has_clock) {
-		put_real(j, "clock_offset_s", obs_p2p_clock_offset_s(v, e));
+		obs_put_real(j, "clock_offset_s", obs_p2p_clock_offset_s(v, e));
 		obs_put_time(j, "clock_asked", wall_of(v, e->clock_ns));
 	}
 	obs_json_key_str(j, "rpcs");
@@ -300,15 +294,8 @@ unsigned obs_p2pd_format(const struct obs_model *m, uint64_t now_ns, struct obs_
 {
 	struct obs_json j = { .out = out };
 
-	obs_json_object_open(&j);
-	obs_put_text(&j, "node_id", m->node_id);
-	obs_put_time(&j, "time", now_ns);
-	obs_json_key_str(&j, "nodes");
-	obs_json_array_open(&j);
+	obs_begin_nodes(&j, m, now_ns);
 	for (size_t i = 0; i < m->n_p2p; i++)
 		put_node(&j, m->p2p[i]);
-	obs_json_array_close(&j);
-	obs_json_object_close(&j);
-	obs_buf_push_str(out, "\n");
-	return out->failed ? 500 : 200;
+	return obs_end_nodes(&j);
 }

@@ -260,8 +260,5 @@ unsigned obs_peers_format(const struct obs_model *m, uint64_t now_ns, struct obs
 		put_lists(&j, v->peers);
 		obs_json_object_close(&j);
 	}
-	obs_json_array_close(&j);
-	obs_json_object_close(&j);
-	obs_buf_push_str(out, "\n");
-	return out->failed ? 500 : 200;
+	return obs_end_nodes(&j);
 }
