@@ -247,26 +247,36 @@ static __always_inline void send_mark(const struct obs_write_args *w,
 	}
 }
 
+/* Copy @want bytes that are written, at most @room (a constant), to behind the record. The barriers
+ * keep the bound where 6.1's verifier sees it. Return: how many, or < 0: they cannot be read. */
+static __always_inline __s64 take_short(struct obs_rec_write *rec, const struct obs_write_args *w,
+					__u64 want, __u32 room)
+{
+	barrier_var(want);
+	if (want > room)
+		want = room;
+	barrier_var(want);
+	if (bpf_probe_read_user(rec + 1, want, w->buf) < 0)
+		return -1;
+	return want;
+}
+
 /* Built where it will lie: a record of at most @room bytes of payload, a constant. */
 static __always_inline void send_reserved(const struct obs_write_args *w,
 					  const struct obs_seen_file *seen, __u64 want, __u32 room,
 					  struct obs_control *c)
 {
 	struct obs_rec_write *rec = bpf_ringbuf_reserve(&events, sizeof(*rec) + room, 0);
+	__s64 got;
 
 	if (!rec) {
 		obs_drop(OBS_DROP_RING_FILE, 1);
 		return;
 	}
-	barrier_var(want);
-	if (want > room)
-		want = room;
-	barrier_var(want);
-	if (bpf_probe_read_user(rec + 1, want, w->buf) < 0) {
+	got = take_short(rec, w, want, room);
+	if (got < 0)
 		obs_drop(OBS_DROP_FAULT, 1);
-		want = 0;
-	}
-	fill(rec, w, seen, want);
+	fill(rec, w, seen, got < 0 ? 0 : got);
 	bpf_ringbuf_submit(rec, obs_wakeup(c));
 }
 
@@ -477,7 +487,7 @@ static __always_inline void capture_short(const struct obs_write_args *w,
 					  struct obs_control *c)
 {
 	struct obs_rec_write *rec;
-	__u64 want = w->len;
+	__s64 got;
 
 	if (!within_budget(w->target, sizeof(*rec) + room, c)) {
 		lose_console(w->target, OBS_DROP_BUDGET_CONSOLE, w->len);
@@ -488,16 +498,13 @@ static __always_inline void capture_short(const struct obs_write_args *w,
 		lose_console(w->target, OBS_DROP_RING_CONSOLE, w->len);
 		return;
 	}
-	barrier_var(want);
-	if (want > room)
-		want = room;
-	barrier_var(want);
-	if (bpf_probe_read_user(rec + 1, want, w->buf) < 0) {
+	got = take_short(rec, w, w->len, room);
+	if (got < 0) {
 		bpf_ringbuf_discard(rec, BPF_RB_NO_WAKEUP);
 		lose_console(w->target, OBS_DROP_FAULT, w->len);
 		return;
 	}
-	fill(rec, w, seen, want);
+	fill(rec, w, seen, got);
 	rec->offset = 0;
 	rec->lost = losses_of(w->target);
 	bpf_ringbuf_submit(rec, obs_wakeup(c));
