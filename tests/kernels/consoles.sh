@@ -14,28 +14,9 @@ PORT=${PORT:-8080}
 LIMIT_S=60
 LINES=192 # of a way
 ID=$(printf '%064d' 7)
-bad=0
+# shellcheck source=tests/kernels/lib.sh
+. "$(dirname "$0")/lib.sh"
 
-say() { # ok|not ok, what
-    echo "$1 $rung: $2"
-    [ "$1" = ok ] || bad=1
-}
-
-metric() { # NAME
-    wget -q -O - "http://127.0.0.1:$PORT/metrics" 2>/dev/null | sed -n "s/^$1 //p"
-}
-
-# until LIMIT_S have passed or the command succeeds
-wait_for() {
-    end=$(($(date +%s) + LIMIT_S))
-    until "$@"; do
-        [ "$(date +%s)" -lt "$end" ] || return 1
-        sleep 0.2
-    done
-}
-
-is_up() { [ -n "$(metric gswarm_nodes)" ]; }
-has_nodes() { [ "$(metric gswarm_nodes)" = "$1" ]; }
 stored() { "$OBSERVER" events --state-dir "$dir/state" --all 2>/dev/null; }
 
 # lines of console way NAME: all of them, each once, and once by the node before, if $n is 2

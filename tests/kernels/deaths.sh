@@ -11,15 +11,8 @@
 OBSERVER=$1
 NODE=$2
 LIMIT_S=60
-bad=0
-
-wait_for() {
-    end=$(($(date +%s) + LIMIT_S))
-    until "$@"; do
-        [ "$(date +%s)" -lt "$end" ] || return 1
-        sleep 0.2
-    done
-}
+# shellcheck source=tests/kernels/lib.sh
+. "$(dirname "$0")/lib.sh"
 
 events() { "$OBSERVER" events --state-dir "$dir/state" --all 2>/dev/null; }
 is_up() { grep -q '^  nodes' "$dir/log"; }

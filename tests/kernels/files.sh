@@ -13,30 +13,11 @@ WAYS=$2
 shift 2
 PORT=${PORT:-8080}
 LIMIT_S=90
-bad=0
+# shellcheck source=tests/kernels/lib.sh
+. "$(dirname "$0")/lib.sh"
 base=${BASE:-/tmp}
 [ ! -d /ext4 ] || base=/ext4 # tmpfs uses no inode number again
 
-say() { # ok|not ok, what
-    echo "$1 $rung: $2"
-    [ "$1" = ok ] || bad=1
-}
-
-metric() { # NAME
-    wget -q -O - "http://127.0.0.1:$PORT/metrics" 2>/dev/null | sed -n "s/^$1 //p"
-}
-
-# until LIMIT_S have passed or the command succeeds
-wait_for() {
-    end=$(($(date +%s) + LIMIT_S))
-    until "$@"; do
-        [ "$(date +%s)" -lt "$end" ] || return 1
-        sleep 0.2
-    done
-}
-
-is_up() { [ -n "$(metric gswarm_nodes)" ]; }
-has_node() { [ "$(metric gswarm_nodes)" = 1 ]; }
 
 configure() {
     cat >"$dir/config.yaml" <<EOF
@@ -71,7 +52,7 @@ start_observer() {
     # without its end of the pipe, the node would not end
     "$OBSERVER" run -c "$dir/config.yaml" >>"$dir/log" 2>&1 3>&- 4<&- &
     observer=$!
-    wait_for is_up && wait_for has_node
+    wait_for is_up && wait_for has_nodes 1
 }
 
 tell() { # PHASE

@@ -13,20 +13,9 @@ DIALER=$2
 IP=/usr/sbin/ip
 TC=/usr/sbin/tc
 LIMIT_S=30
-bad=0
-
-say() { # ok|not ok, what
-    echo "$1 net $rung: $2"
-    [ "$1" = ok ] || bad=1
-}
-
-wait_for() {
-    end=$(($(date +%s) + LIMIT_S))
-    until "$@"; do
-        [ "$(date +%s)" -lt "$end" ] || return 1
-        sleep 0.2
-    done
-}
+part=net
+# shellcheck source=tests/kernels/lib.sh
+. "$(dirname "$0")/lib.sh"
 
 check() { # WHAT COMMAND... : must be true within the limit
     what=$1

@@ -15,30 +15,11 @@ WAYS=$2
 shift 2
 PORT=8080
 LIMIT_S=60
-bad=0
+# shellcheck source=tests/kernels/lib.sh
+. "$(dirname "$0")/lib.sh"
 base=/tmp
 [ ! -d /ext4 ] || base=/ext4 # tmpfs has no O_DIRECT before 6.6
 
-say() { # ok|not ok, what
-    echo "$1 $rung: $2"
-    [ "$1" = ok ] || bad=1
-}
-
-metric() { # NAME
-    wget -q -O - "http://127.0.0.1:$PORT/metrics" 2>/dev/null | sed -n "s/^$1 //p"
-}
-
-# until LIMIT_S have passed or the command succeeds
-wait_for() {
-    end=$(($(date +%s) + LIMIT_S))
-    until "$@"; do
-        [ "$(date +%s)" -lt "$end" ] || return 1
-        sleep 0.2
-    done
-}
-
-is_up() { [ -n "$(metric gswarm_nodes)" ]; }
-has_node() { [ "$(metric gswarm_nodes)" = 1 ]; }
 
 start_observer() {
     cat >"$dir/config.yaml" <<EOF
@@ -127,13 +108,12 @@ run_rung() {
     mkfifo "$dir/in" "$dir/out"
     "$WAYS" run "$dir/logs" <"$dir/in" >"$dir/out" &
     exec 3>"$dir/in" 4<"$dir/out"
-    if [ "$rung" = inotify ] || wait_for has_node; then
+    if [ "$rung" = inotify ] || wait_for has_nodes 1; then
         check_rung
     else
         say "not ok" "the node is not found"
     fi
     exec 3>&- 4<&-
-    sleep 1 # it looks once a second at what was skipped
     kill "$observer"
     if wait "$observer"; then
         say ok "the observer ends"
