@@ -348,12 +348,9 @@ def burst_through_a_tiny_ring(driver, ending):
     node.process("trainer")
     node.gate()
     wait_for("half of it", lambda: said(node, "burst") >= n // 2, 30, 0.2)
-    os.kill(observer.process.pid, signal.SIGSTOP)  # a busy machine: the ring overflows
-    try:
+    with observer.standing_still():
         node.gate()
         wait_for("the rest", lambda: said(node, "burst") >= n, 30, 0.2)
-    finally:
-        os.kill(observer.process.pid, signal.SIGCONT)
     repaired = each_once(observer, node, "burst", n, 60)
     m = wait_for("the ledger", lambda: ledger_of_consoles(observer), 10)
     counted = {place: m[f'gswarm_console_log_lines_total{{place="{place}"}}']
@@ -373,12 +370,9 @@ def burst_without_engine_file():
                          opts=["--log-driver", "none"])
     node.process("trainer")
     wait_for("the node", lambda: observer.metrics().get("gswarm_nodes"), 10)
-    os.kill(observer.process.pid, signal.SIGSTOP)
-    try:
+    with observer.standing_still():
         node.gate()
         node.wait_written(1)
-    finally:
-        os.kill(observer.process.pid, signal.SIGCONT)
     bytes_said = sum(len(f"burst {i}\n") for i in range(n))
 
     def adds_up():

@@ -150,12 +150,9 @@ def too_many_at_once():
     node = ContainerNode("gate\nforks 20000\n" + script_lines("after", 1) + "gate\nexit 4\n", "--stay")
     wait_for("the trainer", lambda: observer.metrics().get("gswarm_nodes") == 1, 20)
     node.process("trainer")
-    os.kill(observer.process.pid, signal.SIGSTOP)
-    try:
+    with observer.standing_still():
         node.gate()
         node.wait_written(1)
-    finally:
-        os.kill(observer.process.pid, signal.SIGCONT)
 
     def lost():
         subprocess.run(["true"], check=True)  # a gap shows at the next event of the same processor
