@@ -317,7 +317,7 @@ quote() {
 #
 
 # One thread for both processors: with a thread for each, QEMU 7.2 sometimes corrupts the
-# the kernel's timers, and the guest panics: 7.3 in enqueue_timer at 1.07 s of its boot. With one
+# kernel's timers, and the guest panics: 7.3 in enqueue_timer at 1.07 s of its boot. With one
 # it still corrupts the flags of cmpxchg16b now and then, and 6.12 panics: so there is none. But
 # without it 7.x has no kmalloc_nolock(), and so nothing to keep a socket's storage in; it boots.
 # no_timer_check: a busy host makes the timer of the emulated IO-APIC look broken.
