@@ -556,9 +556,16 @@ def message_of(text):
     return ANSI.sub("", PREFIX_G3.sub("", text))
 
 
-def g3(message, level="INFO"):
-    """A line of the trainer's log, for scripts."""
-    return f"[2025-09-25 17:35:18,616][genrl.logging_utils.global_defs][{level}] - {message}"
+def g3(message, level="INFO", logger="genrl.logging_utils.global_defs",
+       at="2025-09-25 17:35:18,616"):
+    """A line of the trainer's log, for scripts: long ago, always the same."""
+    return f"[{at}][{logger}][{level}] - {message}"
+
+
+def g3_now(message, level="INFO", logger="genrl.logging_utils.global_defs"):
+    """The same with the time at which the look-alike writes it. Of a line that stands in the
+    file before its node is known, this says that it is not of an earlier life."""
+    return g3(message, level, logger, "%{time}")
 
 
 def script_lines(tag, n, delay_ms=0, place="file"):

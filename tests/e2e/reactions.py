@@ -10,10 +10,10 @@ import signal
 import time
 from pathlib import Path
 
-from harness import Api, Env, Observer, ProcessNode, descendants, g3, unique, wait_for
+from harness import Api, Env, Observer, ProcessNode, descendants, g3_now, unique, wait_for
 
-JOIN = f"file 0 {g3('🐝 Joining round: 30512')}\n"
-FINISH = f"file 0 {g3('Already finished round: 30512. Next check in 5.0s.')}\n"
+JOIN = f"file 0 {g3_now('🐝 Joining round: 30512')}\n"
+FINISH = f"file 0 {g3_now('Already finished round: 30512. Next check in 5.0s.')}\n"
 LIMIT_S = 20  # for one change; how long it took is the caller's business
 
 

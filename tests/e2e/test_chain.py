@@ -6,14 +6,14 @@ import json
 
 from cases import case
 from chain import CHAIN_ID, CONTRACTS, OTHER_PEER, PEER, Chain, FakeRpc
-from harness import Api, ContainerNode, Env, Observer, g3, observer_cmd, of_node, wait_for
+from harness import Api, ContainerNode, Env, Observer, g3_now, observer_cmd, of_node, wait_for
 from test_state import changes, view, wait_state
 
-HELLO = f"file 0 {g3(f'🐝 Hello 🐈 [dormant toothy bat] 🦮 [{PEER}]!')}\n"
+HELLO = f"file 0 {g3_now(f'🐝 Hello 🐈 [dormant toothy bat] 🦮 [{PEER}]!')}\n"
 
 
 def join(n):
-    return f"file 0 {g3(f'🐝 Joining round: {n}')}\n"
+    return f"file 0 {g3_now(f'🐝 Joining round: {n}')}\n"
 
 
 def settings(chain, **more):

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from cases import case
-from harness import (Api, ContainerNode, Env, Observer, Skip, docker, g3, of_node, script_lines,
+from harness import (Api, ContainerNode, Env, Observer, Skip, docker, g3_now, of_node, script_lines,
                      wait_for)
 
 ENDS = ("exited", "crashed", "oom_killed", "trainer_gone")
@@ -94,7 +94,7 @@ def segfault():
 def trainer_gone():
     """the trainer exits 0 after an exception and the shell lives on: told within a second"""
     api, _, node = running(
-        f"file 0 {g3('Exception occurred during game run.', 'ERROR')}\n"
+        f"file 0 {g3_now('Exception occurred during game run.', 'ERROR')}\n"
         "file 0 Traceback (most recent call last):\n"
         "file 0 torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.32 GiB.\n"
         "exit 0\n", "--stay")

@@ -304,9 +304,14 @@ def streams_and_lists():
     wait_for("averaging", lambda: view(observer, b.pid)["averaging"] == {
         "join_group": {"out": 1, "in": 1}, "aggregate_part": {"out": 0, "in": 0},
         "download_state": {"out": 0, "in": 0}}, 20)
+
+    def streams():
+        found = view(observer, b.pid)["streams"]
+        assert {(s["protocol"], s["direction"]): (s["opened"], s["ended"]) for s in found} == {
+            (p, w): (1, 1) for p in ("Test.stream", "run1::Test.rpc_join_group") for w in want}, found
+        return True
+    wait_for("all streams to end", streams)
     v = view(observer, b.pid)
-    assert {(s["protocol"], s["direction"]): (s["opened"], s["ended"]) for s in v["streams"]} == {
-        (p, w): (1, 1) for p in ("Test.stream", "run1::Test.rpc_join_group") for w in want}, v["streams"]
     assert set(v["handlers"]) >= {"Test.stream", "run1::Test.rpc_join_group"}, v["handlers"]
     assert value(observer, b.pid, "gswarm_averaging_rpcs_total",
                  'rpc="join_group",direction="in"') == 1

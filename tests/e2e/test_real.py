@@ -48,7 +48,8 @@ class Trainer(Driven):
         raise AssertionError(f"no process with {word}")
 
     def join_round(self, round_):
-        self.do("log", text=g3(f"🐝 Joining round: {round_}"))
+        self.do("log", text=g3(f"🐝 Joining round: {round_}",
+                               at=time.strftime("%Y-%m-%d %H:%M:%S,000")))
 
 
 def observe(glob="*gso-test-real-*"):

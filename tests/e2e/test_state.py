@@ -7,9 +7,16 @@ import os
 import signal
 
 from cases import case
-from harness import (Api, ContainerNode, Observer, docker, g3, observer_cmd, of_node, wait_for)
+from harness import (Api, ContainerNode, Observer, docker, g3_now, observer_cmd, of_node, wait_for)
 
-JOIN = f"file 0 {g3('🐝 Joining round: 30512')}\n"
+JOIN = f"file 0 {g3_now('🐝 Joining round: 30512')}\n"
+
+
+def submitted(what):
+    return g3_now(f'http://localhost:3000 "POST /api/submit-{what} HTTP/1.1" 200 None', "DEBUG",
+                  "urllib3.connectionpool")
+
+
 QUICK = {"state": {"hung_after": "2s", "hung_factor": 1}}
 
 
@@ -52,10 +59,9 @@ def life():
     observer = Observer(api).start()
     node = ContainerNode(
         "gate\nsh 0 >> Waiting for modal userData.json to be created...\n"
-        f"gate\nfile 0 {g3('Using Model: Gensyn/Qwen2.5-0.5B-Instruct')}\ngate\n" + JOIN +
-        "gate\nfile 0 [2025-09-25 20:40:24,616][urllib3.connectionpool][DEBUG] - "
-        'http://localhost:3000 "POST /api/submit-reward HTTP/1.1" 200 None\n'
-        f"gate\nfile 0 {g3('Already finished round: 30512. Next check in 5.0s.')}\n")
+        f"gate\nfile 0 {g3_now('Using Model: Gensyn/Qwen2.5-0.5B-Instruct')}\ngate\n" + JOIN +
+        f"gate\nfile 0 {submitted('reward')}\n"
+        f"gate\nfile 0 {g3_now('Already finished round: 30512. Next check in 5.0s.')}\n")
     for state in ("starting/login", "starting/model", "training", "submitting", "waiting"):
         node.gate()
         last = wait_state(observer, node, state)
@@ -180,7 +186,7 @@ def paused():
 @case()
 def found_late():
     """found while it runs, with a log that says nothing of its state: unknown, and why"""
-    node = ContainerNode(f"file 0 {g3('PyTorch version 2.7.1 available.')}\n")
+    node = ContainerNode(f"file 0 {g3_now('PyTorch version 2.7.1 available.')}\n")
     node.wait_written(1)
     observer = Observer(Api()).start()
     v = wait_state(observer, node, "unknown")
@@ -200,8 +206,7 @@ def over_a_restart():
     """the observer is restarted: state, round and submissions are still known"""
     observer = Observer(Api()).start()
     node = ContainerNode(
-        "gate\n" + JOIN + "file 0 [2025-09-25 20:40:24,616][urllib3.connectionpool][DEBUG] - "
-        'http://localhost:3000 "POST /api/submit-winner HTTP/1.1" 200 None\n')
+        "gate\n" + JOIN + f"file 0 {submitted('winner')}\n")
     node.gate()
     wait_for("a submission", lambda: view(observer, node)["submissions"]["taken"] == 1, 15)
     before = view(observer, node)
@@ -221,8 +226,7 @@ def over_a_kill():
     api = Api()
     observer = Observer(api).start()
     node = ContainerNode(
-        "gate\n" + JOIN + "file 0 [2025-09-25 20:40:24,616][urllib3.connectionpool][DEBUG] - "
-        'http://localhost:3000 "POST /api/submit-winner HTTP/1.1" 200 None\n'
+        "gate\n" + JOIN + f"file 0 {submitted('winner')}\n"
         "gate\n" + JOIN.replace("30512", "30513"))
     node.gate()
     wait_for("a submission", lambda: view(observer, node)["submissions"]["taken"] == 1, 15)

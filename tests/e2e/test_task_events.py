@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from cases import case
-from harness import (Api, ContainerNode, Env, Observer, Skip, descendants, observer_cmd, of_node,
+from harness import (Api, ContainerNode, Env, Observer, Skip, descendants, g3_now, observer_cmd, of_node,
                      script_lines, wait_for)
 from reactions import Subject, watch
 
@@ -80,8 +80,7 @@ def causes():
     need_connector()
     api, observer = watch({**NO_BPF, "initial_tail_lines": 10})  # it finds files a moment late
     # lines that are read from the file must be of this life
-    subject = Subject(api, observer, "gate\nfile 0 [%{time}][genrl.logging_utils.global_defs]"
-                      "[INFO] - 🐝 Joining round: 30512\n")
+    subject = Subject(api, observer, f"gate\nfile 0 {g3_now('🐝 Joining round: 30512')}\n")
     trainer, p2pd, dht = subject.node.process("trainer"), subject.node.process("p2pd"), subject.dht()
     subject.react("a line", subject.gate, "training")
     seen = [

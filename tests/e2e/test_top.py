@@ -15,7 +15,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from cases import case
-from harness import Api, ContainerNode, Env, Observer, g3, observer_cmd, wait_for
+from harness import Api, ContainerNode, Env, Observer, g3_now, observer_cmd, wait_for
 
 HOSTILE = "\x1b]0;owned\x07\x9b2J\u202e\x7fn\u00f6de"
 TIDY = "?]0;owned??2J??n\u00f6de"
@@ -203,17 +203,19 @@ def pipe():
 def real():
     """of a real observer: what the node uses stands in the table"""
     observer = Observer(Api(), {"usage": {"interval": "1s"}}).start()
-    node = ContainerNode(f"file 0 {g3('🐝 Joining round: 30512')}\n"
-                         f"file 0 {g3('Exception occurred during game run.', 'ERROR')}\nspin 60000\n")
+    node = ContainerNode(f"file 0 {g3_now('🐝 Joining round: 30512')}\n"
+                         f"file 0 {g3_now('Exception occurred during game run.', 'ERROR')}\nspin 60000\n")
 
     def row():
         out = observer_cmd("top", "-c", observer.config_path, "--once").stdout
         return next((x for x in out.splitlines() if x.startswith(node.container)), "")
 
-    def cpu():  # "-" until two looks were made
-        found = re.search(r" 30512 +(\d+\.\d) ", row())
-        return float(found[1]) if found else 0
-    wait_for("its CPU", lambda: cpu() > 20, 30)
+    def busy():  # "-" until two looks were made
+        shown = row()
+        found = re.search(r" 30512 +(\d+\.\d) ", shown)
+        assert found and float(found[1]) > 20, shown or observer_cmd("top", "-c", observer.config_path, "--once")
+        return True
+    wait_for("its CPU", busy, 30)
     assert re.search(r" \d+ [kM]B ", row()) and "30512" in row(), row()
     shown = json.loads(observer.get("/api/v1/nodes"))["nodes"][0]
     assert shown["memory_bytes"] > 1 << 16 and shown["processes"] >= 4, shown

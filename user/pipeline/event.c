@@ -174,6 +174,16 @@ int obs_event_add_bool(struct obs_event *ev, const char *key, bool v)
 	return result;
 }
 
+struct obs_slice obs_event_get_str(const struct obs_event *ev, const char *key)
+{
+	for (unsigned i = 0; i < ev->n_fields; i++) {
+		if (ev->fields[i].kind == OBS_VALUE_STR &&
+		    obs_slice_eq(ev->fields[i].key, obs_slice_str(key)))
+			return ev->fields[i].str;
+	}
+	return (struct obs_slice){};
+}
+
 int obs_event_add_json(struct obs_event *ev, const char *key, struct obs_slice v)
 {
 	int result;

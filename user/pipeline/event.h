@@ -140,6 +140,13 @@ const char *obs_via_str(enum obs_via via);
 int obs_event_type_from_str(struct obs_slice name);
 
 /**
+ * obs_event_get_str() - the text of the field @key in details.
+ *
+ * Return: borrowed from @ev; {} if it has no such field, or that is no text.
+ */
+struct obs_slice obs_event_get_str(const struct obs_event *ev, const char *key);
+
+/**
  * obs_event_add_str(), _int, _uint, _real, _bool, _number_text, _list, _json() - append one field
  * to details. @key is borrowed; so is _json's @v: valid JSON, without text that has to be scrubbed. A field past OBS_EVENT_FIELDS_MAX is not added.
  *

@@ -590,33 +590,6 @@ static bool tells_own_id(const struct obs_event *ev)
 	return false;
 }
 
-static void chain_heard(void *part, const struct obs_node *node, const struct obs_event *ev)
-{
-	struct part *p = part;
-	struct seat *seat = node ? p->seats[node->slot] : NULL;
-
-	if (!seat || !ev->name || !tells_own_id(ev))
-		return;
-	for (unsigned i = 0; i < ev->n_fields; i++) {
-		if (ev->fields[i].kind == OBS_VALUE_STR &&
-		    obs_slice_eq(ev->fields[i].key, OBS_SLICE("peer_id")))
-			learn_peer_id(p, seat, ev->fields[i].str);
-	}
-}
-
-static void chain_ready(void *part, struct obs_node *node)
-{
-	struct part *p = part;
-	struct seat *seat = calloc(1, sizeof(*seat));
-
-	if (!seat)
-		return;
-	seat->node = node;
-	free(p->seats[node->slot]);
-	p->seats[node->slot] = seat;
-	p->dirty = true;
-}
-
 static void find_contract(const struct obs_buf *variables, char ret[OBS_ADDRESS_LEN])
 {
 	static const char name[] = "SWARM_CONTRACT=";
@@ -634,19 +607,59 @@ static void find_contract(const struct obs_buf *variables, char ret[OBS_ADDRESS_
 		*ret = '\0';
 }
 
-static void chain_joined(void *part, struct obs_node *node, pid_t pid)
+static void read_environment(struct part *p, struct seat *seat, pid_t trainer)
 {
-	struct part *p = part;
-	struct seat *seat = p->seats[node->slot];
-	const struct obs_process *process = obs_targets_process(p->env.targets, pid);
 	cleanup_buf struct obs_buf variables = {};
 
-	if (!seat || !process || process->role != OBS_ROLE_TRAINER ||
-	    obs_proc_read(pid, "environ", &variables) < 0)
+	if (obs_proc_read(trainer, "environ", &variables) < 0)
 		return;
 	find_contract(&variables, seat->contract);
 	explicit_bzero(variables.p, variables.len); /* secrets stand beside it */
 	p->dirty = true;
+}
+
+static bool tells_trainer_start(const struct obs_event *ev)
+{
+	return ev->type == OBS_EVENT_NODE_LIFECYCLE &&
+	       (strcmp(ev->name, "started") == 0 || strcmp(ev->name, "restarted") == 0) &&
+	       obs_slice_eq(obs_event_get_str(ev, "role"),
+			    obs_slice_str(obs_role_str(OBS_ROLE_TRAINER)));
+}
+
+static void chain_heard(void *part, const struct obs_node *node, const struct obs_event *ev)
+{
+	struct part *p = part;
+	struct seat *seat = node ? p->seats[node->slot] : NULL;
+
+	if (!seat || !ev->name)
+		return;
+	if (tells_trainer_start(ev))
+		read_environment(p, seat, (pid_t)ev->origin.pid);
+	if (tells_own_id(ev))
+		learn_peer_id(p, seat, obs_event_get_str(ev, "peer_id"));
+}
+
+static void chain_ready(void *part, struct obs_node *node)
+{
+	struct part *p = part;
+	struct seat *seat = calloc(1, sizeof(*seat));
+
+	if (!seat)
+		return;
+	seat->node = node;
+	free(p->seats[node->slot]);
+	p->seats[node->slot] = seat;
+	p->dirty = true;
+}
+
+/* A trainer that starts while we watch joins as the fork of its shell: its exec is told. */
+static void chain_joined(void *part, struct obs_node *node, pid_t pid)
+{
+	struct part *p = part;
+	const struct obs_process *process = obs_targets_process(p->env.targets, pid);
+
+	if (p->seats[node->slot] && process && process->role == OBS_ROLE_TRAINER)
+		read_environment(p, p->seats[node->slot], pid);
 }
 
 static void chain_gone(void *part, struct obs_node *node)

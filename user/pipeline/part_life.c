@@ -23,6 +23,7 @@
 #include "util/clock.h"
 
 #define LIVES_ON_MS	   400 /* after a trainer's end: does the rest go with it? */
+#define JUST_FORKED_NS	   (5 * OBS_NS_PER_S)
 #define PROCS_MAX	   OBS_TGIDS_MAX
 #define MINOR_PER_MINUTE   10
 #define PAST_MAX	   256
@@ -694,6 +695,17 @@ static void life_ready(void *part, struct obs_node *node)
 	recall(l, n);
 }
 
+/* When it was forked, not when we heard of it: what it wrote in between is of this life. One
+ * that was forked long ago became a node's by an exec that nobody told of. */
+static uint64_t start_wall(const struct life *l, const struct obs_process *o)
+{
+	uint64_t now_ns = obs_wall_ns();
+	uint64_t forked_ns = l->env.to_wall(
+		l->env.ctx, o->start_ticks * (OBS_NS_PER_S / (uint64_t)l->ticks_per_s));
+
+	return o->start_ticks && now_ns - forked_ns < JUST_FORKED_NS ? forked_ns : now_ns;
+}
+
 /* Those that were there before us have not started now. */
 static void life_joined(void *part, struct obs_node *node, pid_t pid)
 {
@@ -711,7 +723,7 @@ static void life_joined(void *part, struct obs_node *node, pid_t pid)
 			p->told = o->role;
 		return;
 	}
-	consider_start(l, n, pid, o->role, o->comm, obs_wall_ns());
+	consider_start(l, n, pid, o->role, o->comm, start_wall(l, o));
 }
 
 /* Gone without an exit record: polled, or the record was lost. */

@@ -195,16 +195,6 @@ static void watch_trainer(struct seat *seat, pid_t pid)
 	seat->trainer_ends = false;
 }
 
-static struct obs_slice text_field(const struct obs_event *ev, const char *key)
-{
-	for (unsigned i = 0; i < ev->n_fields; i++) {
-		if (ev->fields[i].kind == OBS_VALUE_STR &&
-		    obs_slice_eq(ev->fields[i].key, obs_slice_str(key)))
-			return ev->fields[i].str;
-	}
-	return (struct obs_slice){};
-}
-
 static bool is_role(struct obs_slice role, enum obs_role want)
 {
 	return obs_slice_eq(role, obs_slice_str(obs_role_str(want)));
@@ -248,7 +238,7 @@ static void settle(struct state *s, struct settling *w, uint64_t wall_ns, const 
 static void on_end(struct state *s, struct seat *seat, const struct obs_event *ev,
 		   struct obs_slice role)
 {
-	struct obs_slice reason = text_field(ev, "reason");
+	struct obs_slice reason = obs_event_get_str(ev, "reason");
 	char text[OBS_EVIDENCE_BYTES];
 
 	snprintf(text, sizeof(text), "%.*s (process %u) %.*s", (int)role.len, role.p,
@@ -598,7 +588,7 @@ static void state_event(void *part, const struct obs_node *node, const struct ob
 
 	if (!seat || ev->type == OBS_EVENT_NODE_STATE || is_stale(seat, ev))
 		return;
-	role = text_field(ev, "role");
+	role = obs_event_get_str(ev, "role");
 	if (ev->type == OBS_EVENT_NODE_LIFECYCLE && role.len) {
 		if (strcmp(ev->name, "started") == 0 || strcmp(ev->name, "restarted") == 0)
 			on_start(s, seat, ev, role);
