@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A peer of a real hivemind DHT, as RL-Swarm runs it. Driven by JSON lines on standard input,
 answers by JSON lines on standard output. Needs hivemind (see swarm.py); keeps counts of the RPCs
-that hivemind's own code made and answered.
+and streams that hivemind's own code made and answered.
 """
 
 import argparse
@@ -10,20 +10,40 @@ import collections
 import json
 import os
 import sys
+from pathlib import Path
 
 import hivemind
+import torch
 from hivemind.utils import get_dht_time
 
 # Counted where hivemind hands over and takes back: {"out DHTProtocol.rpc_find": [calls, answers,
-# request bytes, answer bytes]}. The DHT runs in a forked child: its counts come by a file.
+# request bytes, answer bytes]}, of streams [opened, 0, bytes written, messages written, bytes that
+# came, messages that came]. The DHT and an averager run in forked children: their counts come by
+# files, one of each.
 COUNTS = collections.defaultdict(lambda: [0, 0, 0, 0])
-COUNTS_PATH = None
+STREAMS = collections.defaultdict(lambda: [0, 0, 0, 0, 0, 0])
+DIR = None
+
+
+def forget():
+    COUNTS.clear()
+    STREAMS.clear()
 
 
 def save():
-    with open(COUNTS_PATH + ".new", "w") as f:
-        json.dump(COUNTS, f)
-    os.replace(COUNTS_PATH + ".new", COUNTS_PATH)
+    path = os.path.join(DIR, f"counts-{os.getpid()}.json")
+    with open(path + ".new", "w") as f:
+        json.dump({"counts": COUNTS, "streams": STREAMS}, f)
+    os.replace(path + ".new", path)
+
+
+def saved(what):
+    """The sums over all processes."""
+    sums = {}
+    for path in Path(DIR).glob("counts-*.json"):
+        for key, numbers in json.loads(path.read_text())[what].items():
+            sums[key] = [a + b for a, b in zip(sums.get(key, [0] * 6), numbers)]
+    return sums
 
 
 def count_calls():
@@ -62,6 +82,48 @@ def count_calls():
     ControlClient.add_unary_handler = counted_add
 
 
+def count_streams():
+    """Whose stream it is stands at its reader and writer."""
+    from hivemind.p2p.p2p_daemon import P2P
+    from hivemind.p2p.p2p_daemon_bindings.control import ControlClient
+
+    open_stream, handle = ControlClient.stream_open, ControlClient.stream_handler
+    send, receive = P2P.send_raw_data, P2P.receive_raw_data
+
+    def begin(key, reader, writer):
+        STREAMS[key][0] += 1
+        reader.counted = writer.counted = STREAMS[key]
+        save()
+
+    async def counted_open(self, peer_id, protocols):
+        info, reader, writer = await open_stream(self, peer_id, protocols)
+        begin("out " + info.proto, reader, writer)
+        return info, reader, writer
+
+    async def counted_handler(self, proto, handler_cb, balanced=False):
+        async def counted(info, reader, writer):
+            begin("in " + info.proto, reader, writer)
+            return await handler_cb(info, reader, writer)
+
+        return await handle(self, proto, counted, balanced)
+
+    async def counted_send(data, writer, **kw):
+        writer.counted[2] += len(data)
+        writer.counted[3] += 1
+        save()
+        return await send(data, writer, **kw)
+
+    async def counted_receive(reader):
+        data = await receive(reader)
+        reader.counted[4] += len(data)
+        reader.counted[5] += 1
+        save()
+        return data
+
+    ControlClient.stream_open, ControlClient.stream_handler = counted_open, counted_handler
+    P2P.send_raw_data, P2P.receive_raw_data = staticmethod(counted_send), staticmethod(counted_receive)
+
+
 async def list_peers(_dht, node):
     return [(str(p.peer_id), [str(a) for a in p.addrs]) for p in await node.p2p.list_peers()]
 
@@ -72,7 +134,7 @@ class Peer:
         self.dht = hivemind.DHT(start=True, initial_peers=initial, host_maddrs=[host],
                                 identity_path=identity,
                                 nat_port_map=False, await_ready=True)
-        self.step = 0
+        self.averager = None
 
     def do_addrs(self):
         return {"id": str(self.dht.peer_id),
@@ -98,20 +160,38 @@ class Peer:
             f.write(text + "\n")
         return {}
 
+    def do_averager(self, size, value):
+        """Start one, for a tensor of so many numbers, each of them this value."""
+        self.averager = hivemind.DecentralizedAverager(
+            [torch.full((size,), float(value))], self.dht, prefix="gso", start=True,
+            target_group_size=3, min_matchmaking_time=15, request_timeout=5, declare_state_period=2)
+        return {"pid": self.averager.pid}
+
+    def do_average(self):
+        """One round of averaging: with how many, and what came out."""
+        group = self.averager.step(timeout=60)
+        with self.averager.get_tensors() as tensors:
+            return {"group": sorted(str(p) for p in group or ()), "value": tensors[0][0].item()}
+
+    def do_load_state(self):
+        """Somebody's tensors."""
+        got = self.averager.load_state_from_peers(timeout=30)
+        return {"values": [t[0].item() for t in got[1]] if got else []}
+
     def do_counts(self):
-        with open(COUNTS_PATH) as f:
-            return {"counts": json.load(f)}
+        return {"counts": saved("counts"), "streams": saved("streams")}
 
 
 def main():
-    global COUNTS_PATH
+    global DIR
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--dir", required=True)
     p.add_argument("--host", default="/ip4/127.0.0.1/tcp/0")
     p.add_argument("--bootstrap", default="")
     p.add_argument("--identity")
     args = p.parse_args()
-    COUNTS_PATH = os.path.join(args.dir, "counts.json")
+    DIR = args.dir
+    os.register_at_fork(after_in_child=forget)
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever prints must not stand between the answers
 
@@ -119,6 +199,7 @@ def main():
         print(json.dumps(what), file=out, flush=True)
 
     count_calls()
+    count_streams()
     peer = Peer([a for a in args.bootstrap.split(",") if a], args.host,
                 args.identity, args.dir)
     say(ready=True, pid=os.getpid())
@@ -128,6 +209,8 @@ def main():
             say(**getattr(peer, "do_" + command.pop("do"))(**command))
         except Exception as e:  # noqa: BLE001
             say(error=f"{type(e).__name__}: {e}")
+    if peer.averager:
+        peer.averager.shutdown()
     peer.dht.shutdown()
 
 

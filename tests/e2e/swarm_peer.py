@@ -419,6 +419,7 @@ class Peer:
             self.write_raw(c, b"\0", os.urandom(size))
             back.append(len(self.read_raw(c)[1]))
         self.write_raw(c, b"\1", b"")
+        self.read_raw(c)
         c.close()
         return {"back": back}
 

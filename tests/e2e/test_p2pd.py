@@ -292,10 +292,11 @@ def streams_and_lists():
         value(observer, b.pid, "gswarm_p2p_streams_total",
               f'protocol="Test.stream",direction="{way}"') == n
         for way, n in want.items()))
-    # b wrote 100,015 and echoed 70,007; it read its own back, and theirs
+    # b wrote 100,015 and echoed 70,007; it read its own back, and theirs; each message, the ends too,
+    # has a head of 9 bytes
     for way in want:
         wait_for("all bytes", lambda w=way: value(observer, b.pid, "gswarm_p2p_stream_bytes_total",
-                                                  f'direction="{w}"') == 170022, 10)
+                                                  f'direction="{w}"') == 170022 + 7 * 9, 10)
     m = observer.metrics()
     assert m["gswarm_p2pd_messages_bad_total"] == 0 and m["gswarm_p2pd_bytes_lost_total"] == 0
     assert rpcs(observer, b.pid) == {}

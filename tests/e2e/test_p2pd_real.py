@@ -2,10 +2,12 @@
 """A swarm of real hivemind DHT processes with their real p2pd: what the observer counted against
 what hivemind's own code counted, and against its own API."""
 
+import json
+
 from cases import case
 from harness import Api, wait_for
 from swarm import HivemindPeer
-from test_p2pd import observe, rpcs, value
+from test_p2pd import observe, rpcs, value, view
 
 
 def check(observer, peer):
@@ -62,5 +64,59 @@ def dht():
     assert d["received_from"] == 2 and d["received_bytes"] > 12000, d
     m = observer.metrics()
     assert m["gswarm_p2pd_messages_bad_total"] == 0
+    for peer in peers:
+        peer.stop()
+
+
+def check_averaging(observer, peer):
+    """Averaging RPCs are streams: as many, and as many bytes each way, as hivemind counted."""
+    averaging = {name: f"gso::DecentralizedAverager.rpc_{name}"
+                 for name in ("join_group", "aggregate_part", "download_state")}
+
+    def numbers(metric, label, name):
+        return [value(observer, peer.pid, metric, f'{label}="{name}",direction="{way}"') or 0
+                for way in ("out", "in")]
+
+    def same():
+        truth = peer.do("counts")["streams"]
+        assert {k.split()[1] for k in truth} <= set(averaging.values()), truth
+        api = view(observer, peer.pid)
+        for name, proto in averaging.items():
+            out, came = (truth.get(f"{way} {proto}", [0] * 6) for way in ("out", "in"))
+            have = numbers("gswarm_averaging_rpcs_total", "rpc", name)
+            assert have == [api["averaging"][name][way] for way in ("out", "in")], (have, api)
+            assert have == [out[0], came[0]], f"{peer.pid} {name}: {have} seen, {out[0]}, {came[0]} true"
+            written, read = (out[i] + came[i] + 9 * (out[i + 1] + came[i + 1]) for i in (2, 4))
+            have = numbers("gswarm_p2p_stream_bytes_total", "protocol", proto)
+            assert have[0] == written, f"{peer.pid} {name}: {have[0]} bytes written seen, {written} true"
+            # who answers does not read the end of what is asked
+            ends = 9 * came[0]
+            assert read <= have[1] <= read + ends, f"{peer.pid} {name}: {have[1]} bytes seen, {read} true"
+        return truth
+
+    return wait_for("the same streams", same, 30)
+
+
+@case(300, ("root", "bpf", "long"))
+def averaging():
+    """three real averagers average and one takes a state: streams and their bytes are hivemind's own"""
+    peers = [HivemindPeer()]
+    peers += [HivemindPeer(peers[0].addrs) for _ in range(2)]
+    observer = observe(peers)
+    for i, peer in enumerate(peers):
+        assert "pid" in peer.do("averager", size=1000000, value=3 * i)
+    for peer in peers:
+        peer.send("average")
+    for end in [peer.answer(120) for peer in peers]:
+        assert len(end["group"]) == 3 and end["value"] == 3, end
+    assert peers[2].do("load_state")["values"] == [3]
+    truths = [check_averaging(observer, peer) for peer in peers]
+    opened = {way: sum(t[0] for truth in truths for key, t in truth.items() if key.startswith(way))
+              for way in ("out", "in")}
+    assert opened["out"] == opened["in"] >= 2 + 6 + 1, truths  # joins, each to each, the state
+    took = [s["mean_ms"] for s in view(observer, peers[2].pid)["streams"]
+            if s["direction"] == "out" and s["protocol"].endswith("rpc_download_state")]
+    assert len(took) == 1 and 0 < took[0] < 30000, took
+    assert observer.metrics()["gswarm_p2pd_messages_bad_total"] == 0
     for peer in peers:
         peer.stop()

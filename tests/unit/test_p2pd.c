@@ -327,6 +327,51 @@ static void holes_make_nothing_up(void **state)
 	}
 }
 
+static void on_raw(void *ctx, struct obs_frames *f, const struct obs_frame *frame)
+{
+	unsigned *seen = ctx;
+
+	if (f->framing != OBS_FRAMING_RAW) {
+		f->framing = OBS_FRAMING_RAW; /* what comes now is the stream */
+		return;
+	}
+	seen[frame->marker]++;
+}
+
+/* p2pd hands on what it has read, wherever a message begins in it: all bytes count, also those of
+ * a message whose length nobody captured. */
+static void streams_count_every_byte(void **state)
+{
+	static const struct {
+		uint64_t at;
+		bool fresh;
+		uint64_t len;
+		struct obs_slice have;
+		uint64_t raw;
+		unsigned messages, ends;
+	} writes[] = {
+		/* a frame, and in the same write the length of a message and 1 of its 600 bytes */
+		{ 0, true, 13, OBS_SLICE("\2\x0a\x10\0\0\0\0\0\0\0\2\x58x"), 10, 0, 0 },
+		{ 13, false, 599, OBS_SLICE("x"), 609, 1, 0 },
+		/* one of 20 bytes, and the length of the next one unseen */
+		{ 612, false, 100, OBS_SLICE("\0\0\0\0\0\0\0\0\x14"), 709, 2, 0 },
+		{ 712, false, 1000, OBS_SLICE("xxxxxxxxxx"), 1709, 2, 0 },
+		{ 2712, false, 9, OBS_SLICE("\1\0\0\0\0\0\0\0\0"), 2718, 2, 1 },
+	};
+	struct obs_frames f = {};
+	unsigned seen[2] = {};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(writes); i++) {
+		obs_frames_push(&f, writes[i].at, writes[i].fresh,
+				obs_head(writes[i].have.p, writes[i].have.len, writes[i].len), 1,
+				on_raw, seen);
+		assert_int_equal(f.raw_bytes, writes[i].raw);
+		assert_int_equal(seen[0], writes[i].messages);
+		assert_int_equal(seen[1], writes[i].ends);
+	}
+}
+
 static const struct {
 	const char *name;
 	enum obs_dht_rpc rpc;
@@ -374,6 +419,7 @@ int main(void)
 		cmocka_unit_test(what_hivemind_did),
 		cmocka_unit_test(short_captures_lose_no_message),
 		cmocka_unit_test(holes_make_nothing_up),
+		cmocka_unit_test(streams_count_every_byte),
 		cmocka_unit_test(names_of_rpcs),
 		cmocka_unit_test(msgpack_texts),
 	};

@@ -44,8 +44,8 @@ struct conn {
 	char name[OBS_P2P_NAME_LEN]; /* protocol of the stream */
 	bool stream;		     /* it is one, or was */
 	bool stream_open;
-	unsigned rpc; /* index of its protocol */
-	uint64_t opened_ns;
+	unsigned rpc;	    /* index of its protocol */
+	uint64_t passed_ns; /* when something passed on the stream last */
 	uint64_t last_ns;
 	UT_hash_handle hh;
 };
@@ -785,27 +785,41 @@ static void open_stream(struct obs_p2pd *p, enum obs_p2p_way way, struct obs_sli
 
 	c->rpc = rpc_index(p, proto);
 	c->stream = c->stream_open = true;
-	c->opened_ns = p->now->ns;
+	c->passed_ns = p->now->ns;
 	p->view.streams[way]++;
 	p->view.rpcs[c->rpc].streams[way].opened++;
 }
 
-/* @marker: 1 = the end, or an error */
-static void on_stream(struct obs_p2pd *p, bool by_daemon, const struct obs_frame *frame)
+static struct obs_stream_numbers *stream_numbers(struct obs_p2pd *p, const struct conn *c)
+{
+	return &p->view.rpcs[c->rpc].streams[c->handler ? OBS_P2P_IN : OBS_P2P_OUT];
+}
+
+/* A message of a stream. Their lengths are not summed up: one that p2pd hands on may begin
+ * in the middle of a write, where nobody captures it. */
+static void on_stream(struct obs_p2pd *p, const struct obs_frame *frame)
 {
 	struct conn *c = p->conn;
-	struct obs_stream_numbers *n =
-		&p->view.rpcs[c->rpc].streams[c->handler ? OBS_P2P_IN : OBS_P2P_OUT];
 
-	p->view.stream_bytes[by_daemon] += frame->body.len;
-	if (!c->stream)
-		return; /* its beginning was not seen */
-	p->view.rpcs[c->rpc].stream_bytes[by_daemon] += frame->body.len;
 	if (frame->marker == 0 || !c->stream_open)
 		return;
 	c->stream_open = false;
-	n->ended++;
-	n->duration_ns += p->now->ns > c->opened_ns ? p->now->ns - c->opened_ns : 0;
+	stream_numbers(p, c)->ended++;
+}
+
+/* @n: bytes that passed on an open stream */
+static void on_stream_bytes(struct obs_p2pd *p, struct conn *c, bool by_daemon, uint64_t n)
+{
+	if (n == 0)
+		return;
+	p->view.stream_bytes[by_daemon] += n;
+	if (!c->stream)
+		return; /* its beginning was not seen */
+	p->view.rpcs[c->rpc].stream_bytes[by_daemon] += n;
+	if (p->now->ns > c->passed_ns) {
+		stream_numbers(p, c)->duration_ns += p->now->ns - c->passed_ns;
+		c->passed_ns = p->now->ns;
+	}
 }
 
 static void on_response(struct obs_p2pd *p, struct obs_frames *f, const struct obs_frame *frame)
@@ -858,7 +872,7 @@ static void on_frame(void *ctx, struct obs_frames *f, const struct obs_frame *fr
 	p->view.messages++;
 	COUNT(p, p2pd_messages, 1);
 	if (f->framing == OBS_FRAMING_RAW)
-		on_stream(p, by_daemon, frame);
+		on_stream(p, frame);
 	else if (p->conn->handler)
 		on_stream_info(p, f, frame);
 	else if (frame->body.have > 0 && frame->body.p[0] == 0x0a)
@@ -921,7 +935,7 @@ void obs_p2pd_push(struct obs_p2pd *p, const struct obs_p2pd_write *w)
 {
 	bool accepted = w->by == OBS_P2PD_BY_DAEMON || w->by == OBS_P2PD_BY_HANDLER;
 	struct conn *c = conn_of(p, w);
-	uint64_t lost, resyncs, bad = p->view.messages_bad;
+	uint64_t lost, resyncs, raw, bad = p->view.messages_bad;
 	struct obs_frames *f;
 
 	if (!c)
@@ -929,12 +943,14 @@ void obs_p2pd_push(struct obs_p2pd *p, const struct obs_p2pd_write *w)
 	f = &c->way[accepted];
 	lost = f->lost_bytes;
 	resyncs = f->resyncs;
+	raw = f->raw_bytes;
 	c->pid[accepted] = w->pid;
 	c->last_ns = w->ns;
 	p->now = w;
 	p->conn = c;
 	p->view.shift_ns = (int64_t)(w->wall_ns - w->ns);
 	obs_frames_push(f, w->at, w->fresh, w->in, w->ns, on_frame, p);
+	on_stream_bytes(p, c, by_p2pd(w), f->raw_bytes - raw);
 	p->view.lost_bytes += f->lost_bytes - lost;
 	p->view.resyncs += f->resyncs - resyncs;
 	COUNT(p, p2pd_bytes, w->in.len);

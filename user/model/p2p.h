@@ -41,15 +41,16 @@ struct obs_rpc_numbers {
 
 /* Streams of one protocol: RPCs too long for one message go over them. */
 struct obs_stream_numbers {
-	uint64_t opened, ended; /* ended: an end or an error was said on it */
-	uint64_t duration_ns;	/* sum over those that ended */
+	uint64_t opened, ended; /* ended: an end or an error was seen on it */
+	uint64_t duration_ns;	/* sum over all: from its beginning to what passed on it last */
 };
 
 struct obs_rpc_view {
 	char name[OBS_P2P_NAME_LEN];
 	struct obs_rpc_numbers way[2]; /* enum obs_p2p_way */
 	struct obs_stream_numbers streams[2];
-	uint64_t stream_bytes[2]; /* written by us, written to us, on streams of both ways */
+	/* written by us, written to us, on streams of both ways; 9 of each message are its length */
+	uint64_t stream_bytes[2];
 };
 
 /* One peer and one RPC. */

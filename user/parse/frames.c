@@ -41,10 +41,13 @@ static bool looks_like_start(const struct obs_frames *f, struct obs_head in)
 	int n = in.have ? parse_length(f->framing, p, in.have, &len) : 0;
 	uint8_t first;
 
-	if (n <= 0 || len == 0)
+	if (n <= 0)
 		return false;
 	if (f->framing == OBS_FRAMING_RAW)
-		return (uint64_t)n + len == in.len || in.len == RAW_HEADER_LEN;
+		return (len > 0 || p[0] == 1) &&
+		       ((uint64_t)n + len == in.len || in.len == RAW_HEADER_LEN);
+	if (len == 0)
+		return false;
 	if ((size_t)n == in.have)
 		return false;
 	first = p[n];
@@ -85,9 +88,10 @@ static void skip(struct obs_head *in, uint64_t n)
 static void end_message(struct push *p, const char *body, size_t have)
 {
 	struct obs_frames *f = p->f;
+	bool was_raw = f->framing == OBS_FRAMING_RAW;
 	struct obs_frame frame = {
 		.body = obs_head(body, have, f->body_len),
-		.marker = f->framing == OBS_FRAMING_RAW ? f->length[0] : 0,
+		.marker = was_raw ? f->length[0] : 0,
 		.started_ns = f->started_ns,
 		.ended_ns = p->ts_ns,
 	};
@@ -97,6 +101,8 @@ static void end_message(struct push *p, const char *body, size_t have)
 	f->have = 0;
 	f->head_broken = false;
 	p->on_frame(p->ctx, f, &frame);
+	if (f->framing == OBS_FRAMING_RAW && !was_raw)
+		f->raw_bytes += p->in.len;
 }
 
 /* Bytes of the message's length. Return: false when the place is lost. */
@@ -183,6 +189,8 @@ void obs_frames_push(struct obs_frames *f, uint64_t at, bool fresh, struct obs_h
 		lose(f);
 	else if (at > f->next)
 		pass_hole(f, at - f->next);
+	if (f->framing == OBS_FRAMING_RAW)
+		f->raw_bytes += in.len + (!fresh && f->seen_any && at > f->next ? at - f->next : 0);
 	f->seen_any = true;
 	f->next = at + in.len;
 

@@ -46,6 +46,7 @@ struct obs_frames {
 	uint8_t head[OBS_FRAME_HEAD_MAX];
 	uint64_t lost_bytes; /* skipped in search of the next message, since the start */
 	uint64_t resyncs;    /* times that the place was lost after it had been known */
+	uint64_t raw_bytes;  /* while it is RAW: all that passed, lengths and holes too */
 };
 
 /** typedef obs_frame_fn - a message has ended. */

@@ -303,7 +303,7 @@ static const struct {
 	{ "gswarm_p2p_handlers", "gauge", "RPCs and streams that the node answers", handlers },
 	{ "gswarm_p2p_streams_total", "counter", "Streams opened", streams },
 	{ "gswarm_p2p_stream_bytes_total", "counter",
-	  "Bytes of messages on streams: out: written by the node", stream_bytes },
+	  "Bytes on streams, messages with their lengths: out: written by the node", stream_bytes },
 	{ "gswarm_averaging_rpcs_total", "counter",
 	  "hivemind's averaging RPCs, as calls or as streams", averaging },
 	{ "gswarm_p2p_syncs_total", "counter", "Rounds whose outputs were exchanged", one_syncs },

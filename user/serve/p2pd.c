@@ -105,7 +105,8 @@ static void put_stream(struct obs_json *j, const struct obs_rpc_view *r, int way
 	obs_put_text(j, "direction", way_str(way));
 	obs_put_count(j, "opened", n->opened);
 	obs_put_count(j, "ended", n->ended);
-	obs_put_real(j, "mean_ms", n->ended ? (double)n->duration_ns / 1e6 / (double)n->ended : 0);
+	obs_put_real(j, "mean_ms",
+		     n->opened ? (double)n->duration_ns / 1e6 / (double)n->opened : 0);
 	obs_json_object_close(j);
 }
 
