@@ -7,6 +7,8 @@ set -uo pipefail
 
 MAKE=${MAKE:-make}
 OUT=${OUT:-build}
+said=$(mktemp) # all that was put out, for the names at the end
+trap 'rm -f "$said"' EXIT
 passed=0 failed=0 skipped=0
 
 # Sum of the numbers that cmocka printed: "[  PASSED  ] 5 test(s)."
@@ -43,7 +45,7 @@ unit() {
 }
 
 e2e() {
-    local summary p f s
+    local summary p f s jobs
     summary=$(mktemp)
     sudo=()
     if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then sudo=(sudo -n); fi
@@ -52,8 +54,10 @@ e2e() {
         failed=$((failed + 1))
         return
     }
+    # an engine each: more than the processors would only wait for each other
+    jobs=$(($(nproc) < 4 ? $(nproc) : 4))
     "${sudo[@]}" tests/e2e/run.py --observer "$OUT/gswarm-observer" --node "$OUT/tests/node/node" \
-        --summary "$summary"
+        --jobs "$jobs" --summary "$summary"
     if read -r p f s <"$summary"; then
         passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     else
@@ -105,9 +109,19 @@ kernels() {
     rm -f "$log"
 }
 
-unit "$@"
-fuzz
-e2e
-kernels
+# Here too, for whoever sees only the end of it.
+recall() {
+    sed -n 's/^ *\(not ok .*\)/FAIL kernels: \1/p; /^FAIL [a-z0-9_.]*: /p; /^unsteady /p' "$said" |
+        sort -u
+}
+
+{
+    unit "$@"
+    fuzz
+    e2e
+    kernels
+} > >(tee "$said") 2>&1
+wait "$!" # for tee: the sum is the last line
+recall
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

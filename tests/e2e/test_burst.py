@@ -35,7 +35,7 @@ def burst(n, config, limit_s):
     return captured, backfilled
 
 
-@case(limit_s=120)
+@case(limit_s=120, alone=True)
 def lines_200k():
     """200,000 lines at full speed: each exactly once at the API, the ledger adds up"""
     burst(200_000, {}, 60)
@@ -48,7 +48,7 @@ def small_ring():
     assert backfilled > 0, "a burst through a 64 KiB ring without a drop: is the option used?"
 
 
-@case(limit_s=90 if not LONG else 300)
+@case(limit_s=90 if not LONG else 300, alone=True)
 def small_ring_big_burst():
     """300 MB at full speed through a ring of 64 KiB (1 GB in test-long): the ledger adds up"""
     n = 2_000_000 if LONG else 600_000

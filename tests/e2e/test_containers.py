@@ -111,7 +111,7 @@ def exclude():
     assert not of_node(api.events(), out), of_node(api.events(), out)[0]
 
 
-@case()
+@case(alone=True)
 def builtin_rules():
     """with no rule at all a node is found by what runs in it; a container without is not"""
     skip_beside_other_nodes()

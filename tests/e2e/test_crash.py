@@ -27,7 +27,7 @@ def check_repeats(events, node):
     return once
 
 
-@case(limit_s=300 if KILLS == 100 else 1500)
+@case(limit_s=300 if KILLS == 100 else 1500, alone=True)
 def kill_9():
     """kill -9 at a hundred random points (a thousand in test-long) while lines come, restart each time"""
     n, rate = KILLS * RATE // 6, RATE  # a kill takes about a sixth of a second

@@ -31,13 +31,13 @@ def end_in_burst(sig, codes):
     check_file(observer.stored(), node)
 
 
-@case()
+@case(alone=True)
 def sigterm():
     """SIGTERM in a burst: ends within 1 s, exit 0, nothing lost, nothing twice"""
     end_in_burst(signal.SIGTERM, (0,))
 
 
-@case()
+@case(alone=True)
 def ctrl_c():
     """Ctrl-C in a burst: the same"""
     end_in_burst(signal.SIGINT, (0, 130))
@@ -103,7 +103,7 @@ def first_words():
     wait_for("the node, found at start", lambda: node.container in again.log(), 5)
 
 
-@case()
+@case(alone=True)
 def first_event():
     """a running node's line is at the API soon after the start"""
     api = Api()

@@ -90,7 +90,7 @@ def segfault():
     assert launcher["exit_code"] == 139 and launcher["event"] == "crashed", launcher
 
 
-@case()
+@case(alone=True)
 def trainer_gone():
     """the trainer exits 0 after an exception and the shell lives on: told within a second"""
     api, _, node = running(
@@ -190,7 +190,7 @@ def health():
     wait_for("healthy", lambda: "healthy" in names(), 20)
 
 
-@case(limit_s=90)
+@case(limit_s=90, alone=True)
 def fork_storm():
     """2,000 short processes a second: all are counted, none is told, the observer stays small"""
     api, observer, node = running("forks 10000 2000\n" + script_lines("after", 1))

@@ -15,7 +15,7 @@ def watching(**more):
     return {"targets": {"include": {"command": [f"*{Env.tmp}/gso-test-node-*"]}}, **more}
 
 
-@case(limit_s=90, needs=("root", "bpf"))
+@case(limit_s=90, needs=("root", "bpf"), alone=True)
 def old_log_and_live_lines():
     """an old log of 60 MB, held to 8 MB/s, keeps no live line waiting, and arrives as a whole"""
     api = Api()

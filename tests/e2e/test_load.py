@@ -52,7 +52,7 @@ def rate_big():
     assert not connections(observer)
 
 
-@case(needs=NEEDS)
+@case(needs=NEEDS, alone=True)
 def rate():
     """connections as fast as two processes make them: all counted, or their loss"""
     net = Net()
@@ -100,13 +100,13 @@ def over_the_limit(rung):
     wait_for("as many ends as beginnings", ended, 20)
 
 
-@case(needs=NEEDS)
+@case(needs=NEEDS, alone=True)
 def over_the_limit_bpf():
     """more connections than limits.connections: all that are not kept are counted, and no end too many"""
     over_the_limit("bpf")
 
 
-@case(needs=NEEDS)
+@case(needs=NEEDS, alone=True)
 def over_the_limit_diag():
     """the same by sock_diag"""
     over_the_limit("diag")
@@ -130,7 +130,7 @@ def flood(mode, n):
     return t, peers(observer)[0]["udp"]
 
 
-@case(needs=NEEDS)
+@case(needs=NEEDS, alone=True)
 def udp_flood():
     """100,000 datagrams to one port, as fast as they go: packets and bytes are the sender's"""
     t, flows = flood("flood", 100_000)
@@ -138,7 +138,7 @@ def udp_flood():
     assert t["udp_packets_unshown"] == 0, t
 
 
-@case(needs=NEEDS)
+@case(needs=NEEDS, alone=True)
 def udp_scatter():
     """datagrams to more remotes than are remembered: totals are exact, what no flow shows is counted"""
     t, flows = flood("scatter", 100_000)

@@ -21,25 +21,25 @@ def check(reactions):
     assert not late, late
 
 
-@case(needs=("root", "bpf"))
+@case(needs=("root", "bpf"), alone=True)
 def causes():
     """log lines, signals, deaths: the state and its event follow within a second"""
     check(one_life(*watch()))
 
 
-@case(needs=("root", "bpf"))
+@case(needs=("root", "bpf"), alone=True)
 def memory():
     """the same when memory runs out"""
     check(out_of_memory(*watch()))
 
 
-@case(needs=("root", "bpf"))
+@case(needs=("root", "bpf"), alone=True)
 def too_silent():
     """the same when it has been silent for too long"""
     check(silence(*watch({"state": {"hung_after": "2s", "hung_factor": 1}})))
 
 
-@case()
+@case(alone=True)
 def paused():
     """docker pause and unpause: the same"""
     api, observer = Api(), Observer(Api()).start()

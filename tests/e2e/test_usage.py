@@ -266,7 +266,7 @@ def read_burned(path):
     return recorder
 
 
-@case()
+@case(alone=True)
 def burn_one_core():
     """a process that burns a core: what its own getrusage says, within 3 %, on both rungs"""
     truth = Path(Env.tmp) / "burned"
@@ -316,7 +316,7 @@ time.sleep(600)
 """
 
 
-@case(limit_s=180, needs=("root", "bpf"))
+@case(limit_s=180, needs=("root", "bpf"), alone=True)
 def fork_storm():
     """2,000 processes a second that end at once: each is counted, and what they used is too"""
     n = 4000
