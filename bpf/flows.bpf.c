@@ -5,11 +5,13 @@
  *
  * Hooks: cgroup_skb/{ingress,egress}, attached to each container's cgroup, so that packets of others
  * cost nothing. One unconnected socket serves all of QUIC's peers: remotes are in packets only.
- * Nodes outside a container share their cgroup with others: there each socket of theirs is marked,
- * by cgroup/sock_create when it is made (in its process's context), by iter/task_file when it
- * was there before; packets of sockets without a mark are let go unread.
- * Cost: a look at the headers of each packet, a per-CPU counter for each one of UDP, a record for
- * each DNS answer and each ClientHello; in shared cgroups a look for the mark per packet of others.
+ * Nodes outside a container share their cgroup with others: there each UDP socket of theirs is
+ * marked, by cgroup/sock_create when it is made (in its process's context), by iter/task_file when
+ * it was there before, and packets of sockets without a mark are let go; whose a TCP socket is,
+ * tcp.bpf.c has noted.
+ * Cost: a look at two bytes of each packet, which is all for TCP's that came in or are too short
+ * for a ClientHello, and a few more bytes of longer ones; a per-CPU counter for each packet of
+ * UDP, in shared cgroups a look for the mark before; a record for each DNS answer and ClientHello.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -30,6 +32,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define PORT_DNS    53
 #define DEPTH_MAX   6 /* a container's own cgroups lie below the one that is known */
 
+#define IP4_BYTES      20
+#define IP6_BYTES      40
+#define TCP_BYTES      20
 #define UDP_BYTES      8
 #define HELLO_LEAST    48
 #define QUIC_LONG      0xc0 /* header form and fixed bit, RFC 9000 17.2 */
@@ -70,6 +75,14 @@ struct {
 } marks SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1); /* that of tcp.bpf.c is put in its place */
+	__type(key, __u64);	/* struct sock * */
+	__type(value, struct obs_sock_value);
+} socks SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, OBS_TARGETS_MAX);
 	__type(key, __u32);   /* target slot */
@@ -81,6 +94,7 @@ struct packet {
 	__u32 l4; /* offset of the transport's header */
 	__u8 protocol;
 	__u8 inbound;
+	__u8 is_ip6;
 };
 
 static __always_inline __u32 target_of(struct __sk_buff *skb)
@@ -95,41 +109,32 @@ static __always_inline __u32 target_of(struct __sk_buff *skb)
 	return v ? v->target : 0;
 }
 
-static __always_inline int take_ip4(struct __sk_buff *skb, struct packet *p)
+/* The header lies in one piece: the kernel has looked at it, or made it, before. */
+static __always_inline int take_protocol(struct __sk_buff *skb, struct packet *p)
 {
-	__u8 h[20];
+	const __u8 *h = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 
-	if (bpf_skb_load_bytes(skb, 0, h, sizeof(h)) < 0 || (h[6] & 0x1f) || h[7])
-		return -1; /* not the first fragment: no ports in it */
-	p->l4 = (h[0] & 0x0f) * 4;
-	p->protocol = h[9];
-	p->key.remote[10] = p->key.remote[11] = 0xff;
-	__builtin_memcpy(p->key.remote + 12, p->inbound ? h + 12 : h + 16, 4);
-	return 0;
-}
-
-static __always_inline int take_ip6(struct __sk_buff *skb, struct packet *p)
-{
-	__u8 h[40];
-
-	if (bpf_skb_load_bytes(skb, 0, h, sizeof(h)) < 0)
+	if (h + IP4_BYTES > end)
 		return -1;
-	p->l4 = sizeof(h);
+	if (h[0] >> 4 == 4) {
+		if ((h[6] & 0x1f) || h[7])
+			return -1; /* not the first fragment: no ports in it */
+		p->protocol = h[9];
+		p->l4 = (h[0] & 0x0f) * 4;
+		return 0;
+	}
 	p->protocol = h[6];
-	__builtin_memcpy(p->key.remote, p->inbound ? h + 8 : h + 24, 16);
-	return 0;
+	p->l4 = IP6_BYTES;
+	p->is_ip6 = 1;
+	return h[0] >> 4 == 6 ? 0 : -1;
 }
 
-static __always_inline int take_ip(struct __sk_buff *skb, struct packet *p)
+static __always_inline int take_remote(struct __sk_buff *skb, struct packet *p)
 {
-	__u8 version;
-
-	if (bpf_skb_load_bytes(skb, 0, &version, 1) < 0)
-		return -1;
-	version >>= 4;
-	if (version == 4)
-		return take_ip4(skb, p);
-	return version == 6 ? take_ip6(skb, p) : -1;
+	if (p->is_ip6)
+		return bpf_skb_load_bytes(skb, p->inbound ? 8 : 24, p->key.remote, 16);
+	p->key.remote[10] = p->key.remote[11] = 0xff;
+	return bpf_skb_load_bytes(skb, p->inbound ? 12 : 16, p->key.remote + 12, 4);
 }
 
 static __always_inline int take_ports(struct __sk_buff *skb, struct packet *p)
@@ -240,40 +245,107 @@ static __always_inline void count_udp(struct __sk_buff *skb, const struct packet
 	look_for_quic(skb, p->l4 + UDP_BYTES, v);
 }
 
-static __always_inline void look_for_hello(struct __sk_buff *skb, const struct packet *p)
+/* Where a ClientHello begins, or 0. */
+static __always_inline __u32 find_hello(struct __sk_buff *skb, const struct packet *p)
 {
 	__u8 offset, h[6];
 	__u32 from;
 
-	if (bpf_skb_load_bytes(skb, p->l4 + 12, &offset, 1) < 0)
-		return;
+	if (skb->len < p->l4 + TCP_BYTES + HELLO_LEAST ||
+	    bpf_skb_load_bytes(skb, p->l4 + 12, &offset, 1) < 0)
+		return 0;
 	from = p->l4 + (offset >> 4) * 4;
 	if (skb->len < from + HELLO_LEAST || bpf_skb_load_bytes(skb, from, h, sizeof(h)) < 0)
-		return;
-	if (h[0] == 22 && h[1] == 3 && h[5] == 1)
-		send_packet(skb, p, OBS_PACKET_HELLO, from);
+		return 0;
+	return h[0] == 22 && h[1] == 3 && h[5] == 1 ? from : 0;
 }
 
-/* @slot: whose it is; 0 = the cgroup tells. */
-static __always_inline int look_at(struct __sk_buff *skb, __u8 inbound, __u32 slot)
+/* --- cgroups that nodes share with others: whose a socket is --- */
+
+static __always_inline __u32 holder_of(__u32 slot)
+{
+	__u32 *holder = bpf_map_lookup_elem(&shared, &slot);
+
+	return holder ? *holder : 0;
+}
+
+/* The mark of what @tgid has; without a holder where it is nobody's in a shared cgroup. */
+static __always_inline struct obs_mark mark_of(__u32 tgid)
+{
+	struct obs_target_value *target = obs_target_of(tgid);
+	struct obs_mark m = {};
+
+	if (target) {
+		m.target = target->target;
+		m.holder = holder_of(m.target);
+	}
+	return m;
+}
+
+/* A mark of a node that is gone is worth nothing, though its slot be another's now. */
+static __always_inline void mark(void *sk, struct obs_mark *fresh)
+{
+	struct obs_mark *known = bpf_sk_storage_get(&marks, sk, fresh, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!known)
+		obs_drop(OBS_DROP_MAP, 1);
+	else if (known->holder != holder_of(known->target))
+		*known = *fresh;
+}
+
+static __always_inline __u32 marked_for(struct bpf_sock *sk)
+{
+	struct obs_mark *known = bpf_sk_storage_get(&marks, sk, NULL, 0);
+
+	return known && known->holder == holder_of(known->target) ? known->target : 0;
+}
+
+static __always_inline __u32 noted_for(struct bpf_sock *sk)
+{
+	__u64 key = (__u64)sk; /* a struct sock * in truth */
+	struct obs_sock_value *known = bpf_map_lookup_elem(&socks, &key);
+
+	return known && holder_of(known->target) ? known->target : 0;
+}
+
+static __always_inline __u32 socket_of(struct __sk_buff *skb, __u8 protocol)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	sk = sk ? bpf_sk_fullsock(sk) : NULL;
+	if (!sk)
+		return 0;
+	return protocol == IPPROTO_UDP ? marked_for(sk) : noted_for(sk);
+}
+
+/* --- packets --- */
+
+static __always_inline void take_udp(struct __sk_buff *skb, const struct packet *p)
+{
+	count_total(skb, p);
+	count_udp(skb, p);
+	if (p->inbound && p->key.remote_port == PORT_DNS)
+		send_packet(skb, p, OBS_PACKET_DNS, p->l4 + UDP_BYTES);
+}
+
+static __always_inline int look_at(struct __sk_buff *skb, __u8 inbound, int is_shared)
 {
 	struct packet p = { .inbound = inbound };
+	__u32 hello = 0;
 
-	if (take_ip(skb, &p) < 0 || (p.protocol != IPPROTO_UDP && p.protocol != IPPROTO_TCP))
+	if (take_protocol(skb, &p) < 0)
 		return PASS;
-	if (p.protocol == IPPROTO_TCP && inbound)
+	if (p.protocol == IPPROTO_TCP && !inbound)
+		hello = find_hello(skb, &p);
+	if (!hello && p.protocol != IPPROTO_UDP)
 		return PASS;
-	p.key.target = slot ? slot : target_of(skb);
-	if (!p.key.target || take_ports(skb, &p) < 0)
+	p.key.target = is_shared ? socket_of(skb, p.protocol) : target_of(skb);
+	if (!p.key.target || take_remote(skb, &p) < 0 || take_ports(skb, &p) < 0)
 		return PASS;
-	if (p.protocol == IPPROTO_TCP) {
-		look_for_hello(skb, &p);
-		return PASS;
-	}
-	count_total(skb, &p);
-	count_udp(skb, &p);
-	if (inbound && p.key.remote_port == PORT_DNS)
-		send_packet(skb, &p, OBS_PACKET_DNS, p.l4 + UDP_BYTES);
+	if (hello)
+		send_packet(skb, &p, OBS_PACKET_HELLO, hello);
+	else
+		take_udp(skb, &p);
 	return PASS;
 }
 
@@ -289,70 +361,31 @@ int obs_ingress(struct __sk_buff *skb)
 	return look_at(skb, 1, 0);
 }
 
-/* --- cgroups that nodes share with others --- */
-
-static __always_inline __u32 holder_of(__u32 slot)
-{
-	__u32 *holder = bpf_map_lookup_elem(&shared, &slot);
-
-	return holder ? *holder : 0;
-}
-
-/* A mark of a node that is gone is worth nothing, though its slot be another's now. */
-static __always_inline struct obs_mark *mark(void *sk, __u32 tgid)
-{
-	struct obs_target_value *target = obs_target_of(tgid);
-	struct obs_mark fresh, *known;
-
-	if (!target)
-		return NULL;
-	fresh.target = target->target;
-	fresh.holder = holder_of(fresh.target);
-	if (!fresh.holder)
-		return NULL;
-	known = bpf_sk_storage_get(&marks, sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!known)
-		obs_drop(OBS_DROP_MAP, 1);
-	else if (known->holder != holder_of(known->target))
-		*known = fresh;
-	return known;
-}
-
-static __always_inline __u32 marked_for(struct __sk_buff *skb)
-{
-	struct bpf_sock *sk = skb->sk;
-	struct obs_mark *known;
-
-	if (!sk)
-		return 0;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk)
-		return 0;
-	known = bpf_sk_storage_get(&marks, sk, NULL, 0);
-	return known && known->holder == holder_of(known->target) ? known->target : 0;
-}
-
-SEC("cgroup/sock_create")
-int obs_sock_create(struct bpf_sock *sk)
-{
-	mark(sk, bpf_get_current_pid_tgid() >> 32);
-	return PASS;
-}
-
 SEC("cgroup_skb/egress")
 int obs_shared_egress(struct __sk_buff *skb)
 {
-	__u32 slot = marked_for(skb);
-
-	return slot ? look_at(skb, 0, slot) : PASS;
+	return look_at(skb, 0, 1);
 }
 
 SEC("cgroup_skb/ingress")
 int obs_shared_ingress(struct __sk_buff *skb)
 {
-	__u32 slot = marked_for(skb);
+	return look_at(skb, 1, 1);
+}
 
-	return slot ? look_at(skb, 1, slot) : PASS;
+/* --- marks --- */
+
+SEC("cgroup/sock_create")
+int obs_sock_create(struct bpf_sock *sk)
+{
+	struct obs_mark m;
+
+	if (sk->protocol != IPPROTO_UDP)
+		return PASS;
+	m = mark_of(bpf_get_current_pid_tgid() >> 32);
+	if (m.holder)
+		mark(sk, &m);
+	return PASS;
 }
 
 /* Tells the cgroup of each: a socket stays in the one that it was made in. */
@@ -362,18 +395,22 @@ int obs_mark_sockets(struct bpf_iter__task_file *ctx)
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct socket *socket;
+	struct obs_mark m;
 	struct sock *sk;
 	__u64 cgroup;
 
 	if (!task || !file)
+		return 0;
+	m = mark_of(task->tgid);
+	if (!m.holder)
 		return 0;
 	socket = bpf_sock_from_file(file);
 	sk = socket ? socket->sk : NULL;
 	if (!sk || (sk->sk_protocol != IPPROTO_TCP && sk->sk_protocol != IPPROTO_UDP) ||
 	    (sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6))
 		return 0;
-	if (!mark(sk, task->tgid))
-		return 0;
+	if (sk->sk_protocol == IPPROTO_UDP)
+		mark(sk, &m);
 	cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
 	bpf_seq_write(ctx->meta->seq, &cgroup, sizeof(cgroup));
 	return 0;

@@ -105,6 +105,7 @@ ROWS = [
     ("look_growth", "    of twice as many, of one of them", "times", None, 1.25),
     ("look_proc", "    by /proc, without BPF", "ms2", None, None),
     ("connect", "connect, accept, close both: CPU, untraced", "ns", None, None),
+    ("connect_floor", "  empty programs on the same hooks", "ratio", None, None),
     ("connect_other", "  observer runs, it is no target's", "ratio", None, None),
     ("connect_target", "  observer runs, both ends are a target's", "ratio", None, 1.03),
     ("conn_look", "a look at 10,000 TCP sockets", "ms2", None, 15),
@@ -124,7 +125,8 @@ ROWS = [
 ]
 
 # What a ratio is to, if not to "write".
-RATIO_TO = {"bursts_target": "bursts", "connect_other": "connect", "connect_target": "connect",
+RATIO_TO = {"bursts_target": "bursts", "connect_floor": "connect", "connect_other": "connect",
+            "connect_target": "connect",
             "talk_target": "talk", "talk_bulk_target": "talk_bulk"}
 
 SPREAD_TARGET = [key for key, *_ in ROWS if key.startswith("spread_target")]
@@ -334,6 +336,17 @@ class Receiver:
         self.server.server_close()
 
 
+def own_cgroup():
+    """Our directory in cgroup v2."""
+    with open("/proc/self/mounts", encoding="utf-8") as f:
+        mounts = [line.split()[1] for line in f if line.split()[2] == "cgroup2"]
+    with open("/proc/self/cgroup", encoding="utf-8") as f:
+        paths = [line.strip()[3:] for line in f if line.startswith("0::")]
+    if not mounts or not paths:
+        raise Skip("no cgroup v2")
+    return mounts[0] + paths[0]
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -414,20 +427,24 @@ class Bench:
         if " run " not in said.stdout:
             raise Skip("this build has no 'run' command")
 
-    def floor(self):
-        """What an empty program on the observer's hook costs: no observer can cost less there."""
+    @contextlib.contextmanager
+    def empty_programs(self, *cgroup):
+        """On the observer's hooks: no observer can cost less there."""
         if os.geteuid() != 0:
             raise Skip("needs root")
         program = os.path.join(os.path.dirname(self.args.loop), "floor")
-        with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        with subprocess.Popen([program, *cgroup], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True) as p:
             if p.stdout.readline() != "ready\n":
                 raise Skip(p.stderr.read().strip() or "it did not start")
-            with Loop(self, OTHER_TAG) as loop:
-                loop.write_ns(self.args.writes // 10)
-                self.note("write_floor", loop.write_ns(self.args.writes))
-                self.note("getppid_floor", loop.ask("getppid", self.args.writes))
+            yield
             p.stdin.close()
+
+    def floor(self):
+        with self.empty_programs(), Loop(self, OTHER_TAG) as loop:
+            loop.write_ns(self.args.writes // 10)
+            self.note("write_floor", loop.write_ns(self.args.writes))
+            self.note("getppid_floor", loop.ask("getppid", self.args.writes))
 
     def observed(self):
         self.need_observer()
@@ -685,18 +702,30 @@ class Bench:
         return subprocess.Popen([program, mode, str(n), tag], stdin=subprocess.PIPE,
                                 stdout=subprocess.PIPE, text=True)
 
-    def connect_ns(self, tag, n=20_000):
-        with self.storm("storm", n, tag) as proc:
-            return float(proc.communicate()[0])
-
-    def connects(self):
-        """CPU of the one that connects, before, with and after an observer; nothing between."""
+    def connects(self, each=2_000, times=10):
+        """CPU of those that connect: with nothing there and with empty programs in turn, then with an
+        observer, the two in turn."""
         self.need_observer()
-        base = self.connect_ns(OTHER_TAG)
-        with Observer(self, forward="events").ready():
-            self.note("connect_other", self.connect_ns(OTHER_TAG))
-            self.note("connect_target", self.connect_ns(TARGET_TAG))
-        self.note("connect", (base + self.connect_ns(OTHER_TAG)) / 2)
+        with self.storm("ask", each, OTHER_TAG) as other, self.storm("ask", each, TARGET_TAG) as target:
+            def ask(key, proc):
+                proc.stdin.write("\n")
+                proc.stdin.flush()
+                self.note(key, float(proc.stdout.readline()))
+
+            for _ in range(times):
+                ask("connect", other)
+                with self.empty_programs(own_cgroup()):
+                    ask("connect_floor", other)
+            with Observer(self, forward="events").ready() as obs:
+                if not obs.wait_metric("gswarm_nodes", 1):
+                    raise Skip("the observer does not find its target")
+                for _ in range(times):
+                    ask("connect_other", other)
+                    ask("connect_target", target)
+            for _ in range(times):
+                ask("connect", other)
+            other.stdin.close()
+            target.stdin.close()
 
     def conn_look(self, seconds=5):
         """CPU of a look at 10,000 sockets, without what else the observer does in a second."""
@@ -802,7 +831,7 @@ class Bench:
             self.untraced()  # before and after: what drifts, drifts for both
             self.attempt(["talk", "talk_target", "talk_bulk", "talk_bulk_target", "talk_rate"],
                          self.talk)
-            self.attempt(["connect", "connect_other", "connect_target"], self.connects)
+            self.attempt(["connect", "connect_floor", "connect_other", "connect_target"], self.connects)
             self.attempt(["write_strace"], self.strace)
             self.attempt(["write_bpftrace"], self.bpftrace)
             self.attempt(["first_event"], self.first_event)

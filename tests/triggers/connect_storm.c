@@ -4,6 +4,7 @@
  *
  *   connect_storm storm N [TAG]   N times: connect, accept, close both; prints ns of our CPU
  *                                  time per connection: what the others on a machine do tells little in it
+ *   connect_storm ask N [TAG]     the same, again for each line on stdin
  *   connect_storm hold N [TAG]    N connections; prints "ready", holds them until stdin ends
  *   connect_storm flood N [TAG]    N datagrams, after a line on stdin, to a port without a socket; prints how
  *                                  many were sent, bytes with IP headers, and waits for another line
@@ -82,18 +83,26 @@ static int storm_once(int listener, const struct sockaddr_in *at)
 	return setsockopt(client, SOL_SOCKET, SO_LINGER, &LINGER_ON, sizeof(LINGER_ON));
 }
 
-static int storm(long n)
+static int storm_quietly(long n)
 {
 	struct sockaddr_in at;
 	cleanup_close int listener = listen_on(&at);
-	double start = cpu_ns();
 
 	for (long i = 0; i < n && listener >= 0; i++) {
 		if (storm_once(listener, &at) < 0)
 			return 1;
 	}
-	printf("%.0f\n", (cpu_ns() - start) / (double)n);
 	return listener < 0;
+}
+
+static int storm(long n)
+{
+	double start = cpu_ns();
+	int bad = storm_quietly(n);
+
+	printf("%.0f\n", (cpu_ns() - start) / (double)n);
+	fflush(stdout);
+	return bad;
 }
 
 /* The child: N accepted, then wait until the parent is done. Descriptors end with the process. */
@@ -203,16 +212,13 @@ static double now_s(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static int storm_quietly(long n)
+static int ask(long n)
 {
-	struct sockaddr_in at;
-	cleanup_close int listener = listen_on(&at);
+	int bad = 0;
 
-	for (long i = 0; i < n && listener >= 0; i++) {
-		if (storm_once(listener, &at) < 0)
-			return 1;
-	}
-	return listener < 0;
+	while (!bad && wait_line() == 0)
+		bad = storm(n);
+	return bad;
 }
 
 static int rate(long n)
@@ -241,11 +247,8 @@ static int rate(long n)
 static const struct mode {
 	const char *name;
 	int (*run)(long n);
-} modes[] = { { "storm", storm },
-	      { "hold", hold },
-	      { "flood", flood },
-	      { "scatter", scatter },
-	      { "rate", rate } };
+} modes[] = { { "storm", storm }, { "ask", ask },	  { "hold", hold },
+	      { "flood", flood }, { "scatter", scatter }, { "rate", rate } };
 
 int main(int argc, char **argv)
 {
@@ -255,6 +258,6 @@ int main(int argc, char **argv)
 		if (strcmp(argv[1], modes[i].name) == 0)
 			return modes[i].run(n);
 	}
-	fputs("usage: connect_storm storm|hold|flood|scatter|rate N [TAG]\n", stderr);
+	fputs("usage: connect_storm storm|ask|hold|flood|scatter|rate N [TAG]\n", stderr);
 	return 2;
 }

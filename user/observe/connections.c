@@ -237,3 +237,8 @@ bool obs_connections_lives(const struct obs_connections *c, const struct obs_con
 	return c->tcp && bpf_map_lookup_elem(bpf_map__fd(c->tcp->maps.socks), &id->sock, &v) == 0 &&
 	       v.born_ns == id->born;
 }
+
+int obs_connections_socks_fd(const struct obs_connections *c)
+{
+	return c && c->tcp ? bpf_map__fd(c->tcp->maps.socks) : -EBADF;
+}

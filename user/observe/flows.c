@@ -55,7 +55,7 @@ static void leave_out_shared(struct flows_bpf *skel)
 	bpf_map__set_autocreate(skel->maps.marks, false);
 }
 
-static int load_programs(struct obs_kernel *kernel, struct obs_flows *f, bool shared)
+static int load_programs(struct obs_kernel *kernel, struct obs_flows *f, int socks_fd, bool shared)
 {
 	int r;
 
@@ -65,6 +65,8 @@ static int load_programs(struct obs_kernel *kernel, struct obs_flows *f, bool sh
 	if (!shared)
 		leave_out_shared(f->skel);
 	r = obs_kernel_share_maps(kernel, f->skel->obj);
+	if (r == 0 && socks_fd >= 0)
+		r = bpf_map__reuse_fd(f->skel->maps.socks, socks_fd);
 	if (r == 0)
 		r = flows_bpf__load(f->skel);
 	if (r == 0)
@@ -103,7 +105,8 @@ static int try_marking(const struct obs_flows *f)
 	return bpf_map_update_elem(bpf_map__fd(f->skel->maps.marks), &sock, &nobody, BPF_ANY);
 }
 
-static int load(struct obs_kernel *kernel, struct obs_flows *f, struct obs_probe_status *p)
+static int load(struct obs_kernel *kernel, struct obs_flows *f, int socks_fd,
+		struct obs_probe_status *p)
 {
 	int r;
 
@@ -111,19 +114,19 @@ static int load(struct obs_kernel *kernel, struct obs_flows *f, struct obs_probe
 	f->values = f->n_cpus > 0 ? calloc((size_t)f->n_cpus, sizeof(*f->values)) : NULL;
 	if (!f->values)
 		return -ENOMEM;
-	r = load_programs(kernel, f, true);
+	r = load_programs(kernel, f, socks_fd, true);
 	if (r == 0)
 		r = try_marking(f);
 	if (r < 0) {
 		snprintf(p->refused, sizeof(p->refused), "cgroup/sock_create, sk_storage: %s",
 			 strerror(-r));
-		r = f->skel ? 0 : load_programs(kernel, f, false);
+		r = f->skel ? 0 : load_programs(kernel, f, socks_fd, false);
 	}
 	return r < 0 ? r : try_attaching(f);
 }
 
-static int open_all(struct obs_kernel *kernel, struct obs_targets *targets, struct obs_flows *f,
-		    struct obs_probe_status *p)
+static int open_all(struct obs_kernel *kernel, struct obs_targets *targets, int socks_fd,
+		    struct obs_flows *f, struct obs_probe_status *p)
 {
 	int r;
 
@@ -136,7 +139,7 @@ static int open_all(struct obs_kernel *kernel, struct obs_targets *targets, stru
 		snprintf(p->refused, sizeof(p->refused), "cgroup_skb: no cgroup v2 is mounted");
 		return r;
 	}
-	r = load(kernel, f, p);
+	r = load(kernel, f, socks_fd, p);
 	if (r < 0)
 		snprintf(p->refused, sizeof(p->refused), "cgroup_skb: %s", strerror(-r));
 	else if (!*p->refused)
@@ -144,8 +147,8 @@ static int open_all(struct obs_kernel *kernel, struct obs_targets *targets, stru
 	return r;
 }
 
-int obs_flows_open(struct obs_kernel *kernel, struct obs_targets *targets, struct obs_model *model,
-		   struct obs_flows **ret)
+int obs_flows_open(struct obs_kernel *kernel, struct obs_targets *targets, int socks_fd,
+		   struct obs_model *model, struct obs_flows **ret)
 {
 	struct obs_probe_status *p = obs_model_add_probe(model, "UDP and names");
 	struct obs_flows *f = calloc(1, sizeof(*f));
@@ -153,7 +156,7 @@ int obs_flows_open(struct obs_kernel *kernel, struct obs_targets *targets, struc
 	p->ok = true; /* of what is looked at for itself nothing is missing */
 	if (!f)
 		return -ENOMEM;
-	if (open_all(kernel, targets, f, p) < 0) {
+	if (open_all(kernel, targets, socks_fd, f, p) < 0) {
 		snprintf(p->unseen, sizeof(p->unseen),
 			 "UDP and QUIC flows, names by DNS and TLS; no other rung has them");
 		obs_flows_free(&f);
@@ -165,6 +168,9 @@ int obs_flows_open(struct obs_kernel *kernel, struct obs_targets *targets, struc
 	if (!f->shared)
 		snprintf(p->unseen, sizeof(p->unseen),
 			 "UDP and QUIC flows, and names, of nodes that run outside a container");
+	else if (socks_fd < 0)
+		snprintf(p->unseen, sizeof(p->unseen),
+			 "names by TLS of nodes that run outside a container");
 	*ret = f;
 	return 0;
 }

@@ -4,6 +4,9 @@
  *
  * A packet passes the programs of its socket's cgroup and of all above: so they are attached to the
  * topmost of the cgroups only, and nothing counts twice.
+ *
+ * Going through all sockets costs more than all else here, and sockets made from now on are marked as
+ * they are made: so it is done when processes have come, gone or moved, else only now and then.
  */
 #include "observe/shared_flows.h"
 
@@ -15,13 +18,17 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <xxhash.h>
 
 #include "bpf/flows.skel.h"
 #include "observe/cgroup_set.h"
 #include "observe/proc.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 #define FILEID_KERNFS 0xfe
+#define IDS_MAX	      256
+#define MARK_NS	      (60 * OBS_NS_PER_S) /* sockets may be passed on from elsewhere */
 
 struct attached {
 	char *path; /* owned */
@@ -39,7 +46,11 @@ struct obs_shared_flows {
 	uint32_t holders[OBS_TARGETS_MAX]; /* by slot; 0 = not ours */
 	uint32_t last_holder, n_watched;
 	struct obs_cgroup_set wanted;
-	uint64_t last_id; /* of a cgroup, in this look */
+	uint64_t ids
+		[IDS_MAX]; /* of the cgroups that sockets were in when they were last looked at */
+	size_t n_ids;
+	uint64_t crowd, marked_crowd; /* which processes in which cgroups: now, and then */
+	uint64_t marked_ns;
 };
 
 int obs_shared_flows_new(struct flows_bpf *skel, const char *mount, struct obs_targets *targets,
@@ -107,6 +118,7 @@ static void want_cgroup_of(void *ctx, pid_t pid)
 	if (obs_proc_read(pid, "cgroup", &text) < 0)
 		return;
 	path = obs_cgroup_v2_path(obs_buf_slice(&text));
+	s->crowd += XXH3_64bits_withSeed(path.p, path.len, (XXH64_hash_t)pid);
 	if (obs_cgroup_set_add(&s->wanted, path) < 0)
 		snprintf(s->status->refused, sizeof(s->status->refused),
 			 "cgroup_skb: process %d is in no cgroup that can be reached from here",
@@ -145,13 +157,17 @@ static void want_cgroup(struct obs_shared_flows *s, uint64_t id)
 		obs_cgroup_set_add(&s->wanted, obs_slice(path + skip, (size_t)n - skip));
 }
 
-/* Neighbours are mostly in the same one. */
+/* Most are in the same one. More than there is room for: the set of wanted ones has less. */
 static void take_ids(struct obs_shared_flows *s, const uint64_t *ids, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (ids[i] != s->last_id)
-			want_cgroup(s, ids[i]);
-		s->last_id = ids[i];
+		size_t at = 0;
+
+		while (at < s->n_ids && s->ids[at] != ids[i])
+			at++;
+		if (at < s->n_ids || s->n_ids == IDS_MAX)
+			continue;
+		s->ids[s->n_ids++] = ids[i];
 	}
 }
 
@@ -239,16 +255,27 @@ static int tell_kernel(struct obs_shared_flows *s, uint32_t slot)
 				   BPF_ANY);
 }
 
+static void mark_sockets(struct obs_shared_flows *s)
+{
+	s->n_ids = 0;
+	s->marked_crowd = s->crowd;
+	s->marked_ns = obs_boot_ns();
+	each_pid(s, mark_sockets_of);
+}
+
 void obs_shared_flows_follow(struct obs_shared_flows *s)
 {
 	if (!s->n_watched && !s->n_attached)
 		return;
+	s->crowd = 0;
 	each_pid(s, want_cgroup_of);
-	each_pid(s, mark_sockets_of);
+	if (s->crowd != s->marked_crowd || obs_boot_ns() - s->marked_ns > MARK_NS)
+		mark_sockets(s);
+	for (size_t i = 0; i < s->n_ids; i++)
+		want_cgroup(s, s->ids[i]);
 	if (attach_wanted(s))
-		each_pid(s, mark_sockets_of); /* those made before it was on */
+		mark_sockets(s); /* those made before it was on */
 	obs_cgroup_set_reset(&s->wanted);
-	s->last_id = 0;
 }
 
 int obs_shared_flows_watch(struct obs_shared_flows *s, const struct obs_node *node)

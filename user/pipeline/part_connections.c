@@ -970,7 +970,7 @@ static int start(const struct obs_part_env *env, void **ret)
 		return r;
 	}
 	r = obs_flows_open(strcmp(opt.rung, "diag") != 0 ? env->kernel : NULL, env->targets,
-			   env->model, &p->flows);
+			   obs_connections_socks_fd(p->source), env->model, &p->flows);
 	find_rpc_host(p);
 	note_configured(env);
 	*ret = TAKE_PTR(p);
