@@ -555,7 +555,8 @@ def real_swarm(rung):
 
     def snapshot():
         found = [e["details"] for e in api.events() if e["event_type"] == "dht_snapshot"]
-        return next((d for d in found if d["peers_connected"] >= 2), None)
+        # the third's has two as well; the bootnode may have dialled it, from another port
+        return next((d for d in found if d["peers_connected"] >= 2 and boot_at in d["peers"]), None)
 
     # p2pd is asked for its peers: who is behind each address, whoever dialled
     listed = peer.do("list_peers")["peers"]
@@ -573,7 +574,7 @@ def real_swarm(rung):
     assert re.search(rf"10\.77\.0\.3\S* +dht_peer .* {third.id}", out.stdout), out.stdout
 
     d = wait_for("a snapshot with both peers", snapshot)
-    assert boot_at in d["peers"] and d["rtt_p50_us"] > 0, d
+    assert d["rtt_p50_us"] > 0, d
 
     # a cut line: what is sent is sent again
     before = sum(c["retransmits"] for c in mine().values())

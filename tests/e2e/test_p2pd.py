@@ -193,7 +193,7 @@ def failures():
     assert observer.metrics()["gswarm_p2pd_failures_untold_total"] == 1
     wait_for("the cancelled one", lambda: rpcs(observer, b.pid)["Test.rpc_slow", "out"]
              == {**rpcs(observer, b.pid)["Test.rpc_slow", "out"], "cancelled_total": 1, "in_flight": 0})
-    assert value(observer, b.pid, "gswarm_p2p_connects_failed_total") == 1
+    wait_for("the connect", lambda: value(observer, b.pid, "gswarm_p2p_connects_failed_total") == 1)
 
 
 @case(60, NEEDS)
@@ -217,7 +217,7 @@ def in_flight_and_clock():
     os.kill(b.p2pd, 9)
     wait_for("it is cut off", lambda: rpcs(observer, b.pid)["Test.rpc_slow", "out"]["cancelled_total"] == 1)
     assert rpcs(observer, b.pid)["Test.rpc_slow", "out"]["calls_total"] == 2
-    assert value(observer, b.pid, "gswarm_p2p_control_connections") == 0
+    wait_for("no connection", lambda: value(observer, b.pid, "gswarm_p2p_control_connections") == 0)
 
 
 @case(60, NEEDS)
