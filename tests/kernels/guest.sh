@@ -3,7 +3,7 @@
 #
 # guest.sh - all that runs inside one kernel: what docs/kernels.md says of its functions, then
 # every way to write and everything that happens to a log file on every rung, consoles, what a
-# process uses, the talk between a node and its p2pd, how processes end, connections on every rung, and UDP in a shared cgroup.
+# process uses, the talk between a node and its p2pd, how processes end, whether each probe sees, connections on every rung, and UDP in a shared cgroup.
 #
 # Usage: guest.sh OBSERVER WAYS WRITE_HOOKS TALK_LOOP NODE DIALER FILE_RUNG... ; one line "ok …"
 # or "not ok …" per result
@@ -30,6 +30,7 @@ part tests/kernels/consoles.sh "$1" "$2" fexit sys_exit
 part tests/kernels/usage.sh "$1"
 part tests/kernels/talk.sh "$1" "$4"
 part tests/kernels/deaths.sh "$1" "$5"
+part tests/kernels/canary.sh "$1" fexit sys_exit
 case $KERNEL in
 *-arm64) echo "ok net # SKIP on arm64 its proc rung sees no connection, why is not known" ;;
 *) part tests/kernels/net.sh "$1" "$6" ;;

@@ -121,7 +121,7 @@ const struct obs_key obs_keys[] = {
 	{ "probes.file_write", OBS_KEY_CHOICE, F(probes.file_write), 0, 0, "auto", "Which probe sees file writes. auto: the best that this kernel allows.", .choices = "auto|fexit|sys_exit|inotify" },
 	{ "probes.connections", OBS_KEY_CHOICE, F(probes.connections), 0, 0, "auto", "Which probe sees TCP connections. auto: the best that this kernel allows; diag: looking at the sockets once a second.", .choices = "auto|bpf|diag|off" },
 	{ "probes.processes", OBS_KEY_CHOICE, F(probes.processes), 0, 0, "auto", "Without BPF: how processes are seen that start and end. auto: the kernel tells (process connector, taskstats), for root; proc: looking at /proc once a second.", .choices = "auto|proc" },
-	{ "probes.canary_interval", OBS_KEY_SECONDS, F(probes.canary_interval_s), 0, DAY, "300s", "How often a child of the observer writes a line and opens a connection that every probe must see; /health tells what was not seen. 0: never." },
+	{ "probes.canary_interval", OBS_KEY_SECONDS, F(probes.canary_interval_s), 0, DAY, "300s", "How often a child of the observer does what nodes do (writes lines, forks, opens connections), which every probe must see; /health tells what was not seen. 0: never." },
 
 	{ "usage.interval", OBS_KEY_SECONDS, F(usage.interval_s), 0, DAY, "10s", "Time between two looks at what nodes and their processes use (CPU, memory, storage, limits). 0: never. At least a second." },
 	{ "usage.gpu_timeout", OBS_KEY_SECONDS, F(usage.gpu_timeout_s), 0.1, 3600, "10s", "How long a GPU's driver may take before it counts as not answering. Nothing else waits for it." },

@@ -31,7 +31,7 @@ struct obs_probe_status {
 	char refused[200];  /* why the better rungs were refused, "" = they were not */
 	char advice[200];   /* what an operator can do about it */
 	uint64_t canary_ns; /* CLOCK_REALTIME of the last canary that was judged; 0 = none */
-	const char *blind;  /* what it did not see, in words; NULL = all; static */
+	const char *blind;  /* what it did not see, in words; NULL = all; borrowed */
 };
 
 struct obs_node_status {

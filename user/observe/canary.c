@@ -2,22 +2,19 @@
 /*
  * canary.c - see canary.h.
  *
- * The child is a plain fork, since it must be a target before it writes: it waits on a
- * pipe until we have told the kernel. Between fork and _exit it makes system calls only.
+ * The child is a plain fork, since it must be a target before it does anything: it waits on a
+ * socket until we have told the kernel.
  */
 #include "observe/canary.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,38 +23,157 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-#define FIRST_MS    100
-#define FLIGHT_MS   1000
-#define AGAIN_MS    10000
-#define CHILD_S	    2
-#define EVERY_SIGHT ((1u << OBS_CANARY_MAX) - 1)
-#define CONNECTION  (1u << OBS_CANARY_CONNECTION)
+#define FIRST_MS	100
+#define FLIGHT_MS	1000
+#define AGAIN_MS	10000
+#define ACCOUNT_FLIGHTS 3 /* the kernel frees a process when it finds the time */
+#define BIT(sight)	(1u << (sight))
+#define LINE_BYTES	(sizeof(OBS_CANARY_LINE) - 1)
+#define PIECES_BYTES	(sizeof(OBS_CANARY_PIECE) - 1 + LINE_BYTES)
 
 struct obs_canary {
 	struct obs_canary_options opt;
 	struct obs_canary_flight flight;
+	struct obs_canary_words words;
 	uv_timer_t timer;
-	uint64_t sent_ns; /* CLOCK_REALTIME */
-	pid_t pid;	  /* the child, 0 = none */
-	int console;	  /* our end of its standard output; -1 = none */
-	bool missed;
-	char path[PATH_MAX];
+	uint64_t sent_ns;   /* CLOCK_REALTIME */
+	uint64_t drops;	    /* of the ring, when it was sent */
+	uint64_t skipped;   /* runs of programs, likewise */
+	uint64_t late_ns;   /* see obs_kernel_late_cpu_ns() */
+	unsigned unfreed;   /* flights since that grew */
+	unsigned attached;  /* set of what had a probe at the start */
+	unsigned missed;    /* set, of the last flight that was judged */
+	unsigned mended;    /* set of what was attached once more since it was last seen */
+	pid_t pid;	    /* the child, 0 = none */
+	uint32_t forked[4]; /* by it */
+	size_t n_forked;
+	int talk, console; /* our ends; -1 = none */
+	char path[PATH_MAX], socket[64];
 };
 
-/* Sight -> the probe's need in the model, and what a miss means. */
-static const struct {
+/* --- what there is to see --- */
+
+static bool is_file_write(const struct obs_rec_write *w, bool mark)
+{
+	return w->kind == OBS_KIND_REG && !(w->flags & OBS_W_MARK) == !mark;
+}
+
+static bool is_line(const struct obs_record *rec)
+{
+	return is_file_write(rec->write, false) && rec->write->len == LINE_BYTES;
+}
+
+static bool is_in_pieces(const struct obs_record *rec)
+{
+	return is_file_write(rec->write, false) && rec->write->len == PIECES_BYTES;
+}
+
+static bool is_console(const struct obs_record *rec)
+{
+	return rec->write->kind == OBS_KIND_PIPE;
+}
+
+static bool is_told_mark(const struct obs_record *rec)
+{
+	return is_file_write(rec->write, true) && rec->write->len > 0;
+}
+
+static bool is_quiet_mark(const struct obs_record *rec)
+{
+	return is_file_write(rec->write, true) && rec->write->len == 0;
+}
+
+/* Sight -> the probe's need in the model, what a miss means, the programs of which the first that is
+ * attached has to see it, and the record that shows it (0: none does). */
+static const struct sight {
 	const char *need, *blind;
+	const char *programs[3];
+	uint16_t type;
+	bool (*is)(const struct obs_record *rec);
 } sights[OBS_CANARY_MAX] = {
 	[OBS_CANARY_FILE] = { "file writes",
 			      "a test line written to a file was not seen; lines are found later "
-			      "by looking at the files, without their writer" },
-	[OBS_CANARY_CONSOLE] = { "console writes", "a test line written to a pipe was not seen; "
-						   "output to consoles may be missing" },
-	[OBS_CANARY_PROCESS] = { "processes", "the end of a test process was not seen; processes "
-					      "are found late, by polling" },
-	[OBS_CANARY_CONNECTION] = { "connections", "a test connection was not seen; connections of "
-						   "nodes are found late, if they last" },
+			      "by looking at the files, without their writer",
+			      { "obs_vfs_write", "obs_sys_exit" },
+			      OBS_REC_WRITE,
+			      is_line },
+	[OBS_CANARY_PIECES] = { "file writes",
+				"a test line written in pieces (writev) was not seen; such lines "
+				"are found later by looking at the files",
+				{ "obs_vfs_writev", "obs_sys_exit" },
+				OBS_REC_WRITE,
+				is_in_pieces },
+	[OBS_CANARY_CONSOLE] = { "console writes",
+				 "a test line written to a pipe was not seen; output to consoles "
+				 "may be missing",
+				 { "obs_call_exit", "obs_sys_exit" },
+				 OBS_REC_WRITE,
+				 is_console },
+	[OBS_CANARY_URING] = { "file writes",
+			       "a test line written by io_uring was not seen; such lines are found "
+			       "later by looking at the files",
+			       { "obs_uring_complete" },
+			       OBS_REC_WRITE,
+			       is_told_mark },
+	[OBS_CANARY_QUIET] = { "file writes",
+			       "a test line written by io_uring, its result not wanted, was not "
+			       "seen; such lines are found later by looking at the files",
+			       { "obs_uring_submit", "obs_uring_submit_old" },
+			       OBS_REC_WRITE,
+			       is_quiet_mark },
+	[OBS_CANARY_FORK] = { "processes",
+			      "a test process that was forked was not seen; children of nodes are "
+			      "found late, by polling",
+			      { "obs_fork" },
+			      OBS_REC_FORK },
+	[OBS_CANARY_EXEC] = { "processes",
+			      "a program started as a test was not seen; nodes are found late, by "
+			      "polling",
+			      { "obs_exec" },
+			      OBS_REC_EXEC },
+	[OBS_CANARY_KILL] = { "processes",
+			      "a signal that ended a test process was not seen; who ends nodes is "
+			      "not known",
+			      { "obs_signal" },
+			      OBS_REC_DEATH },
+	[OBS_CANARY_EXIT] = { "processes",
+			      "the end of a test process was not seen; that processes end is found "
+			      "out late, by polling",
+			      { "obs_exit" },
+			      OBS_REC_EXIT },
+	[OBS_CANARY_ACCOUNT] = { "processes",
+				 "the last account of test processes was not seen; CPU time of "
+				 "short processes is told too low",
+				 { "obs_free" } },
+	[OBS_CANARY_CONNECT] = { "connections",
+				 "a test connection was not seen; connections of nodes are found "
+				 "late, if they last",
+				 { "obs_tcp_state" },
+				 OBS_REC_TCP },
+	[OBS_CANARY_P2PD] = { "p2pd's socket",
+			      "a test message on a socket like p2pd's was not seen; RPCs, keys and "
+			      "peers of nodes may be missing",
+			      { "obs_call_exit", "obs_sys_exit" },
+			      OBS_REC_P2PD },
+	[OBS_CANARY_DATAGRAM] = { "UDP and names",
+				  "a test datagram was not seen; UDP and QUIC of nodes that run "
+				  "outside a container may be missing" },
+	[OBS_CANARY_CGROUPS] = { "UDP and names",
+				 "what counts packets was taken off the cgroup of a node and is "
+				 "attached again; packets in between are missing" },
 };
+
+enum obs_canary_sight obs_canary_sight_of(const struct obs_record *rec, uint32_t child)
+{
+	for (unsigned s = 0; s < OBS_CANARY_MAX; s++) {
+		if (sights[s].type != rec->hdr->type || (sights[s].is && !sights[s].is(rec)))
+			continue;
+		if (s == OBS_CANARY_EXIT && rec->exit->tgid != child)
+			continue;
+		return s;
+	}
+	return OBS_CANARY_MAX;
+}
 
 /* --- the flight --- */
 
@@ -66,155 +182,277 @@ void obs_canary_flight_start(struct obs_canary_flight *fl, unsigned expected)
 	*fl = (struct obs_canary_flight){ .expected = expected, .under_way = true };
 }
 
+static unsigned unseen(const struct obs_canary_flight *fl)
+{
+	return fl->expected & fl->done & ~fl->seen;
+}
+
+static bool is_complete(const struct obs_canary_flight *fl)
+{
+	return fl->under_way && fl->landed && !unseen(fl);
+}
+
 bool obs_canary_flight_saw(struct obs_canary_flight *fl, enum obs_canary_sight sight)
 {
 	if (!fl->under_way)
 		return false; /* a late one: it was judged */
-	fl->seen |= 1u << sight;
-	return fl->seen == fl->expected;
+	fl->seen |= BIT(sight);
+	return is_complete(fl);
 }
 
-unsigned obs_canary_flight_end(struct obs_canary_flight *fl, unsigned done)
+bool obs_canary_flight_landed(struct obs_canary_flight *fl, unsigned done)
 {
-	unsigned missed = fl->under_way ? fl->expected & done & ~fl->seen : 0;
+	if (!fl->under_way)
+		return false;
+	fl->landed = true;
+	fl->done = done;
+	return is_complete(fl);
+}
+
+unsigned obs_canary_flight_end(struct obs_canary_flight *fl)
+{
+	unsigned missed = fl->under_way && fl->landed ? unseen(fl) : 0;
 
 	fl->under_way = false;
 	return missed;
 }
 
-void obs_canary_show(struct obs_model *model, unsigned expected, unsigned missed, uint64_t wall_ns)
+static void say(char *out, size_t size, const char *need, unsigned missed)
+{
+	size_t used = 0;
+
+	out[0] = '\0';
+	for (unsigned s = 0; s < OBS_CANARY_MAX && used < size; s++) {
+		if (missed & BIT(s) && strcmp(sights[s].need, need) == 0)
+			used += (size_t)snprintf(out + used, size - used, "%s%s", used ? "; " : "",
+						 sights[s].blind);
+	}
+}
+
+void obs_canary_show(struct obs_model *model, struct obs_canary_words *words, unsigned seen,
+		     unsigned missed, uint64_t wall_ns)
 {
 	for (size_t i = 0; i < model->n_probes; i++) {
 		struct obs_probe_status *p = &model->probes[i];
+		bool judged = false;
 
-		for (unsigned s = 0; s < OBS_CANARY_MAX; s++) {
-			if (!(expected & 1u << s) || strcmp(p->need, sights[s].need) != 0)
-				continue;
-			p->canary_ns = wall_ns;
-			p->blind = missed & 1u << s ? sights[s].blind : NULL;
+		for (unsigned s = 0; s < OBS_CANARY_MAX; s++)
+			judged |= (seen | missed) & BIT(s) && strcmp(p->need, sights[s].need) == 0;
+		if (!judged)
+			continue;
+		say(words->of_probe[i], sizeof(words->of_probe[i]), p->need, missed);
+		p->canary_ns = wall_ns;
+		p->blind = *words->of_probe[i] ? words->of_probe[i] : NULL;
+	}
+}
+
+/* --- out and back --- */
+
+/* What has a probe here. */
+static unsigned attached_of(const struct obs_canary *c)
+{
+	unsigned set = c->opt.flows ? BIT(OBS_CANARY_CGROUPS) : 0;
+
+	for (unsigned s = 0; s < OBS_CANARY_MAX; s++) {
+		for (size_t i = 0; i < ARRAY_LEN(sights[s].programs); i++) {
+			const char *name = sights[s].programs[i];
+
+			if (name && obs_kernel_is_attached(c->opt.kernel, name))
+				set |= BIT(s);
 		}
 	}
+	return set;
 }
 
-/* --- the child --- */
-
-/* Return: the set of what was done. */
-static unsigned open_connection(void)
+/* The account of a process comes long after its end: those of the flights before are looked for. */
+static bool has_account(struct obs_canary *c)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET,
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(to);
-	cleanup_close int server = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	cleanup_close int client = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	uint64_t late_ns = obs_kernel_late_cpu_ns(c->opt.kernel, OBS_SLOT_CANARY);
+	bool grew = late_ns > c->late_ns;
 
-	if (bind(server, (struct sockaddr *)&to, sizeof(to)) < 0 || listen(server, 1) < 0 ||
-	    getsockname(server, (struct sockaddr *)&to, &len) < 0)
-		return 0;
-	/* Begun is enough: the probes see the SYN, and non-blocking it is never more than begun. */
-	if (connect(client, (struct sockaddr *)&to, sizeof(to)) < 0 && errno != EINPROGRESS)
-		return 0;
-	return CONNECTION;
+	c->late_ns = late_ns;
+	c->unfreed = grew ? 0 : c->unfreed + 1;
+	return grew;
 }
 
-/* Return: the set of what was done, as the exit status tells it. */
-static int fly(const char *path)
+static void start_flight(struct obs_canary *c)
 {
-	static const char line[] = "canary\n";
-	unsigned done = 1u << OBS_CANARY_PROCESS;
-	cleanup_close int fd = -1;
-	char go;
+	unsigned expected = c->attached;
+	bool counted = has_account(c);
 
-	if (read(STDIN_FILENO, &go, 1) != 1)
-		return 0;
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd >= 0 && write(fd, line, sizeof(line) - 1) == (ssize_t)sizeof(line) - 1)
-		done |= 1u << OBS_CANARY_FILE;
-	if (write(STDOUT_FILENO, line, sizeof(line) - 1) == (ssize_t)sizeof(line) - 1)
-		done |= 1u << OBS_CANARY_CONSOLE;
-	done |= open_connection();
-	return (int)done;
-}
-
-/* Nothing of ours may stay open in it, above all not the lock of the store. */
-__attribute__((noreturn)) static void be_child(const char *path, int go, int console)
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	dup2(go, STDIN_FILENO);
-	dup2(console, STDOUT_FILENO);
-	syscall(SYS_close_range, 3, UINT_MAX, 0);
-	alarm(CHILD_S);
-	_exit(fly(path));
-}
-
-/* Without events of connections nobody can see one that is over at once. */
-static unsigned expected_of(const struct obs_model *model)
-{
-	for (size_t i = 0; i < model->n_probes; i++) {
-		if (strcmp(model->probes[i].need, sights[OBS_CANARY_CONNECTION].need) == 0 &&
-		    model->probes[i].first_choice)
-			return EVERY_SIGHT;
-	}
-	return EVERY_SIGHT & ~CONNECTION;
+	if (!counted && c->unfreed <= ACCOUNT_FLIGHTS)
+		expected &= ~BIT(OBS_CANARY_ACCOUNT);
+	if (c->opt.flows && obs_flows_carry_canary(c->opt.flows, true))
+		expected |= BIT(OBS_CANARY_DATAGRAM);
+	obs_canary_flight_start(&c->flight, expected);
+	if (counted)
+		obs_canary_flight_saw(&c->flight, OBS_CANARY_ACCOUNT);
+	c->sent_ns = obs_wall_ns();
+	c->drops = obs_kernel_control(c->opt.kernel)->drops;
+	c->skipped = obs_kernel_missed(c->opt.kernel, c->opt.model);
 }
 
 static int send_out(struct obs_canary *c)
 {
-	cleanup_close int wait_fd = -1, go_fd = -1, out_fd = -1, in_fd = -1;
-	int go[2], console[2];
+	cleanup_close int talk_fd = -1, its_talk_fd = -1, out_fd = -1, in_fd = -1;
+	int talk[2], console[2];
 	pid_t pid;
 
-	if (pipe2(go, O_CLOEXEC) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, talk) < 0)
 		return -errno;
-	wait_fd = go[0];
-	go_fd = go[1];
+	talk_fd = talk[0];
+	its_talk_fd = talk[1];
 	if (pipe2(console, O_CLOEXEC) < 0)
 		return -errno;
 	in_fd = console[0];
 	out_fd = console[1];
+	unlink(c->socket);
 	pid = fork();
 	if (pid < 0)
 		return -errno;
 	if (pid == 0)
-		be_child(c->path, wait_fd, out_fd);
+		obs_canary_child(c->path, c->socket, its_talk_fd, out_fd);
 
 	c->pid = pid;
+	c->talk = TAKE_FD(talk_fd);
 	c->console = TAKE_FD(in_fd);
-	c->sent_ns = obs_wall_ns();
-	obs_canary_flight_start(&c->flight, expected_of(c->opt.model));
 	obs_kernel_add_process(c->opt.kernel, (uint32_t)pid, OBS_SLOT_CANARY);
-	return write(go_fd, "g", 1) == 1 ? 0 : -errno;
+	start_flight(c);
+	return send(c->talk, "g", 1, MSG_NOSIGNAL) == 1 ? 0 : -errno;
 }
 
-/* Return: the set of what it says it did; nothing when it is still at it. */
-static unsigned recall(struct obs_canary *c)
-{
-	int status = 0;
+static void finish(struct obs_canary *c);
 
-	obs_closep(&c->console);
-	if (c->pid == 0)
-		return 0;
-	if (waitpid(c->pid, &status, WNOHANG) != c->pid) {
+/* It has ended, or time is over: what does it say? And what no record shows is looked at. */
+static void land(struct obs_canary *c)
+{
+	unsigned done;
+
+	if (!c->flight.under_way || c->flight.landed || c->talk < 0 ||
+	    recv(c->talk, &done, sizeof(done), MSG_DONTWAIT) != sizeof(done))
+		return;
+	done |= BIT(OBS_CANARY_ACCOUNT) | BIT(OBS_CANARY_CGROUPS);
+	if (c->opt.flows && obs_flows_saw_canary(c->opt.flows))
+		obs_canary_flight_saw(&c->flight, OBS_CANARY_DATAGRAM);
+	if (c->opt.flows && obs_flows_mend(c->opt.flows) == 0)
+		obs_canary_flight_saw(&c->flight, OBS_CANARY_CGROUPS);
+	if (obs_canary_flight_landed(&c->flight, done))
+		finish(c);
+}
+
+/* The child may still be at it. */
+static void recall(struct obs_canary *c)
+{
+	int status;
+
+	if (c->opt.flows)
+		obs_flows_carry_canary(c->opt.flows, false);
+	if (c->pid && waitpid(c->pid, &status, WNOHANG) != c->pid) {
 		kill(c->pid, SIGKILL);
 		waitpid(c->pid, &status, 0);
-		obs_kernel_drop_process(c->opt.kernel, (uint32_t)c->pid);
+		unlink(c->socket);
 	}
+	if (c->pid) /* also where its end was not seen: its number will be another's */
+		obs_kernel_drop_process(c->opt.kernel, (uint32_t)c->pid);
+	while (c->n_forked)
+		obs_kernel_drop_process(c->opt.kernel, c->forked[--c->n_forked]);
 	c->pid = 0;
-	return WIFEXITED(status) ? (unsigned)WEXITSTATUS(status) : 0;
+	obs_closep(&c->talk);
+	obs_closep(&c->console);
 }
 
-/* --- rounds --- */
+/* --- verdicts --- */
 
-static void tell(struct obs_canary *c, unsigned missed)
+static void tell(const struct obs_canary *c, unsigned missed)
 {
-	if (missed && !c->missed) {
-		for (unsigned s = 0; s < OBS_CANARY_MAX; s++) {
-			if (missed & 1u << s)
-				obs_warn("%s: %s", sights[s].need, sights[s].blind);
-		}
-	} else if (!missed && c->missed) {
-		obs_info("the probes see what they must again");
+	for (unsigned s = 0; s < OBS_CANARY_MAX; s++) {
+		if (missed & ~c->missed & BIT(s))
+			obs_warn("%s: %s", sights[s].need, sights[s].blind);
 	}
-	c->missed = missed != 0;
+	if (!missed && c->missed)
+		obs_info("the probes see what they must again");
+}
+
+/* Once until it is seen: if that did not help, a second time would not, and each time something may
+ * pass unseen. Return: was anything attached? */
+static bool attach_again(struct obs_canary *c, unsigned s)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(sights[s].programs); i++) {
+		const char *name = sights[s].programs[i];
+		int r = name ? obs_kernel_attach_again(c->opt.kernel, name) : -ENOENT;
+
+		if (r == -ENOENT)
+			continue;
+		any = true;
+		if (r == 0) {
+			c->mended |= BIT(s);
+			obs_info("%s: %s is attached again", sights[s].need, name);
+		} else {
+			obs_warn("%s: %s cannot be attached again: %s, retrying", sights[s].need,
+				 name, strerror(-r));
+		}
+	}
+	return any;
+}
+
+/* Was the program of @s attached again for the sake of another sight that is missed? */
+static bool is_mended(const struct obs_canary *c, unsigned s)
+{
+	for (unsigned other = 0; other < OBS_CANARY_MAX; other++) {
+		for (size_t i = 0; c->mended & BIT(other) && i < ARRAY_LEN(sights[s].programs);
+		     i++) {
+			const char *a = sights[s].programs[i], *b = sights[other].programs[i];
+
+			if (a && b && strcmp(a, b) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* A ring that had no room explains it, and a kernel that skipped programs (missed.h): to attach them
+ * again would not help. */
+static bool is_explained(const struct obs_canary *c)
+{
+	return obs_kernel_control(c->opt.kernel)->drops != c->drops ||
+	       obs_kernel_missed(c->opt.kernel, c->opt.model) != c->skipped;
+}
+
+static void mend(struct obs_canary *c, unsigned missed)
+{
+	unsigned due = missed & ~c->mended;
+	bool any = false;
+
+	if (is_explained(c))
+		return;
+	for (unsigned s = 0; s < OBS_CANARY_MAX; s++) {
+		if (due & BIT(s) && !is_mended(c, s))
+			any |= attach_again(c, s);
+	}
+	if (!any)
+		return;
+	obs_count(&c->opt.counters->probes_mended, 1);
+	c->opt.mended(c->opt.ctx);
+}
+
+static void finish(struct obs_canary *c)
+{
+	bool landed = c->flight.landed;
+	unsigned missed = obs_canary_flight_end(&c->flight);
+
+	if (!landed) {
+		obs_count(&c->opt.counters->canary_unfinished, 1);
+		return;
+	}
+	obs_count(missed ? &c->opt.counters->canary_missed : &c->opt.counters->canary_seen, 1);
+	obs_canary_show(c->opt.model, &c->words, c->flight.seen, missed, c->sent_ns);
+	tell(c, missed);
+	c->missed = missed;
+	c->mended &= missed;
+	if (missed)
+		mend(c, missed);
 }
 
 static void on_send(uv_timer_t *timer);
@@ -222,17 +460,13 @@ static void on_send(uv_timer_t *timer);
 static void on_over(uv_timer_t *timer)
 {
 	struct obs_canary *c = timer->data;
-	bool open = c->flight.under_way;
-	unsigned missed = obs_canary_flight_end(&c->flight, recall(c));
 	uint64_t wait_ms = c->opt.interval_ms;
 
-	if (open) {
-		obs_count(missed ? &c->opt.counters->canary_missed : &c->opt.counters->canary_seen,
-			  1);
-		obs_canary_show(c->opt.model, c->flight.expected, missed, c->sent_ns);
-		tell(c, missed);
-	}
-	if (missed && wait_ms > AGAIN_MS)
+	land(c);
+	if (c->flight.under_way)
+		finish(c);
+	recall(c);
+	if (c->missed && wait_ms > AGAIN_MS)
 		wait_ms = AGAIN_MS;
 	uv_timer_start(timer, on_send, wait_ms > FLIGHT_MS ? wait_ms - FLIGHT_MS : 0, 0);
 }
@@ -240,8 +474,11 @@ static void on_over(uv_timer_t *timer)
 static void on_send(uv_timer_t *timer)
 {
 	struct obs_canary *c = timer->data;
-	int r = send_out(c);
+	int r;
 
+	if (!c->attached)
+		c->attached = attached_of(c);
+	r = send_out(c);
 	if (r < 0)
 		obs_debug("no canary: %s", strerror(-r));
 	else
@@ -249,14 +486,18 @@ static void on_send(uv_timer_t *timer)
 	uv_timer_start(timer, on_over, FLIGHT_MS, 0);
 }
 
-void obs_canary_saw(struct obs_canary *c, enum obs_canary_sight sight)
+void obs_canary_record(struct obs_canary *c, const struct obs_record *rec)
 {
-	if (!obs_canary_flight_saw(&c->flight, sight))
+	enum obs_canary_sight sight = obs_canary_sight_of(rec, (uint32_t)c->pid);
+
+	if (sight == OBS_CANARY_MAX || !c->pid)
 		return;
-	obs_canary_flight_end(&c->flight, EVERY_SIGHT); /* the child is taken in by on_over() */
-	obs_count(&c->opt.counters->canary_seen, 1);
-	obs_canary_show(c->opt.model, c->flight.expected, 0, c->sent_ns);
-	tell(c, 0);
+	if (sight == OBS_CANARY_FORK && c->n_forked < ARRAY_LEN(c->forked))
+		c->forked[c->n_forked++] = rec->fork->tgid;
+	if (obs_canary_flight_saw(&c->flight, sight))
+		finish(c);
+	else if (sight == OBS_CANARY_EXIT)
+		land(c);
 }
 
 int obs_canary_new(const struct obs_canary_options *opt, struct obs_canary **ret)
@@ -266,8 +507,9 @@ int obs_canary_new(const struct obs_canary_options *opt, struct obs_canary **ret
 	if (!c)
 		return -ENOMEM;
 	c->opt = *opt;
-	c->console = -1;
+	c->talk = c->console = -1;
 	snprintf(c->path, sizeof(c->path), "%s/canary", opt->dir);
+	snprintf(c->socket, sizeof(c->socket), "/tmp/hivemind-p2pd-canary-%d.sock", (int)getpid());
 	uv_timer_init(opt->loop, &c->timer);
 	c->timer.data = c;
 	uv_timer_start(&c->timer, on_send, FIRST_MS, 0);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * canary.h - do the probes still see? A child of ours writes a line and opens a
- * connection now and then; what is attached must see it.
+ * canary.h - do the probes still see? A child of ours does now and then what nodes do
+ * (canary_child.h); what is attached must see it. A probe that did not is attached once more.
  *
  * The child has a target slot of its own (OBS_SLOT_CANARY): it is no node, and what
- * it writes makes no events. Belongs to the event loop's thread.
+ * it does makes no events. Belongs to the event loop's thread.
  */
 #pragma once
 
@@ -13,54 +13,62 @@
 #include <uv.h>
 
 #include "model/model.h"
+#include "observe/canary_child.h"
+#include "observe/decode.h"
+#include "observe/flows.h"
 #include "observe/kernel.h"
 #include "util/counters.h"
 
-/* What there is to see, each by one probe. */
-enum obs_canary_sight {
-	OBS_CANARY_FILE,
-	OBS_CANARY_CONSOLE,
-	OBS_CANARY_PROCESS,
-	OBS_CANARY_CONNECTION,
-	OBS_CANARY_MAX,
-};
-
-/* One flight, without clocks and processes. All zero: none yet. */
+/* One flight, without clocks and processes; sets are of 1 << enum obs_canary_sight. All zero:
+ * none yet. */
 struct obs_canary_flight {
-	unsigned expected, seen; /* sets of 1 << enum obs_canary_sight */
-	bool under_way;
+	unsigned expected, seen, done;
+	bool under_way, landed;
 };
 
 /** obs_canary_flight_start() - it goes out, and the set @expected must be seen; a flight under way
  * is given up without a verdict. */
 void obs_canary_flight_start(struct obs_canary_flight *fl, unsigned expected);
 
-/** obs_canary_flight_saw() - Return: true when nothing is left to be seen. */
+/** obs_canary_flight_saw() - Return: true when it has landed and nothing is left to be seen. */
 bool obs_canary_flight_saw(struct obs_canary_flight *fl, enum obs_canary_sight sight);
 
-/**
- * obs_canary_flight_end() - time is over.
- * @done: set of what the child says it did; the rest could not be seen (a full disk)
- *
- * Return: set of what was done and not seen.
- */
-unsigned obs_canary_flight_end(struct obs_canary_flight *fl, unsigned done);
+/** obs_canary_flight_landed() - the child says that it did @done; the rest could not be done (a
+ * full disk). Return: as obs_canary_flight_saw(). */
+bool obs_canary_flight_landed(struct obs_canary_flight *fl, unsigned done);
+
+/** obs_canary_flight_end() - time is over. Return: set of what was done and not seen; nothing where
+ * the child never said what it did. */
+unsigned obs_canary_flight_end(struct obs_canary_flight *fl);
+
+/** obs_canary_sight_of() - what record @rec of the canary's slot is the sight of; OBS_CANARY_MAX:
+ * of none. @child: the process sent out; others are its own. */
+enum obs_canary_sight obs_canary_sight_of(const struct obs_record *rec, uint32_t child);
+
+/* What the model's probes point to when they are blind; all zero at first. */
+struct obs_canary_words {
+	char of_probe[OBS_PROBES_MAX][800];
+};
 
 /**
  * obs_canary_show() - write the verdict to the probes of @model.
- * @expected: set of what could be seen; other probes are left as they are
- * @missed: set of what was not seen
+ * @seen, @missed: sets; probes of which neither was are left as they are
  * @wall_ns: when it was sent
  */
-void obs_canary_show(struct obs_model *model, unsigned expected, unsigned missed, uint64_t wall_ns);
+void obs_canary_show(struct obs_model *model, struct obs_canary_words *words, unsigned seen,
+		     unsigned missed, uint64_t wall_ns);
 
 struct obs_canary_options {
 	uv_loop_t *loop;
 	const char *dir;	       /* writable; gets the file "canary"; borrowed */
 	uint64_t interval_ms;	       /* after one that was missed: at most 10 s */
 	struct obs_kernel *kernel;     /* borrowed */
+	struct obs_flows *flows;       /* borrowed; NULL where there are none */
 	struct obs_model *model;       /* borrowed */
 	struct obs_counters *counters; /* borrowed */
+	/* A probe was attached once more: what passed meanwhile was not seen. */
+	void (*mended)(void *ctx);
+	void *ctx;
 };
 
 struct obs_canary;
@@ -68,8 +76,8 @@ struct obs_canary;
 /** obs_canary_new() - the first one goes out soon. Return: 0 or -ENOMEM. */
 int obs_canary_new(const struct obs_canary_options *opt, struct obs_canary **ret);
 
-/** obs_canary_saw() - a record of the canary's slot came. */
-void obs_canary_saw(struct obs_canary *c, enum obs_canary_sight sight);
+/** obs_canary_record() - a record of the canary's slot came. */
+void obs_canary_record(struct obs_canary *c, const struct obs_record *rec);
 
 /** obs_canary_free() - stop; the loop must run once more for the handle to close. */
 void obs_canary_free(struct obs_canary **c);

@@ -88,7 +88,7 @@ static int load_tcp(struct obs_connections *c)
 		return r;
 	}
 	c->tcp = s;
-	obs_kernel_watch(c->opt.kernel, s->obj);
+	obs_kernel_watch(c->opt.kernel, s->skeleton);
 	return 0;
 }
 
@@ -213,6 +213,8 @@ void obs_connections_free(struct obs_connections **cp)
 
 	if (!c)
 		return;
+	if (c->tcp)
+		obs_kernel_unwatch(c->opt.kernel, c->tcp->skeleton);
 	tcp_bpf__destroy(c->tcp);
 	obs_tcp_diag_free(&c->diag);
 	obs_buf_free(&c->rows);

@@ -21,14 +21,17 @@
 #define PATH_BYTES 4096
 
 struct obs_flows {
+	struct obs_kernel *kernel;	 /* borrowed */
 	struct flows_bpf *skel;		 /* owned */
 	struct obs_shared_flows *shared; /* owned; NULL where sockets cannot be marked */
 	struct {
 		struct bpf_link *in, *out; /* owned; NULL = not watched */
+		char *path;		   /* owned; of the cgroup */
 	} links[OBS_TARGETS_MAX];
 	int n_cpus;
 	struct obs_flow_value *values; /* owned, n_cpus entries */
 	char mount[PATH_BYTES];	       /* of cgroup v2 */
+	struct obs_flow_total before;  /* of the canary */
 };
 
 static int find_mount(char *out, size_t size)
@@ -70,7 +73,7 @@ static int load_programs(struct obs_kernel *kernel, struct obs_flows *f, int soc
 	if (r == 0)
 		r = flows_bpf__load(f->skel);
 	if (r == 0)
-		obs_kernel_watch(kernel, f->skel->obj);
+		obs_kernel_watch(kernel, f->skel->skeleton);
 	if (r < 0) {
 		flows_bpf__destroy(f->skel);
 		f->skel = NULL;
@@ -110,6 +113,7 @@ static int load(struct obs_kernel *kernel, struct obs_flows *f, int socks_fd,
 {
 	int r;
 
+	f->kernel = kernel;
 	f->n_cpus = libbpf_num_possible_cpus();
 	f->values = f->n_cpus > 0 ? calloc((size_t)f->n_cpus, sizeof(*f->values)) : NULL;
 	if (!f->values)
@@ -184,6 +188,8 @@ void obs_flows_free(struct obs_flows **fp)
 	obs_shared_flows_free(&f->shared);
 	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++)
 		obs_flows_unwatch(f, i);
+	if (f->skel)
+		obs_kernel_unwatch(f->kernel, f->skel->skeleton);
 	flows_bpf__destroy(f->skel);
 	free(f->values);
 	free(f);
@@ -211,10 +217,27 @@ static int container_path(pid_t pid, const char *id, char *out, size_t size)
 	return snprintf(out, size, "%.*s", (int)path.len, path.p) < (int)size ? 0 : -ENAMETOOLONG;
 }
 
+/* What of the two is missing. */
+static int attach(struct obs_flows *f, uint32_t slot)
+{
+	struct bpf_link **in = &f->links[slot].in, **out = &f->links[slot].out;
+	cleanup_close int fd = -1;
+
+	if (!f->links[slot].path)
+		return -ENOMEM;
+	fd = open(f->links[slot].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (!*in)
+		*in = bpf_program__attach_cgroup(f->skel->progs.obs_ingress, fd);
+	if (*in && !*out)
+		*out = bpf_program__attach_cgroup(f->skel->progs.obs_egress, fd);
+	return *in && *out ? 0 : -errno;
+}
+
 static int watch_container(struct obs_flows *f, const struct obs_node *node, pid_t pid)
 {
 	char path[PATH_BYTES], full[2 * PATH_BYTES];
-	cleanup_close int fd = -1;
 	int r;
 
 	if (!*node->ref.id || !node->cgroup)
@@ -223,14 +246,9 @@ static int watch_container(struct obs_flows *f, const struct obs_node *node, pid
 	if (r < 0)
 		return r;
 	snprintf(full, sizeof(full), "%s%s", f->mount, path);
-	fd = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	f->links[node->slot].in = bpf_program__attach_cgroup(f->skel->progs.obs_ingress, fd);
-	if (!f->links[node->slot].in)
-		return -errno;
-	f->links[node->slot].out = bpf_program__attach_cgroup(f->skel->progs.obs_egress, fd);
-	return f->links[node->slot].out ? 0 : -errno;
+	free(f->links[node->slot].path);
+	f->links[node->slot].path = strdup(full);
+	return attach(f, node->slot);
 }
 
 int obs_flows_watch(struct obs_flows *f, const struct obs_node *node, pid_t pid)
@@ -244,7 +262,8 @@ void obs_flows_unwatch(struct obs_flows *f, uint32_t slot)
 {
 	bpf_link__destroy(f->links[slot].in);
 	bpf_link__destroy(f->links[slot].out);
-	f->links[slot].in = f->links[slot].out = NULL;
+	free(f->links[slot].path);
+	memset(&f->links[slot], 0, sizeof(f->links[slot]));
 	if (f->shared)
 		obs_shared_flows_unwatch(f->shared, slot);
 }
@@ -253,6 +272,47 @@ void obs_flows_follow(struct obs_flows *f)
 {
 	if (f->shared)
 		obs_shared_flows_follow(f->shared);
+}
+
+/* --- is it still there? --- */
+
+static void drop_if_gone(struct bpf_link **link)
+{
+	if (!*link || !obs_flows_link_is_gone(*link))
+		return;
+	bpf_link__destroy(*link);
+	*link = NULL;
+}
+
+size_t obs_flows_mend(struct obs_flows *f)
+{
+	size_t gone = f->shared ? obs_shared_flows_mend(f->shared) : 0;
+
+	for (uint32_t slot = 1; slot < OBS_TARGETS_MAX; slot++) {
+		drop_if_gone(&f->links[slot].in);
+		drop_if_gone(&f->links[slot].out);
+		if (!f->links[slot].path || (f->links[slot].in && f->links[slot].out))
+			continue;
+		if (attach(f, slot) != -ENOENT)
+			gone++; /* and not with its cgroup, which ends with the container */
+	}
+	return gone;
+}
+
+bool obs_flows_carry_canary(struct obs_flows *f, bool on)
+{
+	if (!f->shared)
+		return false;
+	obs_shared_flows_carry_canary(f->shared, on);
+	return !on || obs_flows_total(f, OBS_SLOT_CANARY, &f->before) == 0;
+}
+
+bool obs_flows_saw_canary(struct obs_flows *f)
+{
+	struct obs_flow_total now;
+
+	return obs_flows_total(f, OBS_SLOT_CANARY, &now) == 0 &&
+	       now.packets_out > f->before.packets_out && now.packets_in > f->before.packets_in;
 }
 
 /* --- reading --- */

@@ -43,6 +43,17 @@ void obs_flows_unwatch(struct obs_flows *f, uint32_t slot);
 struct obs_flow_total;
 int obs_flows_total(struct obs_flows *f, uint32_t slot, struct obs_flow_total *ret);
 
+/** obs_flows_carry_canary() - begin or end to count the packets of our own child in
+ * OBS_SLOT_CANARY, for sockets that it makes from now on, in our cgroup. Return: can it be done? */
+bool obs_flows_carry_canary(struct obs_flows *f, bool on);
+
+/** obs_flows_saw_canary() - since it began: a packet out, and one in? */
+bool obs_flows_saw_canary(struct obs_flows *f);
+
+/** obs_flows_mend() - is what was attached still there? It is attached again. Return: how many were
+ * gone though their cgroup is there. */
+size_t obs_flows_mend(struct obs_flows *f);
+
 /** obs_flows_follow() - now and then: nodes without a cgroup of their own move. */
 void obs_flows_follow(struct obs_flows *f);
 

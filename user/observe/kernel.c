@@ -32,15 +32,19 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 
+#define OBJECTS_MAX 16
+
 struct obs_kernel {
-	struct process_bpf *process;	   /* owned; owns the shared maps */
-	struct write_sysexit_bpf *sysexit; /* owned, or NULL */
-	struct write_fexit_bpf *fexit;	   /* owned, or NULL */
-	struct write_uring_bpf *uring;	   /* owned, or NULL */
-	struct identify_bpf *identify;	   /* owned, or NULL */
-	struct death_bpf *death;	   /* owned, or NULL */
-	struct obs_missed *missed;	   /* owned */
-	struct obs_control *control;	   /* mapped */
+	struct process_bpf *process;			 /* owned; owns the shared maps */
+	struct write_sysexit_bpf *sysexit;		 /* owned, or NULL */
+	struct write_fexit_bpf *fexit;			 /* owned, or NULL */
+	struct write_uring_bpf *uring;			 /* owned, or NULL */
+	struct identify_bpf *identify;			 /* owned, or NULL */
+	struct death_bpf *death;			 /* owned, or NULL */
+	struct obs_missed *missed;			 /* owned */
+	struct bpf_object_skeleton *loaded[OBJECTS_MAX]; /* borrowed */
+	size_t n_loaded;
+	struct obs_control *control; /* mapped */
 	size_t control_bytes;
 	uint64_t *members; /* mapped */
 	size_t member_bytes;
@@ -174,7 +178,7 @@ static int load_process(struct obs_kernel *k, const struct obs_kernel_options *o
 		r = map_control(k, opt);
 	if (r < 0)
 		return r;
-	obs_kernel_watch(k, k->process->obj);
+	obs_kernel_watch(k, k->process->skeleton);
 	return process_bpf__attach(k->process);
 }
 
@@ -195,7 +199,7 @@ static int load_sysexit(struct obs_kernel *k)
 		return r;
 	}
 	k->sysexit = s;
-	obs_kernel_watch(k, s->obj);
+	obs_kernel_watch(k, s->skeleton);
 	return 0;
 }
 
@@ -216,7 +220,7 @@ static int load_fexit(struct obs_kernel *k)
 		return r;
 	}
 	k->fexit = s;
-	obs_kernel_watch(k, s->obj);
+	obs_kernel_watch(k, s->skeleton);
 	return 0;
 }
 
@@ -246,7 +250,7 @@ static int load_uring(struct obs_kernel *k)
 		return r;
 	}
 	k->uring = s;
-	obs_kernel_watch(k, s->obj);
+	obs_kernel_watch(k, s->skeleton);
 	return 0;
 }
 
@@ -272,7 +276,7 @@ static int load_death(struct obs_kernel *k)
 		return r;
 	}
 	k->death = s;
-	obs_kernel_watch(k, s->obj);
+	obs_kernel_watch(k, s->skeleton);
 	return 0;
 }
 
@@ -517,9 +521,55 @@ int obs_kernel_share_maps(const struct obs_kernel *k, struct bpf_object *to)
 	return reuse_maps(k->process->obj, to);
 }
 
-void obs_kernel_watch(struct obs_kernel *k, const struct bpf_object *obj)
+void obs_kernel_watch(struct obs_kernel *k, struct bpf_object_skeleton *skeleton)
 {
-	obs_missed_watch(k->missed, obj);
+	obs_missed_watch(k->missed, *skeleton->obj);
+	if (k->n_loaded < OBJECTS_MAX)
+		k->loaded[k->n_loaded++] = skeleton;
+}
+
+void obs_kernel_unwatch(struct obs_kernel *k, const struct bpf_object_skeleton *skeleton)
+{
+	for (size_t i = 0; i < k->n_loaded; i++) {
+		if (k->loaded[i] != skeleton)
+			continue;
+		k->loaded[i] = k->loaded[--k->n_loaded];
+		return;
+	}
+}
+
+static struct bpf_prog_skeleton *find_program(const struct obs_kernel *k, const char *name)
+{
+	for (size_t i = 0; i < k->n_loaded; i++) {
+		const struct bpf_object_skeleton *s = k->loaded[i];
+
+		for (int n = 0; n < s->prog_cnt; n++) {
+			void *at = (char *)s->progs + n * s->prog_skel_sz;
+			struct bpf_prog_skeleton *p = at;
+
+			if (p->link && strcmp(p->name, name) == 0)
+				return p;
+		}
+	}
+	return NULL;
+}
+
+bool obs_kernel_is_attached(const struct obs_kernel *k, const char *program)
+{
+	const struct bpf_prog_skeleton *p = find_program(k, program);
+
+	return p && *p->link;
+}
+
+int obs_kernel_attach_again(struct obs_kernel *k, const char *program)
+{
+	struct bpf_prog_skeleton *p = find_program(k, program);
+
+	if (!p || bpf_program__fd(*p->prog) < 0)
+		return -ENOENT;
+	bpf_link__destroy(*p->link);
+	*p->link = bpf_program__attach(*p->prog);
+	return *p->link ? 0 : -errno;
 }
 
 uint64_t obs_kernel_missed(struct obs_kernel *k, struct obs_model *model)

@@ -16,6 +16,7 @@
 #include "pipeline/cursor.h"
 
 struct bpf_object;
+struct bpf_object_skeleton;
 struct obs_kernel;
 
 struct obs_kernel_options {
@@ -43,8 +44,18 @@ int obs_kernel_ring_fd(const struct obs_kernel *k);
  * same names. Return: 0 or a negative errno. */
 int obs_kernel_share_maps(const struct obs_kernel *k, struct bpf_object *to);
 
-/** obs_kernel_watch() - after @obj was loaded: count the runs of its programs that are skipped. */
-void obs_kernel_watch(struct obs_kernel *k, const struct bpf_object *obj);
+/** obs_kernel_watch() - after @skeleton was loaded: count the runs of its programs that are
+ * skipped, and know them by name. obs_kernel_unwatch(): before it is destroyed. */
+void obs_kernel_watch(struct obs_kernel *k, struct bpf_object_skeleton *skeleton);
+void obs_kernel_unwatch(struct obs_kernel *k, const struct bpf_object_skeleton *skeleton);
+
+/** obs_kernel_is_attached() - is the program of that name, of any object, attached for good? */
+bool obs_kernel_is_attached(const struct obs_kernel *k, const char *program);
+
+/** obs_kernel_attach_again() - take it off its hook and put it there anew; what passes in between
+ * is not seen. Return: 0, -ENOENT (there is none of that name), or why it could not be attached;
+ * it is not attached then. */
+int obs_kernel_attach_again(struct obs_kernel *k, const char *program);
 
 /** obs_kernel_missed() - runs of all programs that the kernel skipped, since load (missed.h).
  * Grows. @model: its programs are set. */

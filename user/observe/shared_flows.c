@@ -238,6 +238,15 @@ static bool attach_wanted(struct obs_shared_flows *s)
 
 /* --- what the owner calls --- */
 
+/* For the canary; it has no sockets that were there before. */
+static void want_own_cgroup(struct obs_shared_flows *s)
+{
+	uint64_t crowd = s->crowd;
+
+	want_cgroup_of(s, getpid());
+	s->crowd = crowd;
+}
+
 static void each_pid(struct obs_shared_flows *s, void (*fn)(void *ctx, pid_t pid))
 {
 	for (uint32_t slot = 1; slot < OBS_TARGETS_MAX; slot++) {
@@ -273,22 +282,29 @@ void obs_shared_flows_follow(struct obs_shared_flows *s)
 		mark_sockets(s);
 	for (size_t i = 0; i < s->n_ids; i++)
 		want_cgroup(s, s->ids[i]);
+	if (s->holders[OBS_SLOT_CANARY])
+		want_own_cgroup(s);
 	if (attach_wanted(s))
 		mark_sockets(s); /* those made before it was on */
 	obs_cgroup_set_reset(&s->wanted);
 }
 
-int obs_shared_flows_watch(struct obs_shared_flows *s, const struct obs_node *node)
+static int watch_slot(struct obs_shared_flows *s, uint32_t slot)
 {
-	if (s->holders[node->slot])
+	if (s->holders[slot])
 		return -EEXIST;
 	if (++s->last_holder == 0)
 		s->last_holder = 1;
-	s->holders[node->slot] = s->last_holder;
+	s->holders[slot] = s->last_holder;
 	s->n_watched++;
-	tell_kernel(s, node->slot);
+	tell_kernel(s, slot);
 	obs_shared_flows_follow(s);
 	return 0;
+}
+
+int obs_shared_flows_watch(struct obs_shared_flows *s, const struct obs_node *node)
+{
+	return watch_slot(s, node->slot);
 }
 
 void obs_shared_flows_unwatch(struct obs_shared_flows *s, uint32_t slot)
@@ -299,6 +315,43 @@ void obs_shared_flows_unwatch(struct obs_shared_flows *s, uint32_t slot)
 	s->n_watched--;
 	tell_kernel(s, slot);
 	obs_shared_flows_follow(s);
+}
+
+void obs_shared_flows_carry_canary(struct obs_shared_flows *s, bool on)
+{
+	if (on)
+		watch_slot(s, OBS_SLOT_CANARY);
+	else
+		obs_shared_flows_unwatch(s, OBS_SLOT_CANARY);
+}
+
+bool obs_flows_link_is_gone(const struct bpf_link *link)
+{
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &len) == 0 &&
+	       info.cgroup.cgroup_id == 0;
+}
+
+size_t obs_shared_flows_mend(struct obs_shared_flows *s)
+{
+	size_t gone = 0;
+
+	for (size_t i = s->n_attached; i-- > 0;) {
+		const struct attached *a = &s->attached[i];
+		cleanup_free char *full = NULL;
+
+		if (!obs_flows_link_is_gone(a->create) && !obs_flows_link_is_gone(a->in) &&
+		    !obs_flows_link_is_gone(a->out))
+			continue;
+		if (asprintf(&full, "%s%s", s->mount, a->path) > 0 && access(full, F_OK) == 0)
+			gone++;
+		detach(s, i);
+	}
+	if (gone)
+		obs_shared_flows_follow(s);
+	return gone;
 }
 
 void obs_shared_flows_free(struct obs_shared_flows **sp)

@@ -28,5 +28,15 @@ void obs_shared_flows_free(struct obs_shared_flows **s);
 int obs_shared_flows_watch(struct obs_shared_flows *s, const struct obs_node *node);
 void obs_shared_flows_unwatch(struct obs_shared_flows *s, uint32_t slot);
 
+/** obs_shared_flows_carry_canary() - see flows.h. */
+void obs_shared_flows_carry_canary(struct obs_shared_flows *s, bool on);
+
+/** obs_shared_flows_mend() - see flows.h. */
+size_t obs_shared_flows_mend(struct obs_shared_flows *s);
+
+/** obs_flows_link_is_gone() - taken off its cgroup by somebody, or the cgroup was removed. */
+struct bpf_link;
+bool obs_flows_link_is_gone(const struct bpf_link *link);
+
 /** obs_shared_flows_follow() - now and then: processes move, and get sockets from elsewhere. */
 void obs_shared_flows_follow(struct obs_shared_flows *s);

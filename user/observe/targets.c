@@ -550,6 +550,14 @@ static bool must_look_inside(struct obs_targets *t)
 	return false;
 }
 
+/* Our child, or a child of it, until it execs: it has our command line. */
+static bool is_canary(pid_t pid)
+{
+	pid_t parent = obs_proc_parent(pid);
+
+	return parent == getpid() || (parent > 1 && obs_proc_parent(parent) == getpid());
+}
+
 static void consider(struct obs_targets *t, pid_t pid, struct obs_slice args)
 {
 	cleanup_buf struct obs_buf cgroup = {};
@@ -558,8 +566,8 @@ static void consider(struct obs_targets *t, pid_t pid, struct obs_slice args)
 
 	if ((!wanted && !must_look_inside(t)) || is_own(t, pid))
 		return;
-	if (wanted && obs_proc_parent(pid) == getpid())
-		return; /* a canary, which has our command line */
+	if (wanted && is_canary(pid))
+		return;
 	if (obs_proc_read(pid, "cgroup", &cgroup) == 0 &&
 	    obs_cgroup_parse(obs_buf_slice(&cgroup), &ref) == 0)
 		consider_container(t, pid, &ref, obs_buf_slice(&cgroup), wanted);

@@ -495,34 +495,11 @@ static void handle(struct obs_engine *e, const struct obs_record *rec)
 /* Records of our own child tell that the probes see, and nothing more. */
 static bool is_canary(struct obs_engine *e, const struct obs_record *rec)
 {
-	switch (rec->hdr->type) {
-	case OBS_REC_WRITE:
-		if (rec->write->target != OBS_SLOT_CANARY)
-			return false;
-		if (e->canary)
-			obs_canary_saw(e->canary, rec->write->kind == OBS_KIND_REG
-							  ? OBS_CANARY_FILE
-							  : OBS_CANARY_CONSOLE);
-		return true;
-	case OBS_REC_FILE:
-		return rec->file->target == OBS_SLOT_CANARY;
-	case OBS_REC_TCP:
-		if (rec->tcp->target != OBS_SLOT_CANARY)
-			return false;
-		if (e->canary)
-			obs_canary_saw(e->canary, OBS_CANARY_CONNECTION);
-		return true;
-	case OBS_REC_EXIT:
-		if (rec->exit->target != OBS_SLOT_CANARY)
-			return false;
-		if (e->canary)
-			obs_canary_saw(e->canary, OBS_CANARY_PROCESS);
-		return true;
-	case OBS_REC_EXIT_USAGE:
-		return rec->exit_usage->target == OBS_SLOT_CANARY;
-	default:
+	if (slot_of(rec) != OBS_SLOT_CANARY)
 		return false;
-	}
+	if (e->canary)
+		obs_canary_record(e->canary, rec);
+	return true;
 }
 
 static void on_record(void *ctx, const void *data, size_t len)
@@ -989,6 +966,15 @@ int obs_engine_new(uv_loop_t *loop, const struct obs_config *config, struct obs_
 	return r;
 }
 
+/* What passed by a probe while it was attached again was not seen. */
+static void on_mended(void *ctx)
+{
+	struct obs_engine *e = ctx;
+
+	obs_targets_scan(e->targets);
+	obs_follow_all_behind(e->follow);
+}
+
 static int open_canary(struct obs_engine *e)
 {
 	struct obs_canary_options opt = {
@@ -996,8 +982,11 @@ static int open_canary(struct obs_engine *e)
 		.dir = e->config->state_dir,
 		.interval_ms = (uint64_t)(e->config->probes.canary_interval_s * 1000),
 		.kernel = e->kernel,
+		.flows = obs_parts_flows(e->parts),
 		.model = e->model,
 		.counters = e->counters,
+		.mended = on_mended,
+		.ctx = e,
 	};
 
 	return opt.interval_ms && e->kernel && captures(e) ? obs_canary_new(&opt, &e->canary) : 0;

@@ -18,6 +18,7 @@
 #include "observe/targets.h"
 #include "pipeline/event.h"
 
+struct obs_flows;
 struct obs_outlet;
 struct obs_roles;
 
@@ -58,6 +59,8 @@ struct obs_part_ops {
 	void (*changed)(void *part, struct obs_node *node);
 	void (*tick)(void *part);    /* once a second */
 	void (*refresh)(void *part); /* before the model is shown */
+	/* What counts packets, for the canary; NULL = nothing does. */
+	struct obs_flows *(*flows)(void *part);
 	/* Before the loop ends: last events, and uv_close() of what it opened on the loop. */
 	void (*stop)(void *part);
 	void (*free)(void **part);
@@ -85,4 +88,8 @@ void obs_parts_gone(struct obs_parts *parts, struct obs_node *node);
 void obs_parts_changed(struct obs_parts *parts, struct obs_node *node);
 void obs_parts_tick(struct obs_parts *parts);
 void obs_parts_refresh(struct obs_parts *parts);
+
+/** obs_parts_flows() - what counts packets; NULL = nothing does. Borrowed. */
+struct obs_flows *obs_parts_flows(struct obs_parts *parts);
+
 void obs_parts_stop(struct obs_parts *parts);

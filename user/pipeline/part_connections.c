@@ -911,6 +911,13 @@ static void on_refresh(void *part)
 	publish(p);
 }
 
+static struct obs_flows *flows_of(void *part)
+{
+	const struct part *p = part;
+
+	return p->flows;
+}
+
 static void on_stop(void *part)
 {
 	struct part *p = part;
@@ -986,6 +993,7 @@ const struct obs_part_ops obs_part_connections = {
 	.gone = on_gone,
 	.tick = on_tick,
 	.refresh = on_refresh,
+	.flows = flows_of,
 	.stop = on_stop,
 	.free = free_part,
 };

@@ -147,6 +147,17 @@ void obs_parts_refresh(struct obs_parts *parts)
 	}
 }
 
+struct obs_flows *obs_parts_flows(struct obs_parts *parts)
+{
+	struct obs_flows *flows = NULL;
+
+	for (size_t i = 0; parts && table[i] && !flows; i++) {
+		if (parts->part[i] && table[i]->flows)
+			flows = table[i]->flows(parts->part[i]);
+	}
+	return flows;
+}
+
 void obs_parts_stop(struct obs_parts *parts)
 {
 	for (size_t i = 0; parts && table[i]; i++) {

@@ -75,7 +75,7 @@ static double seconds_between(uint64_t from_ns, uint64_t to_ns)
 __attribute__((format(printf, 2, 3))) static void add_reason(cJSON *reasons, const char *fmt, ...)
 {
 	cleanup_buf struct obs_buf clean = { 0 };
-	char text[512];
+	char text[1024];
 	va_list ap;
 
 	va_start(ap, fmt);

@@ -79,6 +79,8 @@
 	X(canary_sent,		"canary_sent_total",	"",	"Test lines sent, see probes.canary_interval") \
 	X(canary_seen,		"canary_seen_total",	"",	"Test lines that every attached probe saw") \
 	X(canary_missed,	"canary_missed_total",	"",	"Test lines that some attached probe did not see") \
+	X(canary_unfinished,	"canary_unfinished_total","",	"Test children that did not get through in time; nothing is concluded from them") \
+	X(probes_mended,	"probes_mended_total",	"",	"Times that probes were attached anew, since a test line was not seen") \
 	X(clock_steps,		"clock_steps_total",	"",	"Times that the wall clock was set") \
 	X(store_commits,	"store_commits_total",	"",	"Transactions committed to the store") \
 	X(store_errors,		"store_errors_total",	"",	"Transactions that the store refused; they are tried again") \
