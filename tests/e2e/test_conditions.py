@@ -71,6 +71,17 @@ def check_events(api, name, lasted_s=1):
     assert e["duration_s"] >= lasted_s, e
 
 
+def goes_on(observer, name, look_s=4):
+    """Over a restart of the observer: it has the same beginning, and does not seem to end. (That
+    its events are still two is check_events'.)"""
+    before = holding(observer)[name]
+    observer.stop()
+    observer.start()
+    after = begins(observer, name)
+    time.sleep(look_s)  # longer than what counts as its end
+    assert holding(observer)[name]["since"] == before["since"] == after["since"], (before, after)
+
+
 @case(120, NEEDS)
 def nobody_there():
     """the only bootnode dies: no DHT peer, all bootnodes unreachable with the last error; then one comes"""
@@ -88,6 +99,10 @@ def nobody_there():
     wait_for("a refusal", lambda: "refused" in str(peer.do("connect", peer=boot.id, addrs=boot.addrs)), 30)
     c = begins(observer, "bootnodes_unreachable")
     assert c["value"] == 1 and c["evidence"][0].startswith(f"127.0.0.1:{at} ({boot.id}): refused, "), c
+    goes_on(observer, "no_dht_peer")
+    c = begins(observer, "bootnodes_unreachable")
+    assert c["evidence"][0].startswith(f"127.0.0.1:{at} ({boot.id}): refused, "), c
+    assert [e for e, _ in events(api, "bootnodes_unreachable")] == ["condition_began"]
     third = P2pdPeer(peer.addrs)
     assert "error" not in third.do("ping", peer=peer.id)
     ends(observer, "no_dht_peer")
@@ -243,6 +258,7 @@ def rtt():
     found = talk_until(lambda: holding(observer).get("rtt_grew"), 90)
     assert found["value"] >= 5 and metric(observer, "rtt_grew") == 1, found
     assert re.match(r"10\.77\.0\.1:\d+: \d+\.\d ms, usually \d+\.\d ms, at best \d+\.\d ms", found["evidence"][0])
+    goes_on(observer, "rtt_grew")
     line.delay_s = 0.002
     talk_until(lambda: "rtt_grew" not in holding(observer), 120)
     check_events(api, "rtt_grew")
@@ -260,6 +276,7 @@ def clock():
     assert "behind those of 1 peers" in found["words"] and 2 < found["value"] < 3, found
     assert re.match(rf"{boot.id}: \+2\.\d+ s", found["evidence"][0]), found
     wait_for("its event", lambda: events(api, "clock_offset"))
+    goes_on(observer, "clock_offset")  # although nobody is asked for the time
     peer.stop()
     check_events(api, "clock_offset", 0)  # it ends with the node
 
@@ -275,7 +292,19 @@ def not_reachable():
     observer = observe(peer.dir, api=api, not_reachable="2s")
     found = begins(observer, "not_reachable")
     assert re.match(r"10\.77\.0\.2:\d+ was never reached from outside", found["evidence"][0]), found
+    goes_on(observer, "not_reachable")
     third = P2pdPeer(peer.addrs, a, "/ip4/10.77.0.1/tcp/0")
     assert "error" not in third.do("ping", peer=peer.id)
     ends(observer, "not_reachable")
+    check_events(api, "not_reachable")
+    third.stop()
+    observer.stop()
+    observer.start()  # who came before has come
+
+    def port():
+        node = json.loads(observer.get("/api/v1/peers"))["nodes"][0]
+        return next(p for p in node["listening"] if p["process"] == "p2pd" and p["local"].startswith("10."))
+
+    assert wait_for("the port", port, 20)["reached_from_outside"]
+    time.sleep(4)
     check_events(api, "not_reachable")

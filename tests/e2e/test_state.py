@@ -214,7 +214,8 @@ def over_a_restart():
     observer.start()
     wait_for("the node", lambda: view(observer, node), 10)
     after = view(observer, node)
-    for key in ("state", "round", "earning", "submissions", "since"):
+    assert before["evidence"], before
+    for key in ("state", "round", "earning", "submissions", "since", "evidence"):
         assert after[key] == before[key], (key, before, after)
     assert after["earning"] == "yes", after
 
@@ -239,7 +240,7 @@ def over_a_kill():
     wait_for("the node", lambda: view(observer, node), 10)
     after = view(observer, node)
     for key in ("state", "sub_state", "since", "reason", "round", "rounds_joined", "submissions",
-                "watched_since"):
+                "watched_since", "evidence"):
         assert after[key] == before[key], (key, before, after)
     os.kill(pid, signal.SIGCONT)
     wait_for("it goes on", lambda: shown(observer, node) == worked, 15)

@@ -64,6 +64,10 @@ static void the_same_trainer_goes_on(void **state)
 	assert_int_equal(shown.trouble, OBS_TROUBLE_SUBMITS);
 	assert_string_equal(obs_machine_reason(&is.machine), "two failed");
 	assert_string_equal(is.machine.reason, "joined it");
+	assert_int_equal(is.machine.n_evidence, 3);
+	assert_int_equal(is.machine.evidence[0].wall_ns, 400);
+	assert_string_equal(is.machine.evidence[0].text, "two failed");
+	assert_string_equal(is.machine.evidence[1].text, "joined it");
 	assert_int_equal(is.watched_ns, 100);
 	assert_memory_equal(&is.chain, &was.chain, sizeof(is.chain));
 	/* whatever is kept is taken in: kept once more it is the same */
@@ -83,6 +87,7 @@ static void another_trainer_starts_anew(void **state)
 	assert_int_equal(obs_life_state_parse(&is, 78, obs_buf_slice(&text)), 0);
 	assert_int_equal(obs_machine_shown(&is.machine).state, OBS_STATE_UNKNOWN);
 	assert_false(is.rounds.known);
+	assert_int_equal(is.machine.n_evidence, 0);
 	assert_int_equal(is.submits.failed_in_a_row, 0);
 	assert_int_equal(is.submits.ok, 3);
 	assert_int_equal(is.errors, 5);
@@ -103,12 +108,33 @@ static void nonsense_is_skipped(void **state)
 	assert_int_equal(obs_life_state_parse(&l, 5,
 					      OBS_SLICE("trainer 5\nactivity 99\nsub x\ntook -1\n"
 							"trouble_99 x\nunknown 1\njoined 12z\n"
-							"troubles 4294967295\n\nstage")),
+							"troubles 4294967295\n\nsaw\nsaw x\n"
+							"saw 7\nstage")),
 			 0);
 	assert_int_equal(l.machine.activity, OBS_STATE_UNKNOWN);
 	assert_int_equal(l.machine.troubles, 0);
+	assert_int_equal(l.machine.n_evidence, 0);
 	assert_int_equal(l.rounds.joined, 0);
 	assert_int_equal(l.rounds.n_took, 0);
+}
+
+/* What was seen since the start is newer, and there is room for so much. */
+static void kept_evidence_comes_last(void **state)
+{
+	struct obs_change c;
+	struct obs_life l;
+
+	(void)state;
+	obs_life_init(&l, 999, NULL, NULL);
+	obs_machine_feed(&l.machine, OBS_INPUT_TRAINER_STARTED, 1000, "new", &c);
+	assert_int_equal(obs_life_state_parse(&l, 5,
+					      OBS_SLICE("trainer 5\nsaw 4 a\nsaw 3 b b\nsaw 2 c\n"
+							"saw 1 d\n")),
+			 0);
+	assert_int_equal(l.machine.n_evidence, OBS_EVIDENCE_MAX);
+	assert_string_equal(l.machine.evidence[0].text, "new");
+	assert_string_equal(l.machine.evidence[2].text, "b b");
+	assert_int_equal(l.machine.evidence[3].wall_ns, 2);
 }
 
 int main(void)
@@ -117,6 +143,7 @@ int main(void)
 		cmocka_unit_test(the_same_trainer_goes_on),
 		cmocka_unit_test(another_trainer_starts_anew),
 		cmocka_unit_test(nonsense_is_skipped),
+		cmocka_unit_test(kept_evidence_comes_last),
 	};
 
 	return cmocka_run_group_tests_name("life_state", tests, NULL, NULL);

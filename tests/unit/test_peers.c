@@ -517,10 +517,10 @@ static void peers_survive_a_restart(void **state)
 		see(p, &f, &p2pd);
 	}
 	snprintf(p->peers->name, sizeof(p->peers->name), "a b"); /* no name of a host */
-	assert_int_equal(obs_peers_state_format(p, 4, &text), 0);
+	assert_int_equal(obs_peers_state_format(p, 4, 7, &text), 0);
 	obs_buf_push_str(&text, "zz\t1\n\n20010db8\t1\tdht_peer\n");
-	assert_int_equal(obs_peers_state_parse(q, obs_buf_slice(&text)), 4);
-	assert_int_equal(obs_peers_state_parse(q, obs_buf_slice(&text)), 0); /* known now */
+	assert_int_equal(obs_peers_state_parse(q, 7, obs_buf_slice(&text)), 4);
+	assert_int_equal(obs_peers_state_parse(q, 7, obs_buf_slice(&text)), 0); /* known now */
 	e = q->peers;
 	assert_int_equal(e->at.port, 9001); /* the least recently used of five was not kept */
 	assert_int_equal(e->bytes_sent, 101);
@@ -530,6 +530,75 @@ static void peers_survive_a_restart(void **state)
 	check_text("name", obs_slice_str(e->name), "");
 	obs_peers_free(&p);
 	obs_peers_free(&q);
+}
+
+/* Who reached a port, and when a peer could be had: of the same process only. */
+static const struct {
+	const char *name;
+	uint64_t p2pd;
+	uint32_t pid;
+	uint16_t port;
+	uint64_t want_outside, want_failed;
+} restarts[] = {
+	{ "all the same", 7, 10, 4001, 1, 5 },
+	{ "another p2pd", 8, 10, 4001, 1, 0 },
+	{ "no p2pd", 0, 10, 4001, 1, 0 },
+	{ "another process", 7, 11, 4001, 0, 5 },
+	{ "it listens elsewhere", 7, 10, 4002, 0, 5 },
+};
+
+static void reached_ports_survive_a_restart(void **state)
+{
+	struct obs_conn_facts l = { .id = { 1, 1 }, .pid = 10, .local = at("10.0.0.1", 4001) };
+	struct obs_conn_facts in =
+		conn(20, at("10.0.0.1", 4001), at("198.51.100.7", 5000), OBS_DIRECTION_IN);
+	struct obs_peers *p = new_peers(64, 64);
+	cleanup_buf struct obs_buf text = {};
+
+	(void)state;
+	obs_peers_listens(p, &l, "p2pd");
+	see(p, &in, &p2pd);
+	p->peers->failed_ns = 5;
+	p->peers->rtt_usual_us = 800;
+	assert_int_equal(obs_peers_state_format(p, 4, 7, &text), 0);
+	in.preexisting = true; /* it is still there, and was counted */
+	for (size_t i = 0; i < ARRAY_LEN(restarts); i++) {
+		struct obs_peers *q = new_peers(64, 64);
+
+		obs_peers_state_parse(q, restarts[i].p2pd, obs_buf_slice(&text));
+		assert_int_equal(q->peers->failed_ns, restarts[i].want_failed);
+		assert_int_equal(q->peers->rtt_usual_us, 800);
+		assert_int_equal(q->outside_ns, 0); /* nobody listens yet */
+		l.pid = restarts[i].pid;
+		l.local.port = restarts[i].port;
+		obs_peers_listens(q, &l, "p2pd");
+		if (q->listeners[0].from_outside != restarts[i].want_outside)
+			fail_msg("%s", restarts[i].name);
+		assert_int_equal(q->outside_ns != 0, restarts[i].want_outside);
+		in.local.port = restarts[i].port;
+		see(q, &in, &p2pd);
+		assert_int_equal(q->listeners[0].from_outside, 1);
+		obs_peers_free(&q);
+	}
+	obs_peers_free(&p);
+}
+
+/* What an older version kept ends with the peer id. */
+static void older_lines_are_understood(void **state)
+{
+	struct obs_peers *p = new_peers(64, 64);
+
+	(void)state;
+	assert_int_equal(
+		obs_peers_state_parse(
+			p, 7,
+			OBS_SLICE(
+				"00000000000000000000ffff0a000001\t4001\tdht_peer\t1\t2\t3\t4\t5\t6\t"
+				"7\t8\t9\t10\t11\t12\t-\tQmX\n")),
+		1);
+	assert_int_equal(p->peers->last_ns, 12);
+	assert_string_equal(p->peers->peer_id, "QmX");
+	obs_peers_free(&p);
 }
 
 int main(void)
@@ -551,6 +620,8 @@ int main(void)
 		cmocka_unit_test(later_knowledge_reaches_known_peers),
 		cmocka_unit_test(ids_of_those_who_dial),
 		cmocka_unit_test(peers_survive_a_restart),
+		cmocka_unit_test(reached_ports_survive_a_restart),
+		cmocka_unit_test(older_lines_are_understood),
 	};
 
 	return cmocka_run_group_tests_name("peers", tests, NULL, NULL);

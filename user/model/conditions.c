@@ -57,27 +57,29 @@ static void note_peer(struct obs_condition_finding *f, const struct obs_conditio
 
 /* --- each of them --- */
 
-static bool no_dht_peer(const struct obs_condition_facts *facts, double limit,
-			struct obs_condition_finding *f)
+enum verdict { NO, YES, UNKNOWN };
+
+static enum verdict no_dht_peer(const struct obs_condition_facts *facts, double limit,
+				struct obs_condition_finding *f)
 {
 	(void)limit;
 	if (!facts->peers || !facts->has_p2pd)
-		return false;
+		return NO;
 	for (const struct obs_peer *e = facts->peers->peers; e; e = e->hh.next) {
 		if (!obs_peer_is_swarm(e))
 			continue;
 		if (obs_peer_is_connected(e))
-			return false;
+			return NO;
 		f->value++;
 		note_peer(f, facts, e);
 	}
 	say(f, "no connection to any peer of the swarm; %.0f are known", f->value);
-	return true;
+	return YES;
 }
 
 /* Of those that the node has tried since it is watched: none can be had. */
-static bool bootnodes_unreachable(const struct obs_condition_facts *facts, double limit,
-				  struct obs_condition_finding *f)
+static enum verdict bootnodes_unreachable(const struct obs_condition_facts *facts, double limit,
+					  struct obs_condition_finding *f)
 {
 	(void)limit;
 	for (const struct obs_peer *e = facts->peers ? facts->peers->peers : NULL; e;
@@ -85,21 +87,21 @@ static bool bootnodes_unreachable(const struct obs_condition_facts *facts, doubl
 		if (e->role != OBS_PEER_BOOTNODE || !(e->open | e->opened_ns | e->failed_ns))
 			continue;
 		if (obs_peer_is_connected(e) || e->failed_ns <= e->opened_ns)
-			return false;
+			return NO;
 		f->value++;
 		note_peer(f, facts, e);
 	}
 	say(f, "none of %.0f bootnodes can be reached", f->value);
-	return f->value > 0;
+	return f->value > 0 ? YES : UNKNOWN;
 }
 
-static bool half_open_storm(const struct obs_condition_facts *facts, double limit,
-			    struct obs_condition_finding *f)
+static enum verdict half_open_storm(const struct obs_condition_facts *facts, double limit,
+				    struct obs_condition_finding *f)
 {
 	uint32_t dialling = 0;
 
 	if (!facts->peers)
-		return false;
+		return NO;
 	f->value = (double)obs_peers_half_open(facts->peers, &dialling);
 	for (size_t i = 0; i < facts->peers->n_listeners; i++) {
 		const struct obs_listener *l = &facts->peers->listeners[i];
@@ -114,12 +116,12 @@ static bool half_open_storm(const struct obs_condition_facts *facts, double limi
 	if (dialling)
 		note(f, "%u begun by the node and not answered", dialling);
 	say(f, "%.0f TCP handshakes are half open at once", f->value);
-	return f->value >= limit;
+	return f->value >= limit ? YES : NO;
 }
 
 /* One slow peer is that peer's trouble; half of them is ours. */
-static bool rtt_grew(const struct obs_condition_facts *facts, double limit,
-		     struct obs_condition_finding *f)
+static enum verdict rtt_grew(const struct obs_condition_facts *facts, double limit,
+			     struct obs_condition_finding *f)
 {
 	unsigned measured = 0, slow = 0;
 
@@ -142,16 +144,18 @@ static bool rtt_grew(const struct obs_condition_facts *facts, double limit,
 	}
 	say(f, "%u of %u connections with the swarm are slower than usual, up to %.0f times", slow,
 	    measured, f->value);
-	return slow > 0 && 2 * slow >= measured;
+	if (!measured)
+		return UNKNOWN;
+	return slow > 0 && 2 * slow >= measured ? YES : NO;
 }
 
-static bool clock_offset(const struct obs_condition_facts *facts, double limit,
-			 struct obs_condition_finding *f)
+static enum verdict clock_offset(const struct obs_condition_facts *facts, double limit,
+				 struct obs_condition_finding *f)
 {
 	const struct obs_p2p_view *v = facts->p2p;
 
 	if (!v || !v->dht.clock_peers)
-		return false;
+		return facts->has_p2pd ? UNKNOWN : NO;
 	for (size_t i = 0; i < v->n_peers; i++) {
 		if (v->peers[i]->has_clock)
 			note(f, "%s: %+.3f s", v->peers[i]->id,
@@ -160,7 +164,7 @@ static bool clock_offset(const struct obs_condition_facts *facts, double limit,
 	f->value = v->dht.clock_median_s;
 	say(f, "this clock is %.1f s %s those of %u peers", f->value < 0 ? -f->value : f->value,
 	    f->value < 0 ? "ahead of" : "behind", v->dht.clock_peers);
-	return f->value > limit || -f->value > limit;
+	return f->value > limit || -f->value > limit ? YES : NO;
 }
 
 static bool is_connected_to_swarm(const struct obs_peers *p)
@@ -173,12 +177,12 @@ static bool is_connected_to_swarm(const struct obs_peers *p)
 }
 
 /* Only of a node that is in the swarm, and that listens on more than loopback. */
-static bool not_reachable(const struct obs_condition_facts *facts, double limit,
-			  struct obs_condition_finding *f)
+static enum verdict not_reachable(const struct obs_condition_facts *facts, double limit,
+				  struct obs_condition_finding *f)
 {
 	(void)limit;
 	if (!facts->peers || facts->peers->outside_ns || !is_connected_to_swarm(facts->peers))
-		return false;
+		return NO;
 	for (size_t i = 0; i < facts->peers->n_listeners; i++) {
 		const struct obs_listener *l = &facts->peers->listeners[i];
 		char at[OBS_ENDPOINT_TEXT];
@@ -191,7 +195,7 @@ static bool not_reachable(const struct obs_condition_facts *facts, double limit,
 	}
 	say(f, "nobody outside has reached p2pd's %.0f ports; the node itself dials others",
 	    f->value);
-	return f->value > 0;
+	return f->value > 0 ? YES : NO;
 }
 
 /* --- the table --- */
@@ -203,8 +207,8 @@ static const struct row {
 	size_t limit;
 	bool limit_is_time; /* of how long it must be so, in seconds; else of a number */
 	double hold_s;	    /* where it is not: so long */
-	bool (*is_so)(const struct obs_condition_facts *facts, double limit,
-		      struct obs_condition_finding *f);
+	enum verdict (*is_so)(const struct obs_condition_facts *facts, double limit,
+			      struct obs_condition_finding *f);
 } rows[OBS_CONDITIONS_MAX] = {
 	/* clang-format off */
 	[OBS_NO_DHT_PEER] =           { "no_dht_peer",           LIMIT(no_dht_peer_s),           true,  0,  no_dht_peer },
@@ -252,19 +256,29 @@ static void clear(struct obs_condition *c, uint64_t now_ns, double ended_after_s
 	c->well_ns = 0;
 }
 
+/* Restored a moment ago: what cannot be told yet is as it was. */
+static bool is_young(const struct obs_condition *c, uint64_t now_ns)
+{
+	return c->restored_ns &&
+	       now_ns - c->restored_ns < OBS_CONDITION_GAP_S * (uint64_t)OBS_NS_PER_S;
+}
+
 void obs_conditions_look(struct obs_conditions *all, const struct obs_condition_limits *limits,
 			 const struct obs_condition_facts *facts, obs_condition_fn fn, void *ctx)
 {
 	for (size_t i = 0; i < OBS_CONDITIONS_MAX; i++) {
 		struct obs_condition *c = &all->of[i];
 		struct obs_condition_finding found = { 0 };
+		enum verdict verdict = NO;
 		bool held = c->holds;
 
 		c->limit = *(const double *)((const char *)limits + rows[i].limit);
-		if (c->limit > 0 && rows[i].is_so(facts, c->limit, &found)) {
+		if (c->limit > 0)
+			verdict = rows[i].is_so(facts, c->limit, &found);
+		if (verdict == YES) {
 			c->found = found;
 			suspect(c, &rows[i], facts);
-		} else {
+		} else if (verdict == NO || !is_young(c, facts->now_ns)) {
 			clear(c, facts->now_ns, limits->ended_after_s);
 		}
 		if (c->holds != held)

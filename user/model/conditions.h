@@ -18,6 +18,10 @@
 #define OBS_CONDITION_EVIDENCE 8
 #define OBS_CONDITION_LINE     200
 
+/* An observer that has just been started cannot tell of some for so long; nor does it know of one
+ * that did not hold yet whether it went on while nobody looked for longer. */
+#define OBS_CONDITION_GAP_S 600
+
 enum obs_condition_id {
 	OBS_NO_DHT_PEER = 0,
 	OBS_BOOTNODES_UNREACHABLE,
@@ -63,6 +67,8 @@ struct obs_condition {
 	uint64_t suspected_ns;	/* it is so since, CLOCK_BOOTTIME; 0 = it is not so */
 	uint64_t suspected_wall_ns;
 	uint64_t well_ns; /* holds, and it is not so any more since; 0 = it is so */
+	uint64_t
+		restored_ns; /* it was so when an earlier run looked last, CLOCK_BOOTTIME; else 0 */
 	struct obs_condition_finding found; /* the last time that it was so */
 };
 

@@ -74,15 +74,26 @@ static const struct row rows[] = {
 	ROW("next_check_ns", U64, STATE, rounds.next_check_ns, UINT64_MAX),
 };
 
-/* Values end with their line. */
 static void put_text(struct obs_buf *out, const char *name, const char *text)
 {
 	if (!*text)
 		return;
 	obs_buf_printf(out, "%s ", name);
-	for (; *text; text++)
-		obs_buf_push(out, *text == '\n' ? " " : text, 1);
-	obs_buf_push_str(out, "\n");
+	obs_buf_push_line(out, text);
+}
+
+static void put_machine(struct obs_buf *out, const struct obs_machine *m)
+{
+	char name[32];
+
+	for (unsigned i = 0; i < OBS_TROUBLE_MAX; i++) {
+		snprintf(name, sizeof(name), "trouble_%u", i);
+		put_text(out, name, m->trouble_reason[i]);
+	}
+	for (unsigned i = 0; i < m->n_evidence; i++) {
+		obs_buf_printf(out, "saw %" PRIu64 " ", m->evidence[i].wall_ns);
+		obs_buf_push_line(out, m->evidence[i].text);
+	}
 }
 
 static uint64_t number(const struct row *row, const void *at)
@@ -99,8 +110,6 @@ static uint64_t number(const struct row *row, const void *at)
 
 int obs_life_state_format(const struct obs_life *l, uint64_t trainer, struct obs_buf *out)
 {
-	char name[32];
-
 	obs_buf_printf(out, "trainer %" PRIu64 "\n", trainer);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const void *at = (const char *)l + rows[i].offset;
@@ -110,10 +119,7 @@ int obs_life_state_format(const struct obs_life *l, uint64_t trainer, struct obs
 		else
 			obs_buf_printf(out, "%s %" PRIu64 "\n", rows[i].name, number(&rows[i], at));
 	}
-	for (unsigned i = 0; i < OBS_TROUBLE_MAX; i++) {
-		snprintf(name, sizeof(name), "trouble_%u", i);
-		put_text(out, name, l->machine.trouble_reason[i]);
-	}
+	put_machine(out, &l->machine);
 	for (unsigned i = 0; i < l->rounds.n_took; i++)
 		obs_buf_printf(out, "took %.3f\n", l->rounds.took_s[i]);
 	return out->failed ? -ENOMEM : 0;
@@ -134,14 +140,37 @@ static void take_number(const struct row *row, void *at, const char *value)
 		*(uint32_t *)at = (uint32_t)n;
 }
 
+/* What it was concluded from, the newest first: behind what was seen by now. */
+static void take_evidence(struct obs_machine *m, const char *value)
+{
+	struct obs_observation *o = &m->evidence[m->n_evidence];
+	char *text;
+	uint64_t wall_ns = strtoull(value, &text, 10);
+
+	if (m->n_evidence == OBS_EVIDENCE_MAX || text == value || *text != ' ')
+		return;
+	o->wall_ns = wall_ns;
+	snprintf(o->text, sizeof(o->text), "%s", text + 1);
+	m->n_evidence++;
+}
+
+static void take_machine(struct obs_machine *m, const char *name, const char *value)
+{
+	unsigned trouble;
+
+	if (sscanf(name, "trouble_%u", &trouble) == 1 && trouble < OBS_TROUBLE_MAX)
+		snprintf(m->trouble_reason[trouble], OBS_EVIDENCE_BYTES, "%s", value);
+	else if (strcmp(name, "saw") == 0)
+		take_evidence(m, value);
+}
+
 static void take_other(struct obs_life *l, const char *name, const char *value, bool same)
 {
 	struct obs_rounds *r = &l->rounds;
-	unsigned trouble;
 	double s;
 
-	if (same && sscanf(name, "trouble_%u", &trouble) == 1 && trouble < OBS_TROUBLE_MAX)
-		snprintf(l->machine.trouble_reason[trouble], OBS_EVIDENCE_BYTES, "%s", value);
+	if (same)
+		take_machine(&l->machine, name, value);
 	s = strcmp(name, "took") == 0 ? strtod(value, NULL) : 0;
 	if (s > 0 && s < 1e9 && r->n_took < OBS_ROUND_TIMES) {
 		r->took_s[r->n_took++] = s;
@@ -172,12 +201,7 @@ int obs_life_state_parse(struct obs_life *l, uint64_t trainer, struct obs_slice 
 	char line[LINE_BYTES], *value;
 	bool same = false, first = true;
 
-	while (text.len) {
-		const char *end = memchr(text.p, '\n', text.len);
-		size_t len = end ? (size_t)(end - text.p) : text.len;
-
-		snprintf(line, sizeof(line), "%.*s", (int)(len < LINE_BYTES ? len : LINE_BYTES - 1),
-			 text.p);
+	while (obs_line_next(&text, line, sizeof(line))) {
 		value = line + strcspn(line, " ");
 		if (*value)
 			*value++ = '\0';
@@ -188,8 +212,6 @@ int obs_life_state_parse(struct obs_life *l, uint64_t trainer, struct obs_slice 
 		else
 			take(l, line, value, same);
 		first = false;
-		len += end != NULL;
-		text = obs_slice(text.p + len, text.len - len);
 	}
 	return first ? -EINVAL : 0;
 }

@@ -153,6 +153,7 @@ void obs_peers_free(struct obs_peers **pp)
 
 	if (!p)
 		return;
+	free(p->remembered);
 	HASH_ITER(hh, p->flows, f, next_f)
 	{
 		HASH_DEL(p->flows, f);
@@ -418,7 +419,7 @@ static void count_accept(struct obs_peers *p, const struct obs_conn_facts *f, ui
 
 	if (is_outside(p, f))
 		p->outside_ns = wall_ns;
-	if (!l)
+	if (!l || (l->restored && f->preexisting)) /* it was counted when it came */
 		return;
 	l->accepted++;
 	l->from_gateway += obs_network_is_gateway(&p->network, f->remote.ip);
@@ -665,6 +666,42 @@ void obs_peers_flow_end(struct obs_peers *p, struct obs_flow *flow, uint64_t wal
 
 /* --- listeners --- */
 
+int obs_peers_restore_listener(struct obs_peers *p, const struct obs_listener *l)
+{
+	struct obs_listener *all;
+
+	if (p->n_remembered == OBS_LISTENERS_SHOW)
+		return -ENOSPC;
+	all = realloc(p->remembered, (p->n_remembered + 1) * sizeof(*all));
+	if (!all)
+		return -ENOMEM;
+	p->remembered = all;
+	all[p->n_remembered++] = *l;
+	return 0;
+}
+
+/* The same process at the same port: who reached it before has reached it. */
+static void recall_listener(struct obs_peers *p, struct obs_listener *l)
+{
+	for (size_t i = 0; i < p->n_remembered; i++) {
+		const struct obs_listener *was = &p->remembered[i];
+
+		if (was->pid != l->pid || was->netns != l->netns ||
+		    was->local.port != l->local.port ||
+		    memcmp(was->local.ip, l->local.ip, sizeof(l->local.ip)) != 0)
+			continue;
+		l->restored = true;
+		l->accepted = was->accepted;
+		l->from_outside = was->from_outside;
+		l->from_gateway = was->from_gateway;
+		l->outside_ns = was->outside_ns;
+		if (p->outside_ns < was->outside_ns)
+			p->outside_ns = was->outside_ns;
+		p->remembered[i] = p->remembered[--p->n_remembered];
+		return;
+	}
+}
+
 static struct obs_listener *free_listener(struct obs_peers *p)
 {
 	if (p->n_listeners < OBS_LISTENERS_SHOW)
@@ -696,6 +733,7 @@ uint32_t obs_peers_listens(struct obs_peers *p, const struct obs_conn_facts *f, 
 					    .netns = f->netns,
 					    .drops = f->preexisting ? f->drops : 0,
 					    .open = true };
+		recall_listener(p, l);
 	}
 	l->pass = p->pass;
 	l->process = process;

@@ -171,6 +171,7 @@ struct obs_listener {
 	uint64_t accepted, from_outside;
 	uint64_t from_gateway; /* the host, or what its engine's proxy hands on */
 	uint64_t outside_ns;   /* CLOCK_REALTIME of the last one from outside; 0 = never */
+	bool restored;	       /* its numbers hold what an earlier run has seen */
 	uint32_t queue, queue_max, drops, half_open;
 	bool open;
 };
@@ -204,6 +205,8 @@ struct obs_peers {
 	struct obs_peer *peers; /* hash by endpoint, owned; the least recently used first */
 	struct obs_listener listeners[OBS_LISTENERS_SHOW];
 	size_t n_listeners;
+	struct obs_listener *remembered; /* of an earlier run, not seen yet; owned */
+	size_t n_remembered;
 	struct obs_peer_name *names; /* hash by address, owned */
 	struct obs_network network;  /* of the node; set by whoever is told of it */
 	struct obs_conn_totals totals;
@@ -318,6 +321,10 @@ void obs_peers_note_name(struct obs_peers *p, const struct obs_endpoint *at, con
 
 /** obs_peers_restore() - a peer remembered from an earlier run. Return: 0, -ENOMEM, -EEXIST. */
 int obs_peers_restore(struct obs_peers *p, const struct obs_peer *peer);
+
+/** obs_peers_restore_listener() - who reached a listening socket in an earlier run: it counts when
+ * the same process listens there. Return: 0, -ENOMEM, -ENOSPC. */
+int obs_peers_restore_listener(struct obs_peers *p, const struct obs_listener *l);
 
 /** obs_direction_str() - "in", "out", "unknown". */
 const char *obs_direction_str(enum obs_direction d);

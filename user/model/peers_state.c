@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define LINE_MAX_BYTES 512
+#define LISTENER       "listener\t"
+#define P2PD	       "p2pd\t"
 
 /* Of a name nothing is kept that could be taken for a field's or line's end. */
 static const char *or_dash(const char *text)
@@ -15,23 +17,45 @@ static const char *or_dash(const char *text)
 	return *text && !strpbrk(text, "\t\n ") ? text : "-";
 }
 
-static void format_peer(const struct obs_peer *e, struct obs_buf *out)
+static void format_endpoint(const struct obs_endpoint *e, struct obs_buf *out)
 {
-	for (size_t i = 0; i < sizeof(e->at.ip); i++)
-		obs_buf_printf(out, "%02x", e->at.ip[i]);
-	obs_buf_printf(out,
-		       "\t%u\t%s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%d\t%" PRIu64
-		       "\t%" PRIu64 "\t%" PRIu64 "\t%u\t%u\t%" PRIu64 "\t%" PRIu64 "\t%s\t%s\n",
-		       e->at.port, obs_peer_role_str(e->role), e->in, e->out, e->unknown, e->failed,
-		       e->last_err, e->bytes_sent, e->bytes_received, e->retransmits, e->rtt_us,
-		       e->min_rtt_us, e->first_ns, e->last_ns, or_dash(e->name),
-		       or_dash(e->peer_id));
+	for (size_t i = 0; i < sizeof(e->ip); i++)
+		obs_buf_printf(out, "%02x", e->ip[i]);
+	obs_buf_printf(out, "\t%u", e->port);
 }
 
-int obs_peers_state_format(const struct obs_peers *p, size_t max, struct obs_buf *out)
+static void format_peer(const struct obs_peer *e, struct obs_buf *out)
+{
+	format_endpoint(&e->at, out);
+	obs_buf_printf(out,
+		       "\t%s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%d\t%" PRIu64
+		       "\t%" PRIu64 "\t%" PRIu64 "\t%u\t%u\t%" PRIu64 "\t%" PRIu64 "\t%s\t%s"
+		       "\t%" PRIu64 "\t%" PRIu64 "\t%u\n",
+		       obs_peer_role_str(e->role), e->in, e->out, e->unknown, e->failed,
+		       e->last_err, e->bytes_sent, e->bytes_received, e->retransmits, e->rtt_us,
+		       e->min_rtt_us, e->first_ns, e->last_ns, or_dash(e->name),
+		       or_dash(e->peer_id), e->opened_ns, e->failed_ns, e->rtt_usual_us);
+}
+
+static void format_listener(const struct obs_listener *l, struct obs_buf *out)
+{
+	obs_buf_push_str(out, LISTENER);
+	format_endpoint(&l->local, out);
+	obs_buf_printf(out, "\t%u\t%u\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\n",
+		       l->pid, l->netns, l->accepted, l->from_outside, l->from_gateway,
+		       l->outside_ns);
+}
+
+int obs_peers_state_format(const struct obs_peers *p, size_t max, uint64_t p2pd,
+			   struct obs_buf *out)
 {
 	size_t n = HASH_COUNT(p->peers), skip = n > max ? n - max : 0;
 
+	obs_buf_printf(out, P2PD "%" PRIu64 "\n", p2pd);
+	for (size_t i = 0; i < p->n_listeners; i++) {
+		if (p->listeners[i].open)
+			format_listener(&p->listeners[i], out);
+	}
 	for (const struct obs_peer *e = p->peers; e; e = e->hh.next) {
 		if (skip)
 			skip--;
@@ -72,14 +96,17 @@ static bool parse_peer(const char *line, struct obs_peer *e)
 {
 	char hex[33], role[32];
 	unsigned port;
+	int n;
 
-	if (sscanf(line,
+	n = sscanf(line,
 		   "%32[0-9a-f]\t%u\t%31s\t%" SCNu64 "\t%" SCNu64 "\t%" SCNu64 "\t%" SCNu64
 		   "\t%d\t%" SCNu64 "\t%" SCNu64 "\t%" SCNu64 "\t%u\t%u\t%" SCNu64 "\t%" SCNu64
-		   "\t%79s\t%63s",
+		   "\t%79s\t%63s\t%" SCNu64 "\t%" SCNu64 "\t%u",
 		   hex, &port, role, &e->in, &e->out, &e->unknown, &e->failed, &e->last_err,
 		   &e->bytes_sent, &e->bytes_received, &e->retransmits, &e->rtt_us, &e->min_rtt_us,
-		   &e->first_ns, &e->last_ns, e->name, e->peer_id) != 17 ||
+		   &e->first_ns, &e->last_ns, e->name, e->peer_id, &e->opened_ns, &e->failed_ns,
+		   &e->rtt_usual_us);
+	if ((n != 17 && n != 20) || /* older ones end with the peer id */
 	    strlen(hex) != 32 || !parse_ip(hex, e->at.ip) || port > UINT16_MAX)
 		return false;
 	e->at.port = (uint16_t)port;
@@ -89,20 +116,54 @@ static bool parse_peer(const char *line, struct obs_peer *e)
 	return true;
 }
 
-size_t obs_peers_state_parse(struct obs_peers *p, struct obs_slice text)
+static bool parse_listener(const char *line, struct obs_listener *l)
+{
+	char hex[33];
+	unsigned port;
+
+	if (sscanf(line,
+		   LISTENER "%32[0-9a-f]\t%u\t%u\t%u\t%" SCNu64 "\t%" SCNu64 "\t%" SCNu64
+			    "\t%" SCNu64,
+		   hex, &port, &l->pid, &l->netns, &l->accepted, &l->from_outside, &l->from_gateway,
+		   &l->outside_ns) != 8 ||
+	    strlen(hex) != 32 || !parse_ip(hex, l->local.ip) || port > UINT16_MAX)
+		return false;
+	l->local.port = (uint16_t)port;
+	return true;
+}
+
+/* @same: it is about the p2pd of now */
+static size_t take_line(struct obs_peers *p, const char *line, uint64_t p2pd, bool *same)
+{
+	struct obs_listener l = {};
+	struct obs_peer e = {};
+	uint64_t of;
+
+	if (sscanf(line, P2PD "%" SCNu64, &of) == 1)
+		*same = p2pd && of == p2pd;
+	if (parse_listener(line, &l))
+		obs_peers_restore_listener(p, &l); /* they are as many as fit */
+	if (!parse_peer(line, &e))
+		return 0;
+	if (!*same)
+		e.opened_ns = e.failed_ns = 0;
+	return obs_peers_restore(p, &e) == 0;
+}
+
+size_t obs_peers_state_parse(struct obs_peers *p, uint64_t p2pd, struct obs_slice text)
 {
 	char line[LINE_MAX_BYTES];
+	bool same = false;
 	size_t n = 0;
 
 	while (text.len) {
 		const char *end = memchr(text.p, '\n', text.len);
 		size_t len = end ? (size_t)(end - text.p) : text.len;
-		struct obs_peer e = {};
 
 		if (len < sizeof(line)) {
 			memcpy(line, text.p, len);
 			line[len] = '\0';
-			n += parse_peer(line, &e) && obs_peers_restore(p, &e) == 0;
+			n += take_line(p, line, p2pd, &same);
 		}
 		len += end != NULL;
 		text = obs_slice(text.p + len, text.len - len);

@@ -1,21 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * peers_state.h - the peers of a node as text, to be kept over a restart.
+ * peers_state.h - the peers of a node as text, to be kept over a restart; and who has reached its
+ * listening sockets.
  *
- * A line per peer, fields between tabs, the most recently used last.
+ * A line per peer, fields between tabs, the most recently used last. What was seen of one p2pd only
+ * (when a peer could be had, and when not) counts for the same one.
  */
 #pragma once
 
 #include "model/peers.h"
 #include "util/buf.h"
 
-/** obs_peers_state_format() - append the @max most recently used peers. Return: 0, -ENOMEM, -EMSGSIZE. */
-int obs_peers_state_format(const struct obs_peers *p, size_t max, struct obs_buf *out);
+/**
+ * obs_peers_state_format() - append the @max most recently used peers.
+ * @p2pd: names its process for good; 0 = none runs
+ *
+ * Return: 0, -ENOMEM, -EMSGSIZE.
+ */
+int obs_peers_state_format(const struct obs_peers *p, size_t max, uint64_t p2pd,
+			   struct obs_buf *out);
 
 /**
  * obs_peers_state_parse() - take them in again; those known by now are left as they are.
+ * @p2pd: that of now; 0 = none runs
  * @text: as found in the store; a line that makes no sense is skipped
  *
  * Return: peers taken in.
  */
-size_t obs_peers_state_parse(struct obs_peers *p, struct obs_slice text);
+size_t obs_peers_state_parse(struct obs_peers *p, uint64_t p2pd, struct obs_slice text);

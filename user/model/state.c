@@ -190,8 +190,7 @@ static void note(struct obs_machine *m, uint64_t wall_ns, const char *text)
 }
 
 /* A trouble is one of a running node: what ends while it starts is part of starting. */
-static void feed_troubles(struct obs_machine *m, enum obs_input input, uint64_t wall_ns,
-			  const char *text)
+static void feed_troubles(struct obs_machine *m, enum obs_input input, const char *text)
 {
 	for (size_t i = 0; i < obs_trouble_rows_n; i++) {
 		const struct obs_trouble_row *row = &obs_trouble_rows[i];
@@ -200,7 +199,6 @@ static void feed_troubles(struct obs_machine *m, enum obs_input input, uint64_t 
 		if (row->set == input && m->activity != OBS_STATE_STARTING &&
 		    !(m->troubles & bit)) {
 			m->troubles |= bit;
-			m->trouble_ns[row->trouble] = wall_ns;
 			snprintf(m->trouble_reason[row->trouble], OBS_EVIDENCE_BYTES, "%s", text);
 		}
 		if (row->clear == input)
@@ -257,7 +255,7 @@ bool obs_machine_feed(struct obs_machine *m, enum obs_input input, uint64_t wall
 		note(m, wall_ns, text);
 	if (row)
 		follow(m, row, text);
-	feed_troubles(m, input, wall_ns, text);
+	feed_troubles(m, input, text);
 	to = obs_machine_shown(m);
 	if (same_shown(&from, &to))
 		return false;

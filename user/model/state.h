@@ -180,9 +180,8 @@ struct obs_machine {
 	enum obs_sub sub;
 	enum obs_state before; /* activity before HUNG or STOPPED/paused */
 	enum obs_sub before_sub;
-	uint32_t troubles; /* bits of enum obs_trouble */
-	uint64_t since_ns; /* of what is shown, CLOCK_REALTIME; 0 = always so */
-	uint64_t trouble_ns[OBS_TROUBLE_MAX];
+	uint32_t troubles;		 /* bits of enum obs_trouble */
+	uint64_t since_ns;		 /* of what is shown, CLOCK_REALTIME; 0 = always so */
 	char reason[OBS_EVIDENCE_BYTES]; /* of the last change of activity */
 	char trouble_reason[OBS_TROUBLE_MAX][OBS_EVIDENCE_BYTES];
 	struct obs_observation evidence[OBS_EVIDENCE_MAX]; /* newest first */

@@ -785,6 +785,25 @@ void obs_targets_each_pid(struct obs_targets *t, const struct obs_node *node,
 	}
 }
 
+uint64_t obs_process_mark(const struct obs_process *p)
+{
+	return p ? p->start_ticks << 22 ^ (uint64_t)p->pid : 0;
+}
+
+uint64_t obs_targets_mark(struct obs_targets *t, const struct obs_node *node, enum obs_role role)
+{
+	const struct obs_process *oldest = NULL;
+	struct process *p, *next;
+
+	HASH_ITER(hh, t->processes, p, next)
+	{
+		if (p->p.node == node && p->p.role == role &&
+		    (!oldest || p->p.start_ticks < oldest->start_ticks))
+			oldest = &p->p;
+	}
+	return obs_process_mark(oldest);
+}
+
 pid_t obs_targets_any_pid(struct obs_targets *t, const struct obs_node *node)
 {
 	struct process *p, *next;

@@ -125,5 +125,11 @@ void obs_targets_each(struct obs_targets *t, void (*fn)(void *ctx, struct obs_no
 void obs_targets_each_pid(struct obs_targets *t, const struct obs_node *node,
 			  void (*fn)(void *ctx, pid_t pid), void *ctx);
 
+/** obs_process_mark() - names the process for good, over restarts of the observer; 0 = @p is NULL. */
+uint64_t obs_process_mark(const struct obs_process *p);
+
+/** obs_targets_mark() - the mark of the oldest process of @node in that role; 0 = there is none. */
+uint64_t obs_targets_mark(struct obs_targets *t, const struct obs_node *node, enum obs_role role);
+
 /** obs_targets_any_pid() - a process of @node that should still live, or 0. */
 pid_t obs_targets_any_pid(struct obs_targets *t, const struct obs_node *node);

@@ -8,14 +8,19 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "model/conditions.h"
+#include "model/conditions_state.h"
+#include "pipeline/engine.h"
 #include "pipeline/part.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 
+#define KEEP_NS (60 * OBS_NS_PER_S)
+
 struct judged {
 	const struct obs_node *node; /* borrowed until it is gone */
 	struct obs_conditions conditions;
+	uint64_t kept;	  /* obs_conditions_differ() then */
+	uint64_t kept_ns; /* CLOCK_BOOTTIME */
 };
 
 struct part {
@@ -31,6 +36,49 @@ struct told {
 	uint64_t wall_ns;
 	const char *why; /* it ended, if not by itself */
 };
+
+/* --- over a restart of the observer --- */
+
+/* Containers by their id, plain trees by their first process. */
+static void state_name(const struct judged *j, char *out, size_t size)
+{
+	snprintf(out, size, "conditions/%s", *j->node->ref.id ? j->node->ref.id : j->node->title);
+}
+
+static void keep(struct part *p, struct judged *j)
+{
+	uint64_t p2pd = obs_targets_mark(p->env.targets, j->node, OBS_ROLE_P2PD);
+	uint64_t sum = p2pd ? obs_conditions_differ(&j->conditions) : 0;
+	cleanup_buf struct obs_buf text = {};
+	char name[192];
+
+	if (!p->env.outlet->put_state || (!sum && !j->kept))
+		return;
+	if (sum && obs_conditions_state_format(&j->conditions, p2pd, obs_wall_ns(), &text) < 0)
+		return;
+	state_name(j, name, sizeof(name));
+	p->env.outlet->put_state(p->env.outlet->ctx, name, obs_buf_slice(&text));
+	j->kept = sum;
+	j->kept_ns = obs_boot_ns();
+}
+
+static void take_up(struct part *p, struct judged *j)
+{
+	struct obs_condition_facts now = { .wall_ns = obs_wall_ns(), .now_ns = obs_boot_ns() };
+	cleanup_buf struct obs_buf text = {};
+	char name[192];
+
+	state_name(j, name, sizeof(name));
+	if (!p->env.outlet->get_state ||
+	    p->env.outlet->get_state(p->env.outlet->ctx, name, &text) < 0)
+		return;
+	obs_conditions_state_parse(&j->conditions,
+				   obs_targets_mark(p->env.targets, j->node, OBS_ROLE_P2PD), &now,
+				   obs_buf_slice(&text));
+	j->kept = 1; /* whatever it is: there is a row */
+}
+
+/* --- telling --- */
 
 static void on_change(void *ctx, enum obs_condition_id id, const struct obs_condition *c)
 {
@@ -51,6 +99,7 @@ static void on_change(void *ctx, enum obs_condition_id id, const struct obs_cond
 		lines[i] = obs_slice_str(c->found.evidence[i]);
 	if (c->found.n_evidence)
 		obs_event_add_list(&ev, "evidence", lines, c->found.n_evidence);
+	keep(t->p, t->j); /* in the transaction of the event */
 	t->p->env.emit(t->p->env.ctx, t->j->node, &ev);
 }
 
@@ -115,6 +164,9 @@ static void judge(struct part *p, struct judged *j)
 	obs_targets_each_pid(p->env.targets, j->node, look_for_p2pd, &search);
 	facts.has_p2pd = search.found;
 	obs_conditions_look(&j->conditions, &limits, &facts, on_change, &told);
+	if (obs_conditions_differ(&j->conditions) != j->kept ||
+	    (j->kept && facts.now_ns - j->kept_ns > KEEP_NS))
+		keep(p, j);
 }
 
 /* --- the part --- */
@@ -139,8 +191,10 @@ static void on_ready(void *part, struct obs_node *node)
 
 	free(p->judged[node->slot]);
 	p->judged[node->slot] = calloc(1, sizeof(struct judged));
-	if (p->judged[node->slot])
-		p->judged[node->slot]->node = node;
+	if (!p->judged[node->slot])
+		return;
+	p->judged[node->slot]->node = node;
+	take_up(p, p->judged[node->slot]);
 }
 
 static void on_gone(void *part, struct obs_node *node)
@@ -152,8 +206,19 @@ static void on_gone(void *part, struct obs_node *node)
 	if (!j)
 		return;
 	obs_conditions_end(&j->conditions, on_change, &told);
+	keep(p, j);
 	free(j);
 	p->judged[node->slot] = NULL;
+}
+
+static void on_stop(void *part)
+{
+	struct part *p = part;
+
+	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
+		if (p->judged[i])
+			keep(p, p->judged[i]);
+	}
 }
 
 static void on_refresh(void *part)
@@ -212,5 +277,6 @@ const struct obs_part_ops obs_part_conditions = {
 	.gone = on_gone,
 	.tick = on_tick,
 	.refresh = on_refresh,
+	.stop = on_stop,
 	.free = free_part,
 };

@@ -738,6 +738,14 @@ static void state_name(const struct watched *w, char *out, size_t size)
 		snprintf(out, size, "peers/plain %s", comm ? comm : "");
 }
 
+static uint64_t p2pd_of(const struct part *p, const struct watched *w)
+{
+	const struct obs_node *node =
+		w->gone ? NULL : obs_targets_node(p->env.targets, w->node.slot);
+
+	return node ? obs_targets_mark(p->env.targets, node, OBS_ROLE_P2PD) : 0;
+}
+
 static void keep(struct part *p, struct watched *w)
 {
 	cleanup_buf struct obs_buf text = {};
@@ -745,7 +753,7 @@ static void keep(struct part *p, struct watched *w)
 
 	w->kept_ns = obs_boot_ns();
 	if (!p->env.outlet->put_state || !w->peers->peers ||
-	    obs_peers_state_format(w->peers, KEPT_PEERS, &text) < 0)
+	    obs_peers_state_format(w->peers, KEPT_PEERS, p2pd_of(p, w), &text) < 0)
 		return;
 	state_name(w, name, sizeof(name));
 	p->env.outlet->put_state(p->env.outlet->ctx, name, obs_buf_slice(&text));
@@ -760,7 +768,7 @@ static void recall(struct part *p, struct watched *w)
 	state_name(w, name, sizeof(name));
 	if (p->env.outlet->get_state &&
 	    p->env.outlet->get_state(p->env.outlet->ctx, name, &text) == 0)
-		obs_peers_state_parse(w->peers, obs_buf_slice(&text));
+		obs_peers_state_parse(w->peers, p2pd_of(p, w), obs_buf_slice(&text));
 }
 
 /* --- nodes --- */

@@ -324,12 +324,9 @@ static void keep_name(const struct seat *seat, char *out, size_t size)
 		snprintf(out, size, "life/plain %s", comm ? comm : "");
 }
 
-/* A pid and when it started name one process for good. */
 static uint64_t trainer_mark(const struct state *s, pid_t pid)
 {
-	const struct obs_process *p = pid ? obs_targets_process(s->env.targets, pid) : NULL;
-
-	return p ? p->start_ticks << 22 ^ (uint64_t)pid : 0;
+	return obs_process_mark(pid ? obs_targets_process(s->env.targets, pid) : NULL);
 }
 
 /* Grows with each round and submission: a line that says so is not read again. */

@@ -57,6 +57,27 @@ int obs_buf_push_str(struct obs_buf *b, const char *s)
 	return obs_buf_push(b, s, strlen(s));
 }
 
+int obs_buf_push_line(struct obs_buf *b, const char *s)
+{
+	for (; *s; s++)
+		obs_buf_push(b, *s == '\n' ? " " : s, 1);
+	return obs_buf_push_str(b, "\n");
+}
+
+bool obs_line_next(struct obs_slice *text, char *ret, size_t size)
+{
+	const char *end = text->len ? memchr(text->p, '\n', text->len) : NULL;
+	size_t len = end ? (size_t)(end - text->p) : text->len, cut = len < size ? len : size - 1;
+
+	if (text->len == 0)
+		return false;
+	memcpy(ret, text->p, cut);
+	ret[cut] = '\0';
+	len += end != NULL;
+	*text = obs_slice(text->p + len, text->len - len);
+	return true;
+}
+
 int obs_buf_printf(struct obs_buf *b, const char *fmt, ...)
 {
 	va_list ap;

@@ -35,6 +35,17 @@ int obs_buf_push(struct obs_buf *b, const void *p, size_t len);
 /** obs_buf_push_str() - append a NUL-terminated string, without its NUL. */
 int obs_buf_push_str(struct obs_buf *b, const char *s);
 
+/** obs_buf_push_line() - append a text and a line's end; those inside it become blanks. */
+int obs_buf_push_line(struct obs_buf *b, const char *s);
+
+/**
+ * obs_line_next() - cut the next line off *@text.
+ * @ret: gets it, ended; of a longer one its first @size - 1 bytes
+ *
+ * Return: false when nothing is left.
+ */
+bool obs_line_next(struct obs_slice *text, char *ret, size_t size);
+
 /** obs_buf_printf() - append formatted text. Return: as obs_buf_reserve(). */
 int obs_buf_printf(struct obs_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
