@@ -9,6 +9,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "obs/wire.h"
+#include "walk.bpf.h"
 
 #define PATH_DEPTH_MAX 40
 #define NAME_BYTES_MAX 256
@@ -27,14 +28,9 @@ struct obs_seen_file {
 	__s64 refs; /* owners of the description */
 };
 
-/* Since 6.3 (fd264ca02094 "bpf: Add a kfunc to type cast from bpf uapi ctx to kernel ctx" and
- * the cast beside it): a scalar becomes a typed pointer, whose members are plain loads
- * instead of helper calls. */
-extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
-
 static __always_inline struct file *obs_file_of_fd(struct task_struct *task, __u32 fd)
 {
-	struct fdtable *fdt = task->files->fdt;
+	struct fdtable *fdt = obs_walked_task(task)->files->fdt;
 	struct file *file = NULL;
 
 	if (fd >= fdt->max_fds)
@@ -131,7 +127,7 @@ static __always_inline void obs_look_at(struct file *file, struct obs_seen_file 
  * write may have moved f_pos since, or changed the buffer. */
 static __always_inline int obs_is_shared(struct task_struct *task, const struct obs_seen_file *seen)
 {
-	return task->files->count.counter > 1 || seen->refs > 1;
+	return obs_walked_task(task)->files->count.counter > 1 || seen->refs > 1;
 }
 
 /* Where a walk from a file up to the root of its mount namespace stands. */

@@ -16,6 +16,7 @@
 #include "death.bpf.h"
 #include "members.bpf.h"
 #include "spent.bpf.h"
+#include "walk.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -47,6 +48,7 @@ static __always_inline __u32 read_args(struct task_struct *task, __u8 *out)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(obs_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
+	struct task_struct *walked = obs_walked_task(task);
 	struct obs_control *c = obs_control();
 	struct obs_rec_exec *rec;
 
@@ -57,8 +59,8 @@ int BPF_PROG(obs_exec, struct task_struct *task, pid_t old_pid, struct linux_bin
 		return 0;
 
 	rec->tgid = task->tgid;
-	rec->ppid = task->real_parent->tgid;
-	rec->start_ns = task->group_leader->start_boottime;
+	rec->ppid = walked->real_parent->tgid;
+	rec->start_ns = walked->group_leader->start_boottime;
 	rec->cgroup = bpf_get_current_cgroup_id();
 	rec->target = join_by_cgroup(rec->tgid, rec->cgroup);
 	bpf_get_current_comm(rec->comm, sizeof(rec->comm));
@@ -141,8 +143,9 @@ static __always_inline void tell_usage(struct task_struct *task, __u32 tgid, __u
 }
 
 SEC("tp_btf/sched_process_exit")
-int BPF_PROG(obs_exit, struct task_struct *task)
+int BPF_PROG(obs_exit, struct task_struct *ended)
 {
+	struct task_struct *task = obs_walked_task(ended);
 	__u32 tgid = task->tgid, slot;
 	struct obs_control *c = obs_control();
 	struct obs_target_value *target;
@@ -182,7 +185,7 @@ int BPF_PROG(obs_free, struct task_struct *task)
 	if (!note)
 		return 0;
 	slot = note->target;
-	all = task->signal->sum_sched_runtime;
+	all = obs_walked_task(task)->signal->sum_sched_runtime;
 	sum = bpf_map_lookup_elem(&late, &slot);
 	if (sum && all > note->run_ns)
 		__sync_fetch_and_add(sum, all - note->run_ns);

@@ -13,6 +13,7 @@
 
 #include "members.bpf.h"
 #include "spent.bpf.h"
+#include "walk.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -84,6 +85,7 @@ int obs_each_task(struct bpf_iter__task *ctx)
 
 	if (!task)
 		return 0;
+	task = obs_walked_task(task);
 	target = obs_target_of(task->tgid);
 	if (!target)
 		return 0;

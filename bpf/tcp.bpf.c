@@ -17,6 +17,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "members.bpf.h"
+#include "walk.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -54,12 +55,17 @@ struct {
 
 /* --- a socket as the record has it --- */
 
+static __always_inline __u32 netns_of(struct sock *sk)
+{
+	return obs_walked_sock(sk)->__sk_common.skc_net.net->ns.inum;
+}
+
 static __always_inline void take_addresses(struct obs_rec_tcp *rec, struct sock *sk)
 {
 	rec->family = sk->__sk_common.skc_family;
 	rec->local_port = sk->__sk_common.skc_num;
 	rec->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
-	rec->netns = sk->__sk_common.skc_net.net->ns.inum;
+	rec->netns = netns_of(sk);
 	if (rec->family == AF_INET6) {
 		BPF_CORE_READ_INTO(&rec->local, sk, __sk_common.skc_v6_rcv_saddr);
 		BPF_CORE_READ_INTO(&rec->remote, sk, __sk_common.skc_v6_daddr);
@@ -172,8 +178,7 @@ static __always_inline int note(struct sock *sk, const struct obs_sock_value *s)
 
 static __always_inline struct obs_listener_key listener_key(struct sock *sk)
 {
-	return (struct obs_listener_key){ .netns = sk->__sk_common.skc_net.net->ns.inum,
-					  .port = sk->__sk_common.skc_num };
+	return (struct obs_listener_key){ .netns = netns_of(sk), .port = sk->__sk_common.skc_num };
 }
 
 static __always_inline void on_active(struct sock *sk, int newstate)
@@ -207,7 +212,7 @@ static __always_inline void on_child(struct sock *sk)
 		s.target = listener->target;
 		s.tgid = listener->tgid;
 	} else {
-		__u64 cgroup = sk->sk_cgrp_data.cgroup->kn->id;
+		__u64 cgroup = obs_walked_sock(sk)->sk_cgrp_data.cgroup->kn->id;
 		struct obs_target_value *target = bpf_map_lookup_elem(&cgroups, &cgroup);
 
 		if (!target)
