@@ -90,6 +90,8 @@ static int examine(const struct obs_config *c)
 
 	if (obs_kernel_open(&opt, &model, &kernel) < 0)
 		return OBS_EXIT_FAIL;
+	if (kernel)
+		obs_kernel_complete(kernel);
 	obs_engine_describe_processes(c, kernel, &model);
 	obs_engine_describe_names(c, &model);
 	obs_usage_describe(kernel, &model);

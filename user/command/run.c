@@ -25,6 +25,7 @@
 #include "util/memory.h"
 
 #define STOP_GRACE_MS  400
+#define COMPLETE_MS    10 /* by then a restart has read what was written meanwhile */
 #define GREETING_MS    300
 #define HTTP_SINK_NAME "http"
 #define PRUNE_EVERY_NS (6 * 3600 * OBS_NS_PER_S)
@@ -260,6 +261,28 @@ static void on_greeting(uv_timer_t *timer)
 	obs_memory_trim(); /* all has been loaded, and all that was there has been found */
 }
 
+static void start_server(struct daemon *d)
+{
+	cleanup_buf struct obs_buf why = {};
+
+	if (!d->config->server.listen || !*d->config->server.listen)
+		return;
+	if (obs_server_start(&d->loop, d->config->server.listen, refresh, d, &why, &d->server) < 0)
+		obs_err("%s; going on without /health and /metrics", obs_buf_cstr(&why));
+}
+
+/* Lines are on their way: what else there is to load, and then all is known that can be said. */
+static void on_complete(uv_timer_t *timer)
+{
+	struct daemon *d = timer->data;
+
+	if (obs_engine_complete(d->engine) < 0)
+		obs_warn("no memory for watching over the probes, ignoring");
+	start_server(d);
+	print_start(d);
+	uv_timer_start(timer, on_greeting, GREETING_MS, 0);
+}
+
 /* --- start --- */
 
 static int open_store(struct daemon *d)
@@ -320,16 +343,6 @@ static int start_delivery(struct daemon *d)
 	return r;
 }
 
-static void start_server(struct daemon *d)
-{
-	cleanup_buf struct obs_buf why = {};
-
-	if (!d->config->server.listen || !*d->config->server.listen)
-		return;
-	if (obs_server_start(&d->loop, d->config->server.listen, refresh, d, &why, &d->server) < 0)
-		obs_err("%s; going on without /health and /metrics", obs_buf_cstr(&why));
-}
-
 static void name_model(struct daemon *d)
 {
 	d->model.counters = &d->counters;
@@ -354,11 +367,9 @@ static int start(struct daemon *d, const struct obs_outlet *outlet)
 			"and no log_files in the config; run as root");
 		return -EPERM;
 	}
-	start_server(d);
-	print_start(d);
 	uv_timer_init(&d->loop, &d->greeting);
 	d->greeting.data = d;
-	uv_timer_start(&d->greeting, on_greeting, GREETING_MS, 0);
+	uv_timer_start(&d->greeting, on_complete, COMPLETE_MS, 0);
 	return obs_engine_start(d->engine);
 }
 

@@ -162,6 +162,8 @@ static int follow(struct trace *t)
 	t->model.counters = &t->counters;
 	r = obs_engine_new(&t->loop, t->config, &t->model, &t->counters, &outlet, &t->engine);
 	if (r == 0)
+		r = obs_engine_complete(t->engine);
+	if (r == 0)
 		r = obs_engine_start(t->engine);
 	if (r == 0) {
 		obs_loop_until_signal(&t->loop);

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <linux/fs.h>
-#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include "bpf/death.skel.h"
@@ -31,6 +31,7 @@
 #include "observe/missed.h"
 #include "util/cleanup.h"
 #include "util/log.h"
+#include "util/memory.h"
 
 #define OBJECTS_MAX 16
 
@@ -44,6 +45,9 @@ struct obs_kernel {
 	struct obs_missed *missed;			 /* owned */
 	struct bpf_object_skeleton *loaded[OBJECTS_MAX]; /* borrowed */
 	size_t n_loaded;
+	struct btf *types;		/* of the kernel; owned; NULL unless asked for */
+	struct obs_probe_status *files; /* in the model */
+	struct obs_probe_status *processes;
 	struct obs_control *control; /* mapped */
 	size_t control_bytes;
 	uint64_t *members; /* mapped */
@@ -203,11 +207,45 @@ static int load_sysexit(struct obs_kernel *k)
 	return 0;
 }
 
+/* Of the kernel's types, which are megabytes. Return: its id, or a negative errno. */
+static int find_type(struct obs_kernel *k, const char *name, uint32_t kind)
+{
+	if (!k->types)
+		k->types = btf__load_vmlinux_btf();
+	return k->types ? btf__find_by_name_kind(k->types, name, kind) : -errno;
+}
+
+/* Does this host let a program of this kind in at all? An empty one, loaded and attached, says so
+ * in a small part of the time that opening the real one takes. */
+static int try_fexit(struct obs_kernel *k)
+{
+	const struct bpf_insn empty[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FEXIT);
+	cleanup_close int prog = -1, link = -1;
+	int id = find_type(k, "vfs_write", BTF_KIND_FUNC);
+
+	if (id < 0)
+		return id;
+	opts.attach_btf_id = (__u32)id;
+	prog = bpf_prog_load(BPF_PROG_TYPE_TRACING, "obs_try", "Dual BSD/GPL", empty,
+			     ARRAY_LEN(empty), &opts);
+	if (prog < 0)
+		return prog;
+	link = bpf_raw_tracepoint_open(NULL, prog);
+	return link < 0 ? link : 0;
+}
+
 static int load_fexit(struct obs_kernel *k)
 {
-	struct write_fexit_bpf *s = write_fexit_bpf__open();
-	int r;
+	struct write_fexit_bpf *s;
+	int r = try_fexit(k);
 
+	if (r < 0)
+		return r;
+	s = write_fexit_bpf__open();
 	if (!s)
 		return -errno;
 	r = reuse_maps(k->process->obj, s->obj);
@@ -224,9 +262,12 @@ static int load_fexit(struct obs_kernel *k)
 	return 0;
 }
 
-static void skip_if_absent(struct bpf_program *prog, const char *tracepoint)
+static void skip_if_absent(struct obs_kernel *k, struct bpf_program *prog, const char *tracepoint)
 {
-	if (libbpf_find_vmlinux_btf_id(tracepoint, BPF_TRACE_RAW_TP) < 0)
+	char name[64];
+
+	snprintf(name, sizeof(name), "btf_trace_%s", tracepoint);
+	if (find_type(k, name, BTF_KIND_TYPEDEF) < 0)
 		bpf_program__set_autoload(prog, false);
 }
 
@@ -239,8 +280,8 @@ static int load_uring(struct obs_kernel *k)
 	if (!s)
 		return -errno;
 	r = reuse_maps(k->process->obj, s->obj);
-	skip_if_absent(s->progs.obs_uring_submit, "io_uring_submit_req");
-	skip_if_absent(s->progs.obs_uring_submit_old, "io_uring_submit_sqe");
+	skip_if_absent(k, s->progs.obs_uring_submit, "io_uring_submit_req");
+	skip_if_absent(k, s->progs.obs_uring_submit_old, "io_uring_submit_sqe");
 	if (r == 0)
 		r = write_uring_bpf__load(s);
 	if (r == 0)
@@ -355,7 +396,6 @@ static void try_write_rungs(struct obs_kernel *k, const struct obs_kernel_option
 		p->rung = rung->name;
 		p->ok = true;
 		p->first_choice = i == 0;
-		add_uring(k, p);
 		return;
 	}
 }
@@ -454,15 +494,13 @@ int obs_kernel_open(const struct obs_kernel_options *opt, struct obs_model *mode
 	if (!k)
 		return -ENOMEM;
 
-	/* libbpf reads the kernel's whole type information: megabytes that go back at once
-	 * only if they were mapped, which a fixed threshold ensures. */
-	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+	k->files = files;
+	k->processes = processes;
+	obs_memory_hold();
 	libbpf_set_print(on_libbpf_message);
 	last_words[0] = '\0';
 	r = opt->bpf ? open_bpf(opt, k) : -ECANCELED;
 	describe_processes(processes, r);
-	if (r == 0)
-		describe_deaths(processes, load_death(k));
 	if (r == 0)
 		try_write_rungs(k, opt, files);
 	if (r == 0 && files->ok) {
@@ -471,7 +509,6 @@ int obs_kernel_open(const struct obs_kernel_options *opt, struct obs_model *mode
 		consoles->first_choice = files->first_choice;
 		describe_p2pd(p2pd, k, 0);
 		load_identify(k);
-		malloc_trim(0);
 		*ret = k;
 		return 0;
 	}
@@ -486,6 +523,16 @@ int obs_kernel_open(const struct obs_kernel_options *opt, struct obs_model *mode
 	load_identify(k);
 	*ret = k;
 	return 0;
+}
+
+void obs_kernel_complete(struct obs_kernel *k)
+{
+	last_words[0] = '\0';
+	describe_deaths(k->processes, load_death(k));
+	if (k->sysexit || k->fexit)
+		add_uring(k, k->files);
+	btf__free(k->types);
+	k->types = NULL;
 }
 
 void obs_kernel_free(struct obs_kernel **kp)
@@ -511,6 +558,7 @@ void obs_kernel_free(struct obs_kernel **kp)
 	death_bpf__destroy(k->death);
 	process_bpf__destroy(k->process);
 	obs_missed_free(&k->missed);
+	btf__free(k->types);
 	free(k->drop_values);
 	free(k);
 	*kp = NULL;

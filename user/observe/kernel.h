@@ -27,8 +27,8 @@ struct obs_kernel_options {
 };
 
 /**
- * obs_kernel_open() - load and attach what this host allows.
- * @model: its probes are filled in, also on failure
+ * obs_kernel_open() - load and attach what this host allows of what lines are made from.
+ * @model: its probes are filled in, also on failure; they stay where they are
  * @ret:   owned by the caller; NULL when no BPF program can run (still success)
  *
  * Return: 0, or -ENOMEM.
@@ -36,6 +36,10 @@ struct obs_kernel_options {
 int obs_kernel_open(const struct obs_kernel_options *opt, struct obs_model *model,
 		    struct obs_kernel **ret);
 void obs_kernel_free(struct obs_kernel **k);
+
+/** obs_kernel_complete() - the rest, which the first lines do without: who kills processes, and
+ * io_uring's writes (until then, and where it is refused, files are looked at for these). */
+void obs_kernel_complete(struct obs_kernel *k);
 
 /** obs_kernel_ring_fd() - the ring buffer map, for obs_ring_new(). Borrowed. */
 int obs_kernel_ring_fd(const struct obs_kernel *k);

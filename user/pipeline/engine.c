@@ -1020,6 +1020,16 @@ static int open_task_events(struct obs_engine *e)
 	return e->has_task_events ? obs_task_events_new(&opt, &e->task_events) : 0;
 }
 
+int obs_engine_complete(struct obs_engine *e)
+{
+	if (e->kernel)
+		obs_kernel_complete(e->kernel);
+	obs_parts_load(e->parts);
+	catch_up_soon(e);
+	commit_if_due(e);
+	return open_canary(e);
+}
+
 int obs_engine_start(struct obs_engine *e)
 {
 	int r = 0;
@@ -1029,8 +1039,6 @@ int obs_engine_start(struct obs_engine *e)
 				 obs_kernel_control(e->kernel), on_record, on_drained, e, &e->ring);
 	if (r == 0)
 		r = open_task_events(e);
-	if (r == 0)
-		r = open_canary(e);
 	if (r < 0)
 		return r;
 	obs_targets_scan(e->targets);

@@ -46,7 +46,7 @@ struct obs_outlet {
 struct obs_engine;
 
 /**
- * obs_engine_new() - load the probes; nothing is followed yet.
+ * obs_engine_new() - load the probes that lines come by; nothing is followed yet.
  * @config, @counters, @outlet: borrowed for life
  * @model: filled and kept up to date; borrowed for life
  *
@@ -58,6 +58,11 @@ int obs_engine_new(uv_loop_t *loop, const struct obs_config *config, struct obs_
 
 /** obs_engine_start() - find the nodes that are there, follow their files, read backlogs. */
 int obs_engine_start(struct obs_engine *e);
+
+/** obs_engine_complete() - once: load what the first lines do not need, which takes longer than what
+ * they need. Soon after obs_engine_start(), or before it where nobody waits for lines. Then all
+ * probes are in the model. Return: 0 or -ENOMEM. */
+int obs_engine_complete(struct obs_engine *e);
 
 /** obs_engine_stop() - take out what is in the ring, commit, stop all timers. */
 void obs_engine_stop(struct obs_engine *e);

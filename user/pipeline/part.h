@@ -45,6 +45,9 @@ struct obs_part_ops {
 	const char *name;
 	/* @ret: handed to all other calls; left NULL when there is nothing to do on this host */
 	int (*start)(const struct obs_part_env *env, void **ret);
+	/* Once, when the nodes that are there at the start have been looked for: what takes its
+	 * time to be loaded. Before that there was no tick and no refresh. */
+	void (*load)(void *part);
 	/* Each record of a READY node, and of no node (@node NULL), before the engine acts on it. */
 	void (*record)(void *part, struct obs_node *node, const struct obs_record *rec);
 	/* Each event, of lines and of parts, scrubbed, before it is stored; also those that are
@@ -78,6 +81,7 @@ struct obs_parts;
 int obs_parts_open(const struct obs_part_env *env, struct obs_parts **ret);
 void obs_parts_free(struct obs_parts **parts);
 
+void obs_parts_load(struct obs_parts *parts);
 void obs_parts_record(struct obs_parts *parts, struct obs_node *node, const struct obs_record *rec);
 void obs_parts_event(struct obs_parts *parts, const struct obs_node *node,
 		     const struct obs_event *ev);

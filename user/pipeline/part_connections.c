@@ -52,7 +52,7 @@ struct watched {
 
 struct part {
 	struct obs_part_env env;
-	struct obs_connections *source;		  /* owned */
+	struct obs_connections *source;		  /* owned; NULL until loaded, or for good */
 	struct obs_flows *flows;		  /* owned; NULL where it cannot be had */
 	struct watched *watched[OBS_TARGETS_MAX]; /* by slot, owned */
 	uint64_t looked_ns;			  /* CLOCK_BOOTTIME */
@@ -571,6 +571,8 @@ static void look(struct part *p)
 {
 	int r;
 
+	if (!p->source)
+		return;
 	p->looked_ns = obs_boot_ns();
 	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
 		if (!p->watched[i] || p->watched[i]->gone)
@@ -804,6 +806,16 @@ static void bury(struct part *p, uint32_t slot)
 	free_watched(p, slot);
 }
 
+static void watch_flows(struct part *p, struct watched *w)
+{
+	const struct obs_node *node = obs_targets_node(p->env.targets, w->node.slot);
+
+	if (!p->flows || !node)
+		return;
+	obs_flows_total(p->flows, node->slot, &w->udp_before);
+	obs_flows_watch(p->flows, node, obs_targets_any_pid(p->env.targets, node));
+}
+
 static void on_ready(void *part, struct obs_node *node)
 {
 	struct obs_peers_options opt;
@@ -830,10 +842,7 @@ static void on_ready(void *part, struct obs_node *node)
 	recall(p, w);
 	p->watched[node->slot] = w;
 	take_network(p, w);
-	if (p->flows) {
-		obs_flows_total(p->flows, node->slot, &w->udp_before);
-		obs_flows_watch(p->flows, node, obs_targets_any_pid(p->env.targets, node));
-	}
+	watch_flows(p, w);
 	if (obs_boot_ns() - p->looked_ns > READY_NS)
 		look(p);
 	else
@@ -890,7 +899,7 @@ static void on_tick(void *part)
 	struct part *p = part;
 	uint64_t now = obs_boot_ns();
 
-	if (now >= p->due_ns) {
+	if (p->source && now >= p->due_ns) {
 		p->due_ns = obs_connections_has_events(p->source)
 				    ? now + (uint64_t)(p->env.config->connections.interval_s * 1e9)
 				    : now;
@@ -964,28 +973,42 @@ static void find_rpc_host(struct part *p)
 	snprintf(p->rpc_host, sizeof(p->rpc_host), "%.*s", (int)strcspn(host, ":/"), host);
 }
 
-static int start(const struct obs_part_env *env, void **ret)
+/* The nodes that were found before are watched from now on. */
+static void load(void *part)
 {
+	struct part *p = part;
+	const struct obs_part_env *env = &p->env;
 	struct obs_connections_options opt = {
 		.rung = env->config->probes.connections,
 		.conns_max = (uint32_t)env->config->limits.connections,
 		.kernel = env->kernel,
 		.targets = env->targets,
 	};
-	cleanup_free struct part *p = calloc(1, sizeof(*p));
-	int r;
 
+	if (obs_connections_open(&opt, env->model, &p->source) < 0 || !p->source)
+		return;
+	obs_flows_open(strcmp(opt.rung, "diag") != 0 ? env->kernel : NULL, env->targets,
+		       obs_connections_socks_fd(p->source), env->model, &p->flows);
+	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
+		if (p->watched[i] && !p->watched[i]->gone)
+			watch_flows(p, p->watched[i]);
+	}
+	look(p);
+}
+
+static int start(const struct obs_part_env *env, void **ret)
+{
+	cleanup_free struct part *p = NULL;
+
+	if (strcmp(env->config->probes.connections, "off") == 0)
+		return 0;
+	p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
 	p->env = *env;
 	p->views = calloc(OBS_TARGETS_MAX, sizeof(*p->views));
-	r = p->views ? obs_connections_open(&opt, env->model, &p->source) : -ENOMEM;
-	if (r < 0 || !p->source) {
-		free(p->views);
-		return r;
-	}
-	r = obs_flows_open(strcmp(opt.rung, "diag") != 0 ? env->kernel : NULL, env->targets,
-			   obs_connections_socks_fd(p->source), env->model, &p->flows);
+	if (!p->views)
+		return -ENOMEM;
 	find_rpc_host(p);
 	note_configured(env);
 	*ret = TAKE_PTR(p);
@@ -995,6 +1018,7 @@ static int start(const struct obs_part_env *env, void **ret)
 const struct obs_part_ops obs_part_connections = {
 	.name = "connections",
 	.start = start,
+	.load = load,
 	.record = on_record,
 	.event = on_event,
 	.ready = on_ready,

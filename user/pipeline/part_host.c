@@ -154,8 +154,9 @@ static void take_gpus(struct part *p, bool done)
 		describe_gpus(u, done, p->probe);
 }
 
-static void start_gpus(struct part *p)
+static void load(void *part)
 {
+	struct part *p = part;
 	struct obs_gpu_options opt = gpu_options(p->env.config);
 
 	if (!p->env.config->usage.gpu || obs_gpus_start(&opt, &p->gpus) < 0)
@@ -222,7 +223,6 @@ static int start(const struct obs_part_env *env, void **ret)
 		free(p);
 		return r;
 	}
-	start_gpus(p);
 	*ret = p;
 	return 0;
 }
@@ -230,6 +230,7 @@ static int start(const struct obs_part_env *env, void **ret)
 const struct obs_part_ops obs_part_host = {
 	.name = "host",
 	.start = start,
+	.load = load,
 	.tick = tick,
 	.free = part_free,
 };

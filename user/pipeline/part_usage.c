@@ -321,6 +321,13 @@ static void part_free(void **part)
 	*part = NULL;
 }
 
+static void load(void *part)
+{
+	struct part *p = part;
+
+	p->probe = describe(p->env.model, open_tasks(p->env.kernel, &p->tasks));
+}
+
 static int start(const struct obs_part_env *env, void **ret)
 {
 	struct part *p;
@@ -339,7 +346,6 @@ static int start(const struct obs_part_env *env, void **ret)
 		free(p);
 		return r;
 	}
-	p->probe = describe(env->model, open_tasks(env->kernel, &p->tasks));
 	p->due_ns = obs_boot_ns() + (uint64_t)(env->config->usage.interval_s * 1e9);
 	*ret = p;
 	return 0;
@@ -348,6 +354,7 @@ static int start(const struct obs_part_env *env, void **ret)
 const struct obs_part_ops obs_part_usage = {
 	.name = "usage",
 	.start = start,
+	.load = load,
 	.record = record,
 	.ready = ready,
 	.joined = joined,

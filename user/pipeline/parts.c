@@ -74,6 +74,14 @@ void obs_parts_free(struct obs_parts **partsp)
 	*partsp = NULL;
 }
 
+void obs_parts_load(struct obs_parts *parts)
+{
+	for (size_t i = 0; parts && table[i]; i++) {
+		if (parts->part[i] && table[i]->load)
+			table[i]->load(parts->part[i]);
+	}
+}
+
 void obs_parts_record(struct obs_parts *parts, struct obs_node *node, const struct obs_record *rec)
 {
 	for (size_t i = 0; parts && table[i]; i++) {
