@@ -114,12 +114,13 @@ class Driven:
 class P2pdPeer(Driven):
     """swarm_peer.py with its own p2pd."""
 
-    def __init__(self, bootstrap=(), netns=None, host="/ip4/127.0.0.1/tcp/0", env=None):
+    def __init__(self, bootstrap=(), netns=None, host="/ip4/127.0.0.1/tcp/0", env=None, flags=""):
         self.dir = tempfile.mkdtemp(prefix="gso-test-peer-", dir=Env.tmp)
         self.uid = "gso" + os.urandom(4).hex()
         self.n_hosts = len(host.split(","))
         super().__init__([sys.executable, HERE / "swarm_peer.py", "--p2pd", p2pd_path(), "--dir", self.dir,
-                          "--uid", self.uid, "--host", host, "--bootstrap", ",".join(bootstrap)],
+                          "--uid", self.uid, "--host", host, "--bootstrap", ",".join(bootstrap),
+                          f"--flags={flags}"],
                          netns, env=env)
         Env.cleanup.callback(self.clean)
         self.pid = self.hello["pid"]

@@ -114,13 +114,18 @@ def from_base58(text):
 
 
 def multiaddr(text):
-    """Binary form of /ip4/…/tcp/… and of /unix/…"""
+    """Binary form of /ip4/…/tcp/…, also by way of a relay, and of /unix/…"""
     parts = text.strip("/").split("/")
     if parts[0] == "unix":
         path = "/" + "/".join(parts[1:])
         return varint(400) + varint(len(path)) + path.encode()
     out = b""
-    for name, value in zip(parts[::2], parts[1::2]):
+    while parts:
+        name = parts.pop(0)
+        if name == "p2p-circuit":
+            out += varint(290)
+            continue
+        value = parts.pop(0)
         if name == "ip4":
             out += varint(4) + socket.inet_aton(value)
         elif name in ("tcp", "udp"):
@@ -203,7 +208,7 @@ class Peer:
              "-relay=1", "-relayHopLimit=0", "-tls=1", "-persistentConnMaxMsgSize=4194304",
              "-dhtServer=1", f"-hostAddrs={args.host}",
              *([f"-bootstrapPeers={args.bootstrap}"] if args.bootstrap else []),
-             *([f"-id={args.identity}"] if args.identity else [])],
+             *([f"-id={args.identity}"] if args.identity else []), *args.flags.split()],
             stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
         theirs.close()
         threading.Thread(target=self.read_output, args=(mine,), daemon=True).start()
@@ -439,6 +444,7 @@ def main():
     p.add_argument("--host", default="/ip4/127.0.0.1/tcp/0")
     p.add_argument("--bootstrap", default="")
     p.add_argument("--identity", default="")
+    p.add_argument("--flags", default="", help="more of p2pd's own")
     args = p.parse_args()
 
     def say(**what):

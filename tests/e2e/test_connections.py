@@ -65,15 +65,15 @@ class Net:
         return out
 
 
-def link(a, b):
+def link(a, b, v4="10.77.0", v6="fd77"):
     """A cable between two namespaces: 10.77.0.1 and .2, fd77::1 and ::2."""
     ifs = unique("g")[:10] + "a", unique("g")[:10] + "b"
     sh("ip", "link", "add", ifs[0], "netns", a.name, "type", "veth", "peer", "name", ifs[1],
        "netns", b.name)
     for i, (net, dev) in enumerate(zip((a, b), ifs), 1):
         net.sysctl(f"net.ipv6.conf.{dev}.accept_dad", 0)
-        net.ip("addr", "add", f"10.77.0.{i}/24", "dev", dev)
-        net.ip("-6", "addr", "add", f"fd77::{i}/64", "dev", dev, "nodad")
+        net.ip("addr", "add", f"{v4}.{i}/24", "dev", dev)
+        net.ip("-6", "addr", "add", f"{v6}::{i}/64", "dev", dev, "nodad")
         net.ip("link", "set", dev, "up")
     return ifs
 

@@ -5,10 +5,12 @@ peer counted itself."""
 import json
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 from cases import case
 from harness import Api, Env, Observer, observer_cmd, wait_for
 from swarm import P2pdPeer, swarm
+from test_connections import Net, link
 
 NEEDS = ("root", "bpf")
 
@@ -346,3 +348,72 @@ def saved():
     (Env.tmp / "cut").write_bytes(raw[:-3])
     assert observer_cmd("p2pd", Env.tmp / "cut").returncode == 1
     assert observer_cmd("p2pd", "/etc/hostname").returncode == 1
+
+
+def endpoints(addrs):
+    return [":".join(a.split("/")[2:5:2]) for a in addrs]
+
+
+def start_relayed():
+    """Four relays, a peer that only they can reach, and one that reaches it by them: each of the two
+    in a namespace of its own, from which no way leads to the other's."""
+    a, b, c = Net(), Net(), Net()
+    link(a, b, "11.77.0")  # no private addresses: p2pd tells nobody that it can be reached there
+    link(a, c, "11.78.0", "fd78")
+    b.ip("addr", "add", "10.99.0.2/32", "dev", "lo")
+    with ThreadPoolExecutor(4) as pool:  # fewer relays are taken only after minutes
+        relays = list(pool.map(lambda _: P2pdPeer(netns=a, host="/ip4/11.77.0.1/tcp/0,/ip4/11.78.0.1/tcp/0",
+                                                  flags="-forceReachabilityPublic"), range(4)))
+    inner, outer = ([next(x for x in r.addrs if f"/{n}." in x) for r in relays] for n in ("11.77", "11.78"))
+    hidden = P2pdPeer(inner[:1], b, "/ip4/10.99.0.2/tcp/0",
+                      flags=f"-autoRelay=1 -forceReachabilityPrivate -trustedRelays={','.join(inner)}")
+    caller = P2pdPeer(outer[:1], c, "/ip4/11.78.0.2/tcp/0")
+    ids = {at: r.id for r, both in zip(relays, zip(endpoints(inner), endpoints(outer))) for at in both}
+    return hidden, caller, [f"{at}/p2p-circuit/p2p/{hidden.id}" for at in outer], ids, endpoints(inner)[0]
+
+
+@case(180, (*NEEDS, "ip"))
+def relayed():
+    """a real p2pd that real relays alone can reach: RPCs both ways, who is a relay, whose id is where"""
+    hidden, caller, ways, ids, bootnode = start_relayed()
+    observer = observe([hidden, caller], connections={"interval": "1s"},
+                       conditions={"interval": "1s", "not_reachable": "1s"})
+    wait_for("a way", lambda: any(caller.do("connect", peer=hidden.id, addrs=[w]) == {} for w in ways), 60)
+    assert "error" not in caller.do("ping", peer=hidden.id) and "error" not in hidden.do("ping", peer=caller.id)
+    for peer in (hidden, caller):
+        check_counts(observer, peer)
+
+    def table(peer):
+        peer.do("list_peers")
+        peer.do("identify")
+        node = next(n for n in json.loads(observer.get("/api/v1/peers"))["nodes"]
+                    if n["node"].startswith(f"pid {peer.pid} "))
+        return {c["remote"]: c for c in node["connections"]}
+
+    def by_relays():
+        """There are connections with relays only, by their own ids; whom they lead to is nobody's address."""
+        for peer in (hidden, caller):
+            conns = table(peer)
+            assert conns and {at: c.get("peer_id") for at, c in conns.items()} == {at: ids[at] for at in conns}, conns
+            assert {c["direction"] for c in conns.values()} == {"out"}, conns
+        by = [x for x in view(observer, hidden.pid)["addresses"] if x.endswith("/p2p-circuit")]
+        at_relays = set(endpoints(by))
+        for at, c in table(hidden).items():
+            assert c["role"] == ("bootnode" if at == bootnode else "relay" if at in at_relays else "dht_peer"), (c, by)
+        return by
+
+    by = wait_for("whose all connections are", by_relays, 60, 0.5)
+    for one, other in ((hidden, caller), (caller, hidden)):
+        met = next(p for p in view(observer, one.pid)["peers"] if p["peer_id"] == other.id)
+        assert (met["calls_out"], met["calls_in"]) == (1, 1), met
+        where, tail = endpoints([met["address"]])[0], met["address"].split("/p2p/")[1]
+        assert tail == f"{ids[where]}/p2p-circuit", met
+
+    def unreached():
+        nodes = json.loads(observer.get("/api/v1/nodes"))["nodes"]
+        node = next(n for n in nodes if n["name"].startswith(f"pid {hidden.pid} "))
+        return next((c for c in node["conditions"] if c["condition"] == "not_reachable"
+                     and "by way of relays only" in c["words"]), None)
+
+    c = wait_for("that nobody reaches it", unreached, 30)
+    assert [e for e in c["evidence"] if e.startswith(by[0])] == [f"{by[0]} is a way by a relay"], c

@@ -314,6 +314,8 @@ static void nobody_outside_came(void **state)
 					   .local = at("127.0.0.1", 4001),
 					   .pid = 10 };
 	struct obs_conn_facts in = facts_of(9, "192.0.2.9", 5555);
+	static struct obs_p2p_view view;
+	const struct obs_condition *c;
 	bool is_new;
 
 	(void)state;
@@ -326,6 +328,20 @@ static void nobody_outside_came(void **state)
 	look(&w, 1001, OBS_NOT_REACHABLE);
 	assert_false(look(&w, 1600, OBS_NOT_REACHABLE)->holds);
 	assert_true(look(&w, 1601, OBS_NOT_REACHABLE)->holds);
+	c = look(&w, 1601, OBS_NOT_REACHABLE);
+	assert_string_equal(c->found.words, "nobody outside has reached p2pd's 1 ports; the node "
+					    "itself dials others");
+	view = (struct obs_p2p_view){ .n_addrs = 2,
+				      .addrs = { "/ip4/192.0.2.1/tcp/4001",
+						 "/ip4/192.0.2.5/tcp/1/p2p/" ID "/p2p-circuit" } };
+	w.view = &view;
+	c = look(&w, 1601, OBS_NOT_REACHABLE);
+	assert_string_equal(c->found.words,
+			    "nobody outside has reached p2pd's 1 ports; the node itself dials "
+			    "others, and they can reach it by way of relays only");
+	assert_int_equal(c->found.n_evidence, 2);
+	assert_string_equal(c->found.evidence[1],
+			    "/ip4/192.0.2.5/tcp/1/p2p/" ID "/p2p-circuit is a way by a relay");
 	in.local = listener.local;
 	in.direction = OBS_DIRECTION_IN;
 	assert_non_null(obs_peers_see(w.peers, &in, &p2pd, w.now_s * S, &is_new));

@@ -176,6 +176,20 @@ static bool is_connected_to_swarm(const struct obs_peers *p)
 	return false;
 }
 
+/* Addresses of its own that are a relay's: others can come by that one. */
+static bool note_relays(struct obs_condition_finding *f, const struct obs_p2p_view *v)
+{
+	bool any = false;
+
+	for (size_t i = 0; v && i < v->n_addrs; i++) {
+		if (!strstr(v->addrs[i], "/p2p-circuit"))
+			continue;
+		any = true;
+		note(f, "%s is a way by a relay", v->addrs[i]);
+	}
+	return any;
+}
+
 /* Only of a node that is in the swarm, and that listens on more than loopback. */
 static enum verdict not_reachable(const struct obs_condition_facts *facts, double limit,
 				  struct obs_condition_finding *f)
@@ -193,8 +207,9 @@ static enum verdict not_reachable(const struct obs_condition_facts *facts, doubl
 		obs_endpoint_format(&l->local, at);
 		note(f, "%s was never reached from outside", at);
 	}
-	say(f, "nobody outside has reached p2pd's %.0f ports; the node itself dials others",
-	    f->value);
+	say(f, "nobody outside has reached p2pd's %.0f ports; the node itself dials others%s",
+	    f->value,
+	    note_relays(f, facts->p2p) ? ", and they can reach it by way of relays only" : "");
 	return f->value > 0 ? YES : NO;
 }
 
