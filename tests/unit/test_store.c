@@ -22,7 +22,9 @@
 
 #include "store/chunk.h"
 #include "store/store.h"
+#include "util/buf.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 #define cleanup_store  OBS_CLEANUP(obs_store_free)
 #define cleanup_reader OBS_CLEANUP(obs_store_reader_free)
@@ -239,6 +241,75 @@ static void cursors_of_files_long_gone_are_forgotten(void **state)
 
 		assert_int_equal(obs_store_get_cursor(s, &file, &got), i < 7 ? -ENOENT : 0);
 	}
+}
+
+static void states_of_consoles_long_gone_are_forgotten(void **state)
+{
+	static const struct {
+		const char *name;
+		int put_ns;
+		bool kept;
+	} rows[] = {
+		{ "console/1/2/3", 600, false },
+		{ "console/1/2/4", 700, true },
+		{ "console/1/2/18446744073709551615", 699, false },
+		{ "heard/0123456789ab", 600, false }, /* it, and all that is below it */
+		{ "heard/0123456789ab/0", 600, false },
+		{ "heard/0123456789ab/1", 100, false },
+		{ "heard/0123456789ac", 700, true }, /* lives: its blocks may be old */
+		{ "heard/0123456789ac/0", 100, true },
+		{ "heard/0123456789ad/0", 100, false }, /* whose index never came */
+		{ "heart/0123456789ab", 100, true },	/* others' are theirs */
+		{ "windows", 100, true },
+	};
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+	char sql[160];
+	uint64_t gone = 0;
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(obs_store_put_state(s, rows[i].name, OBS_SLICE("body")), 0);
+	assert_int_equal(obs_store_commit(s), 0);
+	/* what was put now is new, but a block without an index is nobody's */
+	assert_int_equal(obs_store_prune_states(s, obs_wall_ns() - 60 * OBS_NS_PER_S), 0);
+	assert_int_equal(obs_counter_get(&f->counters.states_pruned), 1);
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		snprintf(sql, sizeof(sql), "UPDATE state SET put_ns=%d WHERE name='%s'",
+			 rows[i].put_ns, rows[i].name);
+		query(f->dir, sql);
+	}
+	assert_int_equal(obs_store_prune_states(s, 700), 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		cleanup_buf struct obs_buf body = {};
+
+		gone += !rows[i].kept;
+		assert_int_equal(obs_store_get_state(s, rows[i].name, &body),
+				 rows[i].kept ? 0 : -ENOENT);
+	}
+	assert_int_equal(obs_counter_get(&f->counters.states_pruned), gone);
+}
+
+/* What an older version kept is as old as the upgrade. */
+static void states_survive_an_upgrade(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+	cleanup_buf struct obs_buf body = {};
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	assert_int_equal(obs_store_put_state(s, "console/1/2/3", OBS_SLICE("body")), 0);
+	obs_store_free(&s);
+	query(f->dir, "ALTER TABLE state DROP COLUMN put_ns");
+	query(f->dir, "PRAGMA user_version=2");
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	assert_int_equal(obs_store_prune_states(s, obs_wall_ns() - 60 * OBS_NS_PER_S), 0);
+	assert_int_equal(obs_store_get_state(s, "console/1/2/3", &body), 0);
+	assert_string_equal(obs_buf_cstr(&body), "body");
+	assert_int_equal(obs_store_prune_states(s, obs_wall_ns() + 60 * OBS_NS_PER_S), 0);
+	assert_int_equal(obs_store_get_state(s, "console/1/2/3", &body), -ENOENT);
 }
 
 static void lines_have_bounds(void **state)
@@ -894,6 +965,8 @@ int main(void)
 		T(events_and_cursors_come_back),
 		T(a_pending_cursor_is_the_newest),
 		T(cursors_of_files_long_gone_are_forgotten),
+		T(states_of_consoles_long_gone_are_forgotten),
+		T(states_survive_an_upgrade),
 		T(lines_have_bounds),
 		T(a_second_observer_is_told_who_holds_it),
 		T(missing_directories_are_made_private),

@@ -40,6 +40,7 @@
 #define LIVE_SLICE_BYTES (256 * 1024)
 #define HEARD_BLOCKS	 8192
 #define REWRITE_BLOCKS	 4
+#define PUT_AGAIN_NS	 (24 * 3600 * 1000000000ULL) /* so that the store knows it is no orphan */
 #define HEARD_SLACK_NS	 1000000000ULL /* what was captured so long before is met in the file */
 #define ENGINE_REST_NS	 3000000000ULL /* for an engine to write what was in its pipes */
 
@@ -58,6 +59,7 @@ struct repair {
 	struct obs_heard_blocks saved; /* what the store has */
 	uint64_t read_ns;   /* CLOCK_REALTIME: of the line of its files that was read last */
 	uint64_t signature; /* of what is saved */
+	uint64_t put_ns;    /* CLOCK_BOOTTIME */
 	struct waiting {
 		uint32_t from; /* piece */
 		uint16_t writer;
@@ -1102,9 +1104,11 @@ static void save_repair(struct obs_follow *f, struct repair *r)
 	char name[64];
 
 	obs_heard_blocks(r->heard, now);
-	if (!out->put_state || r->signature == sign(r, now))
+	if (!out->put_state ||
+	    (r->signature == sign(r, now) && obs_boot_ns() - r->put_ns < PUT_AGAIN_NS))
 		return;
 	r->signature = sign(r, now);
+	r->put_ns = obs_boot_ns();
 	for (b = r->saved.first; b != now->first && b != r->saved.end; b++) {
 		block_name(r, b, name, sizeof(name));
 		out->put_state(out->ctx, name, obs_slice(NULL, 0));

@@ -42,6 +42,10 @@ static const char *const migrations[] = {
 	"CREATE TABLE windows(length_s INTEGER NOT NULL, start_s INTEGER NOT NULL,"
 	" node TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY(length_s, start_s, node))"
 	" WITHOUT ROWID;",
+
+	/* state.put_ns: for those whose owner may be gone without a word. */
+	("ALTER TABLE state ADD COLUMN put_ns INTEGER NOT NULL DEFAULT 0;"
+	 "UPDATE state SET put_ns = CAST(strftime('%s', 'now') AS INTEGER) * 1000000000;"),
 };
 
 #define VERSION ((int64_t)ARRAY_LEN(migrations))

@@ -25,7 +25,7 @@
 	X(get_cursor,	"SELECT epoch, tail_len, offset, tail_hash, seen_ns, path FROM cursors" \
 			" WHERE dev=? AND ino=? AND gen=?") \
 	X(put_position,	"INSERT OR REPLACE INTO sinks(position, name) VALUES(?,?)") \
-	X(put_state,	"INSERT OR REPLACE INTO state VALUES(?1,?2)") \
+	X(put_state,	"INSERT OR REPLACE INTO state(name, body, put_ns) VALUES(?1,?2,?3)") \
 	X(drop_state,	"DELETE FROM state WHERE name=?1") \
 	X(put_window,	"INSERT OR REPLACE INTO windows VALUES(?1,?2,?3,?4)") \
 	X(trim_windows,	"DELETE FROM windows WHERE length_s=?1 AND start_s<?2") \

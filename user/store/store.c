@@ -345,18 +345,40 @@ int obs_store_drop_cursor(struct obs_store *s, const struct obs_file_id *file)
 	return obs_pending_cursors_push(&s->cursors, &c);
 }
 
-int obs_store_prune_cursors(struct obs_store *s, uint64_t wall_ns)
+/* @sql: one statement; each %lld in it is @wall_ns. Adds to @pruned. */
+static int prune(struct obs_store *s, const char *sql, uint64_t wall_ns, _Atomic uint64_t *pruned)
 {
-	char sql[80];
+	char text[320];
 	int r;
 
 	if (!s->db)
 		return -EAGAIN;
-	sqlite3_snprintf(sizeof(sql), sql, "DELETE FROM cursors WHERE seen_ns < %lld",
-			 (long long)wall_ns);
-	r = obs_sql_exec(s->db, sql);
+	sqlite3_snprintf(sizeof(text), text, sql, (long long)wall_ns);
+	r = obs_sql_exec(s->db, text);
 	if (r == 0)
-		obs_count(&s->counters->cursors_pruned, (uint64_t)sqlite3_changes(s->db));
+		obs_count(pruned, (uint64_t)sqlite3_changes(s->db));
+	return r;
+}
+
+int obs_store_prune_cursors(struct obs_store *s, uint64_t wall_ns)
+{
+	return prune(s, "DELETE FROM cursors WHERE seen_ns < %lld", wall_ns,
+		     &s->counters->cursors_pruned);
+}
+
+/* '0' comes after '/'. */
+int obs_store_prune_states(struct obs_store *s, uint64_t wall_ns)
+{
+	static const char *const statements_of[] = {
+		"DELETE FROM state WHERE name >= 'console/' AND name < 'console0' AND put_ns < %lld",
+		"DELETE FROM state WHERE name >= 'heard/' AND name < 'heard0'"
+		" AND substr(name, 1, length('heard/') + 12) NOT IN (SELECT name FROM state"
+		" WHERE name >= 'heard/' AND name < 'heard0' AND put_ns >= %lld)",
+	};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(statements_of); i++)
+		r = prune(s, statements_of[i], wall_ns, &s->counters->states_pruned);
 	return r;
 }
 

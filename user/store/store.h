@@ -87,6 +87,15 @@ int obs_store_drop_cursor(struct obs_store *s, const struct obs_file_id *file);
 int obs_store_prune_cursors(struct obs_store *s, uint64_t wall_ns);
 
 /**
+ * obs_store_prune_states() - the same for committed states of consoles, which were put before
+ * @wall_ns: their owners put them again once a day. "console/…" each by itself; "heard/ID/…" (ID:
+ * 12 letters) all with "heard/ID".
+ *
+ * Return: as obs_store_prune_cursors().
+ */
+int obs_store_prune_states(struct obs_store *s, uint64_t wall_ns);
+
+/**
  * obs_store_get_cursor() - the newest cursor of @file: the one that waits for the next commit
  * with its events, else the committed one.
  *

@@ -77,7 +77,13 @@ static int drop_state(struct obs_store *s, const struct obs_small_row *row)
 	return obs_sql_run(stmt, NULL, 0);
 }
 
-static int put_row(struct obs_store *s, const struct obs_small_row *row)
+static void bind_state(sqlite3_stmt *stmt, const struct obs_small_row *row, uint64_t now_ns)
+{
+	sqlite3_bind_blob(stmt, 2, row->body.p, (int)row->body.len, SQLITE_STATIC);
+	sqlite3_bind_int64(stmt, 3, (int64_t)now_ns);
+}
+
+static int put_row(struct obs_store *s, const struct obs_small_row *row, uint64_t now_ns)
 {
 	const int64_t key[] = { (int64_t)row->length_s, (int64_t)row->start_s };
 	sqlite3_stmt *stmt = s->stmt[row->length_s ? OBS_STORE_put_window : OBS_STORE_put_state];
@@ -87,7 +93,7 @@ static int put_row(struct obs_store *s, const struct obs_small_row *row)
 	if (row->length_s)
 		sqlite3_bind_text(stmt, 4, row->body.p, (int)row->body.len, SQLITE_STATIC);
 	else
-		sqlite3_bind_blob(stmt, 2, row->body.p, (int)row->body.len, SQLITE_STATIC);
+		bind_state(stmt, row, now_ns);
 	return obs_sql_run(stmt, key, row->length_s ? 2 : 0);
 }
 
@@ -111,7 +117,8 @@ int obs_small_rows_put(struct obs_store *s, uint64_t now_ns)
 	int r = 0;
 
 	for (const struct obs_small_row *row = s->small.first; r == 0 && row; row = row->next) {
-		r = row->length_s == 0 && row->body.len == 0 ? drop_state(s, row) : put_row(s, row);
+		r = row->length_s == 0 && row->body.len == 0 ? drop_state(s, row)
+							     : put_row(s, row, now_ns);
 		any_window |= row->length_s != 0;
 	}
 	return r == 0 && any_window ? trim(s, now_ns) : r;
