@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from cases import case
+from cri import link_log
 from harness import (Api, ContainerNode, Env, Observer, docker, observer_cmd, of_node,
                      wait_for)
 from writer import Writer
@@ -248,12 +249,8 @@ def kubelet_log():
     """BPF refused, and a log as a kubelet keeps it: found by the container's id, lines in parts are joined"""
     observer = Observer(None, args=["--no-bpf"]).start()
     node = ContainerNode("gate\n", opts=["--log-driver", "none"])
-    logs = Path("/var/log/containers")
-    if not logs.exists():
-        logs.mkdir()
-        Env.cleanup.callback(logs.rmdir)
-    log = logs / f"gso-test_default_node-{node.id}.log"
-    Env.cleanup.callback(lambda: log.unlink(missing_ok=True))
+    log = Env.tmp / "0.log"
+    link_log(f"gso-test_default_node-{node.id}.log", log)
     log.write_text("2026-10-06T00:17:09.669794202Z stdout F said by a pod\n"
                    "2026-10-06T00:17:10.669794202Z stdout P a line \n"
                    "2026-10-06T00:17:10.669794202Z stderr F complained by a pod\n"
