@@ -17,7 +17,7 @@ from pathlib import Path
 from cases import case
 from harness import (Api, Env, Observer, Skip, check_shape, docker, free_port, g3, observer_cmd, unique,
                      wait_for)
-from swarm import P2pdPeer
+from swarm import P2pdPeer, p2pd_path
 
 CONNECTOR = Path(__file__).resolve().parent.parent / "triggers" / "connector.py"
 NEEDS = ("root", "bpf", "ip", "ss")
@@ -686,6 +686,71 @@ def published_ports():
     x = wait_for("it from elsewhere", lambda: (x := listens(4001)) and x["reached_from_outside"] and x)
     assert (x["from_gateway"], x["from_outside"]) == (1, 1), x
     assert re.search(rf"127\.0\.0\.1:{port} -> .*reached from outside, last at", shown()), shown()
+
+
+def gateway_of(network, subnet):
+    """A network of containers whose gateway is a namespace, as a host is: (it, one that is outside)."""
+    host, outside, bridge, end = Net(), Net(), unique("g")[-12:] + "b", unique("g")[-12:] + "h"
+    docker("network", "create", "--subnet", f"{subnet}.0/24", "-o", f"com.docker.network.bridge.name={bridge}",
+           "-o", "com.docker.network.bridge.inhibit_ipv4=true", network)
+    Env.cleanup.callback(lambda: docker("network", "rm", network, check=False))
+    sh("ip", "link", "add", end, "netns", host.name, "type", "veth", "peer", "name", f"{end}b")
+    sh("ip", "link", "set", f"{end}b", "master", bridge, "up")
+    host.ip("addr", "add", f"{subnet}.1/24", "dev", end)
+    host.ip("link", "set", end, "up")
+    link(host, outside, "198.51.100", "fd79")
+    host.sysctl("net.ipv4.ip_forward", 1)
+    return host, outside
+
+
+@case(needs=(*NEEDS, "docker", "docker-proxy", "iptables"), limit_s=120)
+def dnat():
+    """a real p2pd in a container, its published port reached from outside by real DNAT: who it was, and that
+    it was reached; behind a masquerade it was somebody whom the host hides"""
+    network, subnet, name = unique(), f"10.79.{os.getpid() % 200 + 20}", unique()
+    host, outside = gateway_of(network, subnet)
+    api = Api()
+    observer = Observer(api, {"connections": {"interval": "1s"}}).start()
+    port = free_port()
+    container = docker("run", "-d", "--name", name, "--network", network, "-p", f"127.0.0.1:{port}:4001",
+                       "-v", f"{p2pd_path()}:/p2pd:ro", "--entrypoint", "/p2pd", "gswarm/node:test",
+                       "-listen=/unix/tmp/hivemind-p2pd-gsodnat.sock", "-hostAddrs=/ip4/0.0.0.0/tcp/4001")
+    Env.cleanup.callback(lambda: docker("rm", "-f", container, check=False))
+    inside = docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container)
+    who = wait_for("p2pd", lambda: re.search(r"^Peer ID: (\S+)", docker("logs", name), re.M), 30)[1]
+
+    def node():
+        return next(n for n in peers(observer) if n.get("container_id") == container[:12])
+
+    def reached():
+        return next((x for x in node()["listening"] if x["local"].endswith(":4001") and x["published"]), None)
+
+    def shown():
+        return observer_cmd("peers", "-c", observer.config_path).stdout
+
+    x = wait_for("the published port", reached, 30)
+    assert (x["process"], x["host_port"], x["reached_from_outside"]) == ("p2pd", port, False), x
+    assert re.search(rf"127\.0\.0\.1:{port} -> \S+:4001 .*never reached from outside", shown()), shown()
+
+    nat = ["ip", "netns", "exec", host.name, "iptables", "-t", "nat", "-A"]
+    sh(*nat, "PREROUTING", "-p", "tcp", "--dport", port, "-j", "DNAT", "--to-destination", f"{inside}:4001")
+    peer = P2pdPeer(netns=outside, host="/ip4/198.51.100.2/tcp/0")
+    assert peer.do("connect", peer=who, addrs=[f"/ip4/198.51.100.1/tcp/{port}"]) == {}
+    x = wait_for("it from outside", lambda: (x := reached()) and x["reached_from_outside"] and x)
+    assert (x.get("from_gateway", 0), x["from_outside"]) == (0, 1), x
+    conn, = node()["connections"]
+    assert (conn["direction"], conn["local"], conn["host_port"]) == ("in", f"{inside}:4001", port), conn
+    assert conn["remote"].startswith("198.51.100.2:"), conn
+    e = wait_event(api, "connected", remote=conn["remote"])
+    assert (e["details"]["host_port"], e["details"]["direction"]) == (port, "in"), e
+    assert re.search(rf"127\.0\.0\.1:{port} -> .*reached from outside, last at", shown()), shown()
+
+    sh(*nat, "POSTROUTING", "-d", inside, "-j", "MASQUERADE")
+    other = P2pdPeer(netns=outside, host="/ip4/198.51.100.2/tcp/0")
+    assert other.do("connect", peer=who, addrs=[f"/ip4/198.51.100.1/tcp/{port}"]) == {}
+    x = wait_for("it by the host", lambda: (x := reached()) and x.get("from_gateway") and x)
+    assert (x["from_gateway"], x["from_outside"]) == (1, 1), x
+    assert {c["remote"].rsplit(":", 1)[0] for c in node()["connections"]} == {"198.51.100.2", f"{subnet}.1"}, node()
 
 
 def cgroup_v2():

@@ -48,6 +48,7 @@ static void put_connection(struct obs_json *j, const struct obs_peers *p, const 
 	obs_json_object_open(j);
 	key_endpoint(j, "local", &c->f.local);
 	key_endpoint(j, "remote", &c->f.remote);
+	key_known(j, "host_port", obs_network_host_port(&p->network, c->f.local.port, false));
 	obs_put_text(j, "state", obs_tcp_state_str(c->f.state));
 	obs_put_text(j, "direction", obs_direction_str(c->f.direction));
 	obs_put_text(j, "role", obs_peer_role_str(c->peer->role));
