@@ -30,7 +30,7 @@ part tests/kernels/consoles.sh "$1" "$2" fexit sys_exit
 part tests/kernels/usage.sh "$1"
 part tests/kernels/talk.sh "$1" "$4"
 part tests/kernels/deaths.sh "$1" "$5"
-part tests/kernels/canary.sh "$1" fexit sys_exit
+part tests/kernels/canary.sh "$1" fexit
 part tests/kernels/net.sh "$1" "$6"
 part tests/kernels/flows.sh "$1"
 observer=$1 ways=$2
