@@ -759,6 +759,38 @@ mounted("volume", "-v", "gso-test-volume:{home}/logs")
 mounted("tmpfs", "--tmpfs", "{home}/logs")
 
 
+def take_devices(n=16):
+    """Mount what has a device of its own: numbers that others have given back are taken."""
+    for i in range(n):
+        (at := Path(Env.tmp) / f"taken-{i}").mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "none", at], check=True)
+        Env.cleanup.callback(lambda at=at: subprocess.run(["umount", at], check=True))
+
+
+@case()
+def container_started_again():
+    """the same with nothing unread, and the observer there: no line comes twice, though the
+    files have another device after each start"""
+    api = Api()
+    observer = Observer(api).start()
+    node = ContainerNode("gate\n" + script_lines("some", 20))
+    node.process("trainer")
+    node.gate()
+    api.wait_file(node, 20)
+    before = Path(f"/proc/{node.pid}/root").stat().st_dev
+    docker("stop", "-t", "1", node.id)
+    take_devices()
+    docker("start", node.id)
+    node.pid = int(docker("inspect", "-f", "{{.State.Pid}}", node.id))
+    assert Path(f"/proc/{node.pid}/root").stat().st_dev != before
+    node.process("trainer")
+    node.gate()
+    node.wait_written(40)
+    api.wait_file(node, 40)
+    api.settle(1.3)
+    check_file(observer.stored(), node)
+
+
 @case()
 def container_stopped():
     """a container stopped while the observer is away: what it wrote arrives when it is started"""
@@ -772,6 +804,7 @@ def container_stopped():
     node.gate()
     node.wait_written(40)
     docker("stop", "-t", "1", node.id)
+    take_devices()
     observer.start()
     time.sleep(1)
     assert len(api.seen(node)) == 20

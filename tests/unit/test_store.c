@@ -21,6 +21,7 @@
 #include <sqlite3.h>
 
 #include "store/chunk.h"
+#include "store/lock.h"
 #include "store/store.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
@@ -221,6 +222,84 @@ static void a_pending_cursor_is_the_newest(void **state)
 	assert_int_equal(query(f->dir, "SELECT count(*) FROM cursors"), 299);
 }
 
+struct named {
+	const char *owner; /* what all of them have */
+	uint64_t offsets[4];
+	size_t n;
+};
+
+static void note_named(void *ctx, const struct obs_cursor *c)
+{
+	struct named *n = ctx;
+
+	assert_string_equal(c->owner, n->owner);
+	assert_true(n->n < ARRAY_LEN(n->offsets));
+	n->offsets[n->n++] = c->offset;
+}
+
+static void cursors_are_found_by_path_with_their_owner(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+	struct obs_cursor c = { .file = { 7, 41, 0 }, .offset = 10, .owner = "0123456789ab" };
+
+	snprintf(c.path, sizeof(c.path), "/logs/a.log");
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	for (int committed = 0; committed < 2; committed++) {
+		struct named n = { .owner = "0123456789ab" };
+
+		assert_int_equal(obs_store_put_cursor(s, &c), 0);
+		if (committed)
+			assert_int_equal(obs_store_commit(s), 0);
+		assert_int_equal(obs_store_each_cursor(s, "/logs/a.log", note_named, &n), 0);
+		assert_int_equal(obs_store_each_cursor(s, "/logs/b.log", note_named, &n), 0);
+		assert_int_equal(n.n, 1);
+		assert_int_equal(n.offsets[0], 10);
+	}
+	/* what waits stands for what is committed */
+	c.offset = 20;
+	assert_int_equal(obs_store_put_cursor(s, &c), 0);
+	{
+		struct named n = { .owner = "0123456789ab" };
+
+		assert_int_equal(obs_store_each_cursor(s, "/logs/a.log", note_named, &n), 0);
+		assert_int_equal(n.n, 1);
+		assert_int_equal(n.offsets[0], 20);
+	}
+}
+
+static int pid_that_ended(void)
+{
+	int pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	return pid;
+}
+
+/* Killed while it had a child, which has the lock's descriptor for a moment longer. */
+static void the_lock_of_a_dead_holder_is_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	int held, fd = -1, pid = 0, child;
+
+	assert_int_equal(obs_lock_open(f->dir, NULL, &held), 0);
+	assert_int_equal(obs_lock_open(f->dir, &pid, &fd), -EBUSY);
+	assert_int_equal(pid, getpid());
+	assert_int_equal(ftruncate(held, 0), 0);
+	assert_true(dprintf(held, "%d\n", pid_that_ended()) > 0);
+	child = fork();
+	if (child == 0) {
+		usleep(100 * 1000);
+		_exit(0);
+	}
+	close(held);
+	assert_int_equal(obs_lock_open(f->dir, NULL, &fd), 0);
+	close(fd);
+	waitpid(child, NULL, 0);
+}
+
 static void cursors_of_files_long_gone_are_forgotten(void **state)
 {
 	struct fixture *f = *state;
@@ -302,6 +381,8 @@ static void states_survive_an_upgrade(void **state)
 	assert_int_equal(obs_store_put_state(s, "console/1/2/3", OBS_SLICE("body")), 0);
 	obs_store_free(&s);
 	query(f->dir, "ALTER TABLE state DROP COLUMN put_ns");
+	query(f->dir, "DROP INDEX cursors_path");
+	query(f->dir, "ALTER TABLE cursors DROP COLUMN owner");
 	query(f->dir, "PRAGMA user_version=2");
 
 	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
@@ -964,6 +1045,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(events_and_cursors_come_back),
 		T(a_pending_cursor_is_the_newest),
+		T(cursors_are_found_by_path_with_their_owner),
+		T(the_lock_of_a_dead_holder_is_waited_for),
 		T(cursors_of_files_long_gone_are_forgotten),
 		T(states_of_consoles_long_gone_are_forgotten),
 		T(states_survive_an_upgrade),

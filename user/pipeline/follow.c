@@ -716,6 +716,53 @@ static bool note_place(struct obs_follow *f, int wd)
 	return false;
 }
 
+/* A device that is a mount's own: overlayfs, btrfs, tmpfs. Each mount gets what number is free. */
+static bool is_anonymous(uint32_t dev)
+{
+	return dev >> 20 == 0;
+}
+
+struct mounted_again {
+	const struct obs_node *node;
+	const struct obs_file_id *id; /* as it is now */
+	int fd;
+	bool found;
+	struct obs_cursor cursor;
+};
+
+static void compare_mounted(void *ctx, const struct obs_cursor *c)
+{
+	struct mounted_again *m = ctx;
+
+	if (m->found || c->file.ino != m->id->ino || c->file.gen != m->id->gen ||
+	    c->tail_len == 0 || !is_anonymous(c->file.dev) || strcmp(c->owner, m->node->id12) != 0)
+		return;
+	m->found = obs_cursor_fits(c, m->fd);
+	m->cursor = *c;
+	m->cursor.file = *m->id;
+}
+
+/*
+ * The cursor of @id, also of when its container was mounted elsewhere: stopped and started, it
+ * has the same files, on a device of another number if somebody took the old one meanwhile.
+ */
+static bool get_cursor(struct obs_follow *f, const struct obs_node *node,
+		       const struct obs_file_id *id, int fd, const char *path,
+		       struct obs_cursor *ret)
+{
+	const struct obs_outlet *out = f->opt.outlet;
+	struct mounted_again m = { .node = node, .id = id, .fd = fd };
+
+	if (out->get_cursor(out->ctx, id, ret) == 0)
+		return true;
+	if (fd < 0 || !node || !*node->id12 || !is_anonymous(id->dev) || !out->each_cursor)
+		return false;
+	if (out->each_cursor(out->ctx, path, compare_mounted, &m) < 0 || !m.found)
+		return false;
+	*ret = m.cursor;
+	return true;
+}
+
 /* @pid: of the node, one that has the file open; 0 = none */
 static struct entry *follow_fd(struct obs_follow *f, struct obs_node *node, pid_t pid,
 			       const struct obs_file_id *id, int fd, const char *path, bool told)
@@ -728,7 +775,7 @@ static struct entry *follow_fd(struct obs_follow *f, struct obs_node *node, pid_
 	struct entry *en;
 	bool known;
 
-	known = f->opt.outlet->get_cursor(f->opt.outlet->ctx, id, &cursor) == 0;
+	known = get_cursor(f, node, id, fd, path, &cursor);
 	start.from_zero = fd < 0 || is_younger(fd, f->opt.outlet->created_ns);
 	if (obs_stream_new_file(&f->opt.stream, id, fd, path, known ? &cursor : NULL, &start, node,
 				&stream) < 0)
@@ -987,8 +1034,10 @@ static void put_cursor(struct obs_follow *f, struct entry *en,
 {
 	struct obs_cursor cursor;
 
-	if (obs_stream_cursor(en->stream, &cursor))
+	if (obs_stream_cursor(en->stream, &cursor)) {
+		snprintf(cursor.owner, sizeof(cursor.owner), "%s", en->node ? en->node->id12 : "");
 		put(ctx, &cursor);
+	}
 	if (en->kept)
 		save_skips(f, en, obs_stream_cursor_offset(en->stream));
 }

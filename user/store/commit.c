@@ -114,6 +114,8 @@ static int put_cursor(struct obs_store *s, const struct obs_pending_cursor *p)
 
 	sqlite3_bind_text(stmt, ARRAY_LEN(v) + 1, c->path,
 			  (int)strnlen(c->path, sizeof(c->path) - 1), SQLITE_STATIC);
+	sqlite3_bind_text(stmt, ARRAY_LEN(v) + 2, c->owner,
+			  (int)strnlen(c->owner, sizeof(c->owner) - 1), SQLITE_STATIC);
 	return obs_sql_run(stmt, v, ARRAY_LEN(v));
 }
 

@@ -5,12 +5,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "util/cleanup.h"
+
+#define PAUSE_NS   10000000
+#define PAUSES_MAX 200
 
 static int make_one_dir(const char *dir)
 {
@@ -57,9 +64,35 @@ static int write_pid(int fd)
 	return 0;
 }
 
+static bool is_gone(int pid)
+{
+	return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+/* A child of an observer that was killed has its lock until it ends too: a moment. */
+static int take_lock(int fd, int *ret_pid)
+{
+	static const struct timespec pause = { .tv_nsec = PAUSE_NS };
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int pid = 0;
+
+	for (int i = 0; i < PAUSES_MAX; i++) {
+		if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EACCES)
+			return -errno;
+		pid = read_pid(fd);
+		if (!is_gone(pid))
+			break;
+		nanosleep(&pause, NULL);
+	}
+	if (ret_pid)
+		*ret_pid = pid;
+	return -EBUSY;
+}
+
 int obs_lock_open(const char *dir, int *ret_pid, int *ret)
 {
-	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	cleanup_close int fd = -1;
 	char path[PATH_MAX];
 	int r;
@@ -71,13 +104,9 @@ int obs_lock_open(const char *dir, int *ret_pid, int *ret)
 	if (fd < 0)
 		return -errno;
 
-	if (fcntl(fd, F_OFD_SETLK, &whole) < 0) {
-		if (errno != EAGAIN && errno != EACCES)
-			return -errno;
-		if (ret_pid)
-			*ret_pid = read_pid(fd);
-		return -EBUSY;
-	}
+	r = take_lock(fd, ret_pid);
+	if (r < 0)
+		return r;
 
 	/* A full disk must not keep the observer from starting: the lock holds without the pid. */
 	r = write_pid(fd);

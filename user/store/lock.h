@@ -19,6 +19,9 @@ int obs_lock_make_dir(const char *dir);
  * @ret_pid: on -EBUSY, the holder's pid, 0 if unknown; may be NULL
  * @ret:     on success, a descriptor the caller closes to let go
  *
+ * A holder that was killed, and whose last child has its descriptor still, is waited for: 2 s at
+ * most.
+ *
  * Return: 0, -EBUSY, or a negative errno.
  */
 int obs_lock_open(const char *dir, int *ret_pid, int *ret);

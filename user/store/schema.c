@@ -46,6 +46,11 @@ static const char *const migrations[] = {
 	/* state.put_ns: for those whose owner may be gone without a word. */
 	("ALTER TABLE state ADD COLUMN put_ns INTEGER NOT NULL DEFAULT 0;"
 	 "UPDATE state SET put_ns = CAST(strftime('%s', 'now') AS INTEGER) * 1000000000;"),
+
+	/* cursors.owner: whose file it is. A container's files have another device each time
+	 * that it is started. */
+	("ALTER TABLE cursors ADD COLUMN owner TEXT NOT NULL DEFAULT '';"
+	 "CREATE INDEX cursors_path ON cursors(path);"),
 };
 
 #define VERSION ((int64_t)ARRAY_LEN(migrations))

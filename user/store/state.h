@@ -20,9 +20,9 @@
 	X(rollback,	"ROLLBACK") \
 	X(put_chunk,	"INSERT INTO chunks VALUES(?,?,?,?,?,?,?,?,?,?,?)") \
 	X(put_index,	"INSERT INTO idx VALUES(?,?,?,?)") \
-	X(put_cursor,	"INSERT OR REPLACE INTO cursors VALUES(?,?,?,?,?,?,?,?,?)") \
+	X(put_cursor,	"INSERT OR REPLACE INTO cursors VALUES(?,?,?,?,?,?,?,?,?,?)") \
 	X(drop_cursor,	"DELETE FROM cursors WHERE dev=? AND ino=? AND gen=?") \
-	X(get_cursor,	"SELECT epoch, tail_len, offset, tail_hash, seen_ns, path FROM cursors" \
+	X(get_cursor,	"SELECT epoch, tail_len, offset, tail_hash, seen_ns, path, owner FROM cursors" \
 			" WHERE dev=? AND ino=? AND gen=?") \
 	X(put_position,	"INSERT OR REPLACE INTO sinks(position, name) VALUES(?,?)") \
 	X(put_state,	"INSERT OR REPLACE INTO state(name, body, put_ns) VALUES(?1,?2,?3)") \

@@ -385,6 +385,7 @@ int obs_store_prune_states(struct obs_store *s, uint64_t wall_ns)
 static void read_cursor(sqlite3_stmt *stmt, const struct obs_file_id *file, struct obs_cursor *ret)
 {
 	const char *path = (const char *)sqlite3_column_text(stmt, 5);
+	const char *owner = (const char *)sqlite3_column_text(stmt, 6);
 
 	*ret = (struct obs_cursor){
 		.file = *file,
@@ -395,6 +396,7 @@ static void read_cursor(sqlite3_stmt *stmt, const struct obs_file_id *file, stru
 		.seen_ns = (uint64_t)sqlite3_column_int64(stmt, 4),
 	};
 	snprintf(ret->path, sizeof(ret->path), "%s", path ? path : "");
+	snprintf(ret->owner, sizeof(ret->owner), "%s", owner ? owner : "");
 }
 
 int obs_store_get_cursor(struct obs_store *s, const struct obs_file_id *file,
@@ -431,22 +433,30 @@ int obs_store_each_cursor(struct obs_store *s, const char *path,
 	struct obs_cursor c;
 	int r;
 
+	for (size_t i = 0; i < s->cursors.n; i++) {
+		const struct obs_pending_cursor *p = &s->cursors.v[i];
+
+		if (!p->drop && strncmp(p->cursor.path, path, sizeof(c.path) - 1) == 0)
+			fn(ctx, &p->cursor);
+	}
 	if (!s->db)
 		return -EAGAIN;
-	r = obs_sql_prepare(s->db,
-			    "SELECT epoch, tail_len, offset, tail_hash, seen_ns, path, dev, ino,"
-			    " gen FROM cursors WHERE path=?1 ORDER BY seen_ns DESC LIMIT 64",
-			    &stmt);
+	r = obs_sql_prepare(
+		s->db,
+		"SELECT epoch, tail_len, offset, tail_hash, seen_ns, path, owner,"
+		" dev, ino, gen FROM cursors WHERE path=?1 ORDER BY seen_ns DESC LIMIT 64",
+		&stmt);
 	if (r < 0)
 		return r;
 	sqlite3_bind_text(stmt, 1, path, (int)strnlen(path, sizeof(c.path) - 1), SQLITE_STATIC);
 	while ((r = obs_sql_step(stmt)) > 0) {
-		struct obs_file_id id = { (uint64_t)sqlite3_column_int64(stmt, 7),
-					  (uint32_t)sqlite3_column_int64(stmt, 6),
-					  (uint32_t)sqlite3_column_int64(stmt, 8) };
+		struct obs_file_id id = { (uint64_t)sqlite3_column_int64(stmt, 8),
+					  (uint32_t)sqlite3_column_int64(stmt, 7),
+					  (uint32_t)sqlite3_column_int64(stmt, 9) };
 
 		read_cursor(stmt, &id, &c);
-		fn(ctx, &c);
+		if (!obs_pending_cursors_find(&s->cursors, &id))
+			fn(ctx, &c);
 	}
 	return r;
 }

@@ -105,8 +105,10 @@ int obs_store_get_cursor(struct obs_store *s, const struct obs_file_id *file,
 			 struct obs_cursor *ret);
 
 /**
- * obs_store_each_cursor() - the committed cursors of files that had the name @path, newest first,
- * at most 64. Reads the whole table. Return: 0 or a negative errno.
+ * obs_store_each_cursor() - the cursors of files that had the name @path: those that wait for the
+ * next commit, then the committed ones, newest first, at most 64.
+ *
+ * Return: 0 or a negative errno.
  */
 int obs_store_each_cursor(struct obs_store *s, const char *path,
 			  void (*fn)(void *ctx, const struct obs_cursor *c), void *ctx);

@@ -878,15 +878,12 @@ bool obs_stream_cursor(struct obs_stream *s, struct obs_cursor *ret)
 	return true;
 }
 
-static bool cursor_fits(const struct obs_stream *s, const struct obs_cursor *c, uint64_t size)
+bool obs_cursor_fits(const struct obs_cursor *c, int fd)
 {
 	uint64_t hash = 0;
 
-	if (size < c->offset)
-		return false;
-	if (c->tail_len == 0)
-		return true;
-	return tail_of(s->fd, c->offset, c->tail_len, &hash) == c->tail_len && hash == c->tail_hash;
+	return c->tail_len == 0 ||
+	       (tail_of(fd, c->offset, c->tail_len, &hash) == c->tail_len && hash == c->tail_hash);
 }
 
 /* Offset of the first of the last @lines lines of a file of @size bytes. */
@@ -934,7 +931,7 @@ static void find_place(struct obs_stream *s, const struct obs_cursor *cursor,
 	}
 	s->epoch = cursor->epoch;
 	s->offset = cursor->offset;
-	if (!cursor_fits(s, cursor, s->due)) {
+	if (s->due < cursor->offset || !obs_cursor_fits(cursor, s->fd)) {
 		obs_count(&s->opt->counters->truncations, 1);
 		s->epoch++;
 		s->offset = 0;

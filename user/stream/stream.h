@@ -171,9 +171,15 @@ void obs_stream_place(const struct obs_stream *s, bool former, struct obs_cursor
 void obs_stream_expect(struct obs_stream *s, const struct obs_chunk *chunk);
 
 /**
+ * obs_cursor_fits() - are the bytes before @c's offset in the file behind @fd those that it covers?
+ */
+bool obs_cursor_fits(const struct obs_cursor *c, int fd);
+
+/**
  * obs_stream_cursor() - what to commit with the events emitted so far.
  *
- * Return: true when it differs from the last one handed out, or that was a day ago.
+ * Return: true when it differs from the last one handed out, or that was a day ago. Its owner is
+ * for the caller to name.
  */
 bool obs_stream_cursor(struct obs_stream *s, struct obs_cursor *ret);
 
