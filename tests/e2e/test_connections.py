@@ -523,7 +523,7 @@ def real_swarm(rung):
     switch = Switch(nets)
     boot = P2pdPeer(netns=nets[0], host="/ip4/10.77.0.1/tcp/0")
     api = Api()
-    observer = watch(rung=rung, api=api, targets={"include": {"command": ["*gso-test-peer-*"]},
+    observer = watch(rung=rung, api=api, targets={"include": {"command": [f"*{Env.tmp}/gso-test-peer-*"]},
                                                   "exclude": {"command": [boot.glob()]}},
                      connections={"snapshot_interval": "1s"})
     address = next(a for a in boot.addrs if a.startswith("/ip4/10.77.0.1/tcp/"))

@@ -142,7 +142,7 @@ def doctor_row():
 def observer_first():
     """peers that start after the observer: how long p2pd took, who it is, all it did"""
     api = Api()
-    observer = Observer(api, {"targets": {"include": {"command": ["*gso-test-peer-*"]}},
+    observer = Observer(api, {"targets": {"include": {"command": [f"*{Env.tmp}/gso-test-peer-*"]}},
                               "forward": "events"}).start()
     a, b = swarm(2)
     talk(a, b)

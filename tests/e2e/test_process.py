@@ -2,7 +2,7 @@
 """Nodes that run without any container."""
 
 from cases import case
-from harness import (Api, Observer, ProcessNode, check_file, check_order, check_origin, of_node,
+from harness import (Api, Env, Observer, ProcessNode, check_file, check_order, check_origin, of_node,
                      script_lines, wait_for)
 
 
@@ -28,7 +28,7 @@ def tree_after():
     """a process tree that comes later; another one beside it is left alone"""
     api = Api()
     other = ProcessNode("gate\n" + script_lines("other", 10))
-    Observer(api, {"targets": {"include": {"command": ["*gso-test-node-*"]},
+    Observer(api, {"targets": {"include": {"command": [f"*{Env.tmp}/gso-test-node-*"]},
                                "exclude": {"command": [other.glob()]}}}).start()
     node = ProcessNode(script_lines("mine", 200))
     api.wait_file(node, 200)

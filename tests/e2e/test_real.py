@@ -52,8 +52,9 @@ class Trainer(Driven):
                                at=time.strftime("%Y-%m-%d %H:%M:%S,000")))
 
 
-def observe(glob="*gso-test-real-*", **state):
+def observe(glob=None, **state):
     hivemind_python()  # Skip before anything starts
+    glob = glob or f"*{Env.tmp}/gso-test-real-*"
     return Observer(Api(), {"targets": {"include": {"command": [glob]}, "builtin": False},
                             "state": {"hung_after": "1h", **state}}).start()
 

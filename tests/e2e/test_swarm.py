@@ -10,7 +10,7 @@ import signal
 import sys
 
 from cases import case
-from harness import Api, Observer, descendants, docker, wait_for
+from harness import Api, Env, Observer, descendants, docker, wait_for
 from swarm import HivemindPeer, hivemind_container
 from test_connections import Net, Switch, events_of, peers, sh, wait_event
 from test_p2pd import value
@@ -102,7 +102,7 @@ def ips_of(addrs):
 
 def observe(api, places):
     containers = [p.container for p in places if p.container]
-    return Observer(api, {"targets": {"include": {"command": ["*gso-test-hivemind-*"], "container": containers},
+    return Observer(api, {"targets": {"include": {"command": [f"*{Env.tmp}/gso-test-hivemind-*"], "container": containers},
                                        "exclude": {"command": ["*exec -i*"]}},
                           "forward": "events", "connections": {"interval": "1s"}, "p2pd": {"snapshot_interval": "2s"}}).start()
 
