@@ -21,6 +21,7 @@
 
 #include "budget.bpf.h"
 #include "members.bpf.h"
+#include "socks.bpf.h" /* tcp.bpf.c's maps, where that is loaded */
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -73,14 +74,6 @@ struct {
 	__type(key, int);
 	__type(value, struct obs_mark);
 } marks SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1); /* that of tcp.bpf.c is put in its place */
-	__type(key, __u64);	/* struct sock * */
-	__type(value, struct obs_sock_value);
-} socks SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -302,8 +295,7 @@ static __always_inline __u32 marked_for(struct bpf_sock *sk)
 
 static __always_inline __u32 noted_for(struct bpf_sock *sk)
 {
-	__u64 key = (__u64)sk; /* a struct sock * in truth */
-	struct obs_sock_value *known = bpf_map_lookup_elem(&socks, &key);
+	struct obs_sock_value *known = obs_sock_find(obs_sock_key(sk));
 
 	return known && holder_of(known->target) ? known->target : 0;
 }

@@ -8,7 +8,8 @@
  * is the listener's, found by port. iter/task_file and not iter/tcp, since one pass covers every
  * network namespace, and tells who holds a socket now: inherited, or passed by SCM_RIGHTS.
  * Cost: other processes' connections are one look at a bit or a missed look at a hash per change
- * of state; targets' send two records each. The iterator looks at every descriptor of the host.
+ * of state; targets' send two records each, and one where they come by the thousand: then their
+ * end tells of their beginning too. The iterator looks at every descriptor of the host.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -17,6 +18,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "members.bpf.h"
+#include "socks.bpf.h"
 #include "walk.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -25,6 +27,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define AF_INET6    10
 #define IPPROTO_TCP 6
 #define USEC_PER_S  1000000ULL
+#define NS_PER_S    1000000000ULL
 
 #define SOCK_BINDPORT_LOCK 8 /* include/net/sock.h; sk_clone_lock() clears it in children */
 
@@ -40,18 +43,17 @@ enum {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536); /* limits.connections */
-	__type(key, __u64);	    /* struct sock * */
-	__type(value, struct obs_sock_value);
-} socks SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, OBS_LISTENERS_MAX);
 	__type(key, struct obs_listener_key);
 	__type(value, struct obs_sock_value);
 } listeners SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, OBS_TARGETS_MAX);
+	__type(key, __u32); /* target slot */
+	__type(value, struct obs_opens);
+} opens SEC(".maps");
 
 /* --- a socket as the record has it --- */
 
@@ -150,6 +152,8 @@ static __always_inline void send(struct sock *sk, const struct obs_sock_value *s
 	rec->err = sk->sk_err;
 	take_owner(rec, s);
 	take_addresses(rec, sk);
+	if (!rec->local_port)
+		rec->local_port = s->port;
 	if (port_was_bound(sk))
 		rec->flags |= OBS_TCP_BOUND;
 	tp = bpf_skc_to_tcp_sock(sk);
@@ -168,9 +172,7 @@ static __always_inline void send(struct sock *sk, const struct obs_sock_value *s
 
 static __always_inline int note(struct sock *sk, const struct obs_sock_value *s)
 {
-	__u64 key = (__u64)sk;
-
-	if (bpf_map_update_elem(&socks, &key, s, BPF_ANY) == 0)
+	if (obs_sock_note(obs_sock_key(sk), s) == 0)
 		return 0;
 	obs_drop(OBS_DROP_MAP, 1);
 	return -1;
@@ -223,15 +225,30 @@ static __always_inline void on_child(struct sock *sk)
 	note(sk, &s);
 }
 
+/* Is this one to be told of now, or at its end? CPUs may count past each other. */
+static __always_inline int told_now(__u32 target, __u64 now_ns)
+{
+	struct obs_opens *o = bpf_map_lookup_elem(&opens, &target);
+
+	if (!o)
+		return 1;
+	if (now_ns - o->since_ns > NS_PER_S) {
+		o->since_ns = now_ns;
+		o->n = 0;
+	}
+	return ++o->n <= OBS_OPENS_PER_S;
+}
+
 static __always_inline void on_established(struct sock *sk)
 {
-	__u64 key = (__u64)sk;
-	struct obs_sock_value *s = bpf_map_lookup_elem(&socks, &key);
+	struct obs_sock_value *s = obs_sock_find(obs_sock_key(sk));
 
 	if (!s)
 		return;
 	s->established_ns = bpf_ktime_get_boot_ns();
-	send(sk, s, OBS_TCP_OPEN, TCP_ESTABLISHED, s->established_ns);
+	s->port = sk->__sk_common.skc_num;
+	if (told_now(s->target, s->established_ns))
+		send(sk, s, OBS_TCP_OPEN, TCP_ESTABLISHED, s->established_ns);
 }
 
 static __always_inline __u8 ending(const struct obs_sock_value *s, int oldstate)
@@ -245,8 +262,8 @@ static __always_inline __u8 ending(const struct obs_sock_value *s, int oldstate)
 
 static __always_inline void on_closed(struct sock *sk, int oldstate)
 {
-	__u64 key = (__u64)sk;
-	struct obs_sock_value *s = bpf_map_lookup_elem(&socks, &key);
+	__u64 key = obs_sock_key(sk);
+	struct obs_sock_value *s = obs_sock_find(key);
 
 	if (!s)
 		return;
@@ -257,7 +274,7 @@ static __always_inline void on_closed(struct sock *sk, int oldstate)
 		bpf_map_delete_elem(&listeners, &port);
 	}
 	send(sk, s, ending(s, oldstate), oldstate, bpf_ktime_get_boot_ns());
-	bpf_map_delete_elem(&socks, &key);
+	obs_sock_forget(key);
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -279,22 +296,22 @@ int BPF_PROG(obs_tcp_state, struct sock *sk, int oldstate, int newstate)
 /* --- how they stand: one pass over all descriptors --- */
 
 /* A socket that was there before it was watched. */
-static __always_inline struct obs_sock_value *adopt(struct sock *sk, __u32 target, __u32 tgid)
+static __always_inline struct obs_sock_value *adopt(struct sock *sk, __u64 key, __u32 target,
+						    __u32 tgid)
 {
 	struct obs_sock_value s = { .target = target, .tgid = tgid, .flags = OBS_TCP_EARLIER };
 	struct obs_listener_key port = listener_key(sk);
-	__u64 key = (__u64)sk;
 
 	s.born_ns = bpf_ktime_get_boot_ns();
 	s.port = port.port;
-	if (bpf_map_update_elem(&socks, &key, &s, BPF_NOEXIST) == 0 &&
-	    sk->__sk_common.skc_state == TCP_CLOSE) {
-		bpf_map_delete_elem(&socks, &key); /* it ended before it was noted */
+	obs_sock_note(key, &s);
+	if (sk->__sk_common.skc_state == TCP_CLOSE) {
+		obs_sock_forget(key); /* it ended before it was noted */
 		return NULL;
 	}
 	if (sk->__sk_common.skc_state == TCP_LISTEN)
 		bpf_map_update_elem(&listeners, &port, &s, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&socks, &key);
+	return obs_sock_find(key);
 }
 
 static __always_inline void fill_sample(struct obs_rec_tcp *rec, struct sock *sk,
@@ -323,7 +340,7 @@ int obs_tcp_sample(struct bpf_iter__task_file *ctx)
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct obs_target_value *target;
-	struct obs_sock_value none = {}; /* no room for it: without a birth */
+	struct obs_sock_value known = {}; /* no room for it: without a birth */
 	struct obs_rec_tcp rec = {};
 	struct obs_sock_value *s;
 	struct socket *socket;
@@ -340,14 +357,16 @@ int obs_tcp_sample(struct bpf_iter__task_file *ctx)
 	if (!sk || sk->sk_protocol != IPPROTO_TCP || sk->__sk_common.skc_state == TCP_CLOSE ||
 	    (sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6))
 		return 0;
-	key = (__u64)sk;
-	s = bpf_map_lookup_elem(&socks, &key);
+	key = obs_sock_key(sk);
+	s = obs_sock_find(key);
 	if (!s)
-		s = adopt(sk, target->target, task->tgid);
+		s = adopt(sk, key, target->target, task->tgid);
 	if (!s && sk->__sk_common.skc_state == TCP_CLOSE)
 		return 0;
-	none.target = target->target;
-	fill_sample(&rec, sk, s ? s : &none, task->tgid);
+	known.target = target->target;
+	if (s)
+		known = *s;
+	fill_sample(&rec, sk, &known, task->tgid);
 	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
 	return 0;
 }

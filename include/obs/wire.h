@@ -377,7 +377,30 @@ struct obs_sock_value {
 	__u64 born_ns;
 	__u64 established_ns;
 	__u32 flags; /* enum obs_tcp_flags */
-	__u32 port;  /* listeners: theirs; the socket itself has none any more when it ends */
+	__u32 port;  /* the socket itself has none any more when it ends */
+};
+
+#define OBS_SOCK_PLACES_BITS 13
+#define OBS_SOCK_PLACES	     (1 << OBS_SOCK_PLACES_BITS)
+
+/* sock_places: a socket that is alone in its place is not in socks. */
+struct obs_sock_place {
+	__u64 sock; /* struct sock *; 0 = nobody */
+	struct obs_sock_value value;
+};
+
+/* 1 to OBS_SOCK_PLACES; addresses are multiples of some hundreds. */
+static inline __u32 obs_sock_place_of(__u64 sock)
+{
+	return 1 + (__u32)(sock * 0x9e3779b97f4a7c15ULL >> (64 - OBS_SOCK_PLACES_BITS));
+}
+
+#define OBS_OPENS_PER_S 1000
+
+/* opens: of a target, by its slot: connections that were told of when they began, in this second. */
+struct obs_opens {
+	__u64 since_ns; /* CLOCK_BOOTTIME */
+	__u64 n;
 };
 
 #define OBS_LISTENERS_MAX 4096
@@ -469,6 +492,7 @@ _Static_assert(sizeof(struct obs_flow_key) == 24, "new layout: bump OBS_WIRE_VER
 _Static_assert(sizeof(struct obs_flow_value) == 56, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_tcp) == 168, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_sock_value) == 32, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_sock_place) == 40, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_identity) == 24, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_hdr) == 16, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_file_id) == 16, "new layout: bump OBS_WIRE_VERSION");

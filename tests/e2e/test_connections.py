@@ -495,6 +495,7 @@ def full_speed():
     wait_for(f"{2 * n} connections", counted, 20)
     metrics = observer.metrics()
     assert metrics["gswarm_connection_ends_missed_total"] == 0, metrics
+    assert metrics["gswarm_connections_told_late_total"] > 0, metrics
     assert not connections(observer)
 
 

@@ -68,6 +68,15 @@ void obs_conn_facts_of(const struct obs_rec_tcp *rec, struct obs_conn_facts *ret
 
 /* --- the first rung --- */
 
+/* Small limits are kept to the connection: no places then. */
+static void set_room(struct tcp_bpf *s, uint32_t conns_max)
+{
+	uint32_t places = conns_max >= 2 * OBS_SOCK_PLACES ? OBS_SOCK_PLACES : 0;
+
+	bpf_map__set_max_entries(s->maps.sock_places, places + 1);
+	bpf_map__set_max_entries(s->maps.socks, conns_max - places);
+}
+
 static int load_tcp(struct obs_connections *c)
 {
 	struct tcp_bpf *s = c->opt.kernel ? tcp_bpf__open() : NULL;
@@ -77,7 +86,7 @@ static int load_tcp(struct obs_connections *c)
 		return -ECANCELED;
 	if (!s)
 		return -errno;
-	bpf_map__set_max_entries(s->maps.socks, c->opt.conns_max);
+	set_room(s, c->opt.conns_max);
 	r = obs_kernel_share_maps(c->opt.kernel, s->obj);
 	if (r == 0)
 		r = tcp_bpf__load(s);
@@ -234,13 +243,27 @@ int obs_connections_sample(struct obs_connections *c, obs_connections_fn fn, voi
 
 bool obs_connections_lives(const struct obs_connections *c, const struct obs_conn_id *id)
 {
+	uint32_t at = obs_sock_place_of(id->sock);
+	struct obs_sock_place place;
 	struct obs_sock_value v;
 
-	return c->tcp && bpf_map_lookup_elem(bpf_map__fd(c->tcp->maps.socks), &id->sock, &v) == 0 &&
+	if (!c->tcp)
+		return false;
+	if (bpf_map_lookup_elem(bpf_map__fd(c->tcp->maps.sock_places), &at, &place) == 0 &&
+	    place.sock == id->sock)
+		return place.value.born_ns == id->born;
+	return bpf_map_lookup_elem(bpf_map__fd(c->tcp->maps.socks), &id->sock, &v) == 0 &&
 	       v.born_ns == id->born;
 }
 
-int obs_connections_socks_fd(const struct obs_connections *c)
+int obs_connections_share_socks(const struct obs_connections *c, struct bpf_object *to)
 {
-	return c && c->tcp ? bpf_map__fd(c->tcp->maps.socks) : -EBADF;
+	struct bpf_map *places = bpf_object__find_map_by_name(to, "sock_places");
+	struct bpf_map *socks = bpf_object__find_map_by_name(to, "socks");
+	int r;
+
+	if (!c || !c->tcp)
+		return 0;
+	r = bpf_map__reuse_fd(places, bpf_map__fd(c->tcp->maps.sock_places));
+	return r < 0 ? r : bpf_map__reuse_fd(socks, bpf_map__fd(c->tcp->maps.socks));
 }

@@ -47,9 +47,10 @@ int obs_connections_sample(struct obs_connections *c, obs_connections_fn fn, voi
  * or closed and not through)? Only where there are events. */
 bool obs_connections_lives(const struct obs_connections *c, const struct obs_conn_id *id);
 
-/** obs_connections_socks_fd() - the map that says whose each TCP socket is; negative on a rung
- * without one. Borrowed. */
-int obs_connections_socks_fd(const struct obs_connections *c);
+/** obs_connections_share_socks() - before @to is loaded: its maps of whose a TCP socket is are ours.
+ * @c: NULL, or on a rung without them: @to keeps its own. Return: 0 or a negative errno. */
+struct bpf_object;
+int obs_connections_share_socks(const struct obs_connections *c, struct bpf_object *to);
 
 /** obs_conn_facts_of() - the facts in a record. */
 struct obs_rec_tcp;

@@ -58,7 +58,8 @@ static void leave_out_shared(struct flows_bpf *skel)
 	bpf_map__set_autocreate(skel->maps.marks, false);
 }
 
-static int load_programs(struct obs_kernel *kernel, struct obs_flows *f, int socks_fd, bool shared)
+static int load_programs(struct obs_kernel *kernel, struct obs_flows *f,
+			 const struct obs_connections *tcp, bool shared)
 {
 	int r;
 
@@ -68,8 +69,8 @@ static int load_programs(struct obs_kernel *kernel, struct obs_flows *f, int soc
 	if (!shared)
 		leave_out_shared(f->skel);
 	r = obs_kernel_share_maps(kernel, f->skel->obj);
-	if (r == 0 && socks_fd >= 0)
-		r = bpf_map__reuse_fd(f->skel->maps.socks, socks_fd);
+	if (r == 0)
+		r = obs_connections_share_socks(tcp, f->skel->obj);
 	if (r == 0)
 		r = flows_bpf__load(f->skel);
 	if (r == 0)
@@ -108,7 +109,7 @@ static int try_marking(const struct obs_flows *f)
 	return bpf_map_update_elem(bpf_map__fd(f->skel->maps.marks), &sock, &nobody, BPF_ANY);
 }
 
-static int load(struct obs_kernel *kernel, struct obs_flows *f, int socks_fd,
+static int load(struct obs_kernel *kernel, struct obs_flows *f, const struct obs_connections *tcp,
 		struct obs_probe_status *p)
 {
 	int r;
@@ -118,19 +119,20 @@ static int load(struct obs_kernel *kernel, struct obs_flows *f, int socks_fd,
 	f->values = f->n_cpus > 0 ? calloc((size_t)f->n_cpus, sizeof(*f->values)) : NULL;
 	if (!f->values)
 		return -ENOMEM;
-	r = load_programs(kernel, f, socks_fd, true);
+	r = load_programs(kernel, f, tcp, true);
 	if (r == 0)
 		r = try_marking(f);
 	if (r < 0) {
 		snprintf(p->refused, sizeof(p->refused), "cgroup/sock_create, sk_storage: %s",
 			 strerror(-r));
-		r = f->skel ? 0 : load_programs(kernel, f, socks_fd, false);
+		r = f->skel ? 0 : load_programs(kernel, f, tcp, false);
 	}
 	return r < 0 ? r : try_attaching(f);
 }
 
-static int open_all(struct obs_kernel *kernel, struct obs_targets *targets, int socks_fd,
-		    struct obs_flows *f, struct obs_probe_status *p)
+static int open_all(struct obs_kernel *kernel, struct obs_targets *targets,
+		    const struct obs_connections *tcp, struct obs_flows *f,
+		    struct obs_probe_status *p)
 {
 	int r;
 
@@ -143,7 +145,7 @@ static int open_all(struct obs_kernel *kernel, struct obs_targets *targets, int 
 		snprintf(p->refused, sizeof(p->refused), "cgroup_skb: no cgroup v2 is mounted");
 		return r;
 	}
-	r = load(kernel, f, socks_fd, p);
+	r = load(kernel, f, tcp, p);
 	if (r < 0)
 		snprintf(p->refused, sizeof(p->refused), "cgroup_skb: %s", strerror(-r));
 	else if (!*p->refused)
@@ -151,8 +153,9 @@ static int open_all(struct obs_kernel *kernel, struct obs_targets *targets, int 
 	return r;
 }
 
-int obs_flows_open(struct obs_kernel *kernel, struct obs_targets *targets, int socks_fd,
-		   struct obs_model *model, struct obs_flows **ret)
+int obs_flows_open(struct obs_kernel *kernel, struct obs_targets *targets,
+		   const struct obs_connections *tcp, struct obs_model *model,
+		   struct obs_flows **ret)
 {
 	struct obs_probe_status *p = obs_model_add_probe(model, "UDP and names");
 	struct obs_flows *f = calloc(1, sizeof(*f));
@@ -160,7 +163,7 @@ int obs_flows_open(struct obs_kernel *kernel, struct obs_targets *targets, int s
 	p->ok = true; /* of what is looked at for itself nothing is missing */
 	if (!f)
 		return -ENOMEM;
-	if (open_all(kernel, targets, socks_fd, f, p) < 0) {
+	if (open_all(kernel, targets, tcp, f, p) < 0) {
 		snprintf(p->unseen, sizeof(p->unseen),
 			 "UDP and QUIC flows, names by DNS and TLS; no other rung has them");
 		obs_flows_free(&f);
@@ -172,7 +175,7 @@ int obs_flows_open(struct obs_kernel *kernel, struct obs_targets *targets, int s
 	if (!f->shared)
 		snprintf(p->unseen, sizeof(p->unseen),
 			 "UDP and QUIC flows, and names, of nodes that run outside a container");
-	else if (socks_fd < 0)
+	else if (!tcp || !obs_connections_has_events(tcp))
 		snprintf(p->unseen, sizeof(p->unseen),
 			 "names by TLS of nodes that run outside a container");
 	*ret = f;

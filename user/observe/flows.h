@@ -8,6 +8,7 @@
 
 #include "model/model.h"
 #include "model/peers.h"
+#include "observe/connections.h"
 #include "observe/kernel.h"
 #include "observe/targets.h"
 
@@ -17,14 +18,15 @@ struct obs_flows;
  * obs_flows_open() - load the programs; they are attached node by node.
  * @kernel:  borrowed; NULL without BPF
  * @targets: borrowed for life; NULL only to see what can be had
- * @socks_fd: obs_connections_socks_fd()
+ * @tcp:     knows whose TCP sockets are; may be NULL
  * @model:   gets its row among the probes
  * @ret:     owned by the caller; NULL when it cannot be had here (still success)
  *
  * Return: 0 or -ENOMEM.
  */
-int obs_flows_open(struct obs_kernel *kernel, struct obs_targets *targets, int socks_fd,
-		   struct obs_model *model, struct obs_flows **ret);
+int obs_flows_open(struct obs_kernel *kernel, struct obs_targets *targets,
+		   const struct obs_connections *tcp, struct obs_model *model,
+		   struct obs_flows **ret);
 void obs_flows_free(struct obs_flows **f);
 
 /**

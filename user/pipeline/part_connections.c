@@ -299,6 +299,7 @@ static void end(struct part *p, struct watched *w, const struct obs_conn_facts *
 	if (!c) {
 		see(p, w, f);
 		c = obs_peers_find(w->peers, &f->id);
+		obs_count(&p->env.counters->connections_told_late, c != NULL);
 	}
 	if (!c)
 		return;
@@ -988,7 +989,7 @@ static void load(void *part)
 	if (obs_connections_open(&opt, env->model, &p->source) < 0 || !p->source)
 		return;
 	obs_flows_open(strcmp(opt.rung, "diag") != 0 ? env->kernel : NULL, env->targets,
-		       obs_connections_socks_fd(p->source), env->model, &p->flows);
+		       p->source, env->model, &p->flows);
 	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
 		if (p->watched[i] && !p->watched[i]->gone)
 			watch_flows(p, p->watched[i]);

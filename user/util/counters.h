@@ -66,6 +66,7 @@
 	X(connects_failed,	"connections_total",	"what=\"failed\"",	"TCP connections of nodes, both directions") \
 	X(connections_not_accepted,"connections_total",	"what=\"not_accepted\"","TCP connections of nodes, both directions") \
 	X(connection_events_limited,"connection_events_limited_total","",	"Events about connections not made because of connections.events_per_second") \
+	X(connections_told_late,"connections_told_late_total","",	"Connections that only their end told of: more than 1,000 of a node began in that second, or there was no room") \
 	X(connection_ends_missed,"connection_ends_missed_total","",	"Connections whose end was found out later, since its record had no room") \
 	X(addresses_evicted,	"known_addresses_evicted_total","",	"Addresses of peers forgotten because more are known than are kept") \
 	X(connection_passes,	"connection_passes_total","",	"Looks at all sockets of nodes") \
