@@ -393,6 +393,60 @@ static void states_survive_an_upgrade(void **state)
 	assert_int_equal(obs_store_get_state(s, "console/1/2/3", &body), -ENOENT);
 }
 
+/* Puts a state for each of nodes @first to @last, and returns how many of nodes 1 to @last are there
+ * after a pruning. */
+static size_t states_of_nodes(struct obs_store *s, const char *kind, unsigned first, unsigned last)
+{
+	size_t there = 0;
+	char name[32];
+
+	for (unsigned i = first; i <= last; i++) {
+		snprintf(name, sizeof(name), "%s/%u", kind, i);
+		assert_int_equal(obs_store_put_state(s, name, obs_slice("x", 1)), 0);
+	}
+	assert_int_equal(obs_store_commit(s), 0);
+	assert_int_equal(obs_store_prune_nodes(s), 0);
+	for (unsigned i = 1; i <= last; i++) {
+		cleanup_buf struct obs_buf got = { 0 };
+
+		snprintf(name, sizeof(name), "%s/%u", kind, i);
+		there += obs_store_get_state(s, name, &got) == 0;
+	}
+	return there;
+}
+
+static void states_of_nodes_long_gone_are_forgotten(void **state)
+{
+	static const char *const kinds[] = { "peers", "life", "conditions" };
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+
+	f->opt.max_age_s = 3600;
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	assert_int_equal(states_of_nodes(s, "chain", 1, 3), 3);
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		assert_int_equal(states_of_nodes(s, kinds[i], 1, 3), 3);
+	query(f->dir, "UPDATE state SET put_ns = put_ns - 3601000000000");
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		assert_int_equal(states_of_nodes(s, kinds[i], 3, 4), 2);
+	assert_int_equal(states_of_nodes(s, "chain", 4, 4), 4);
+	/* those of kinds that come later were pruned before they were put again */
+	assert_int_equal(obs_counter_get(&f->counters.node_states_pruned), 2 + 3 + 3);
+}
+
+static void states_of_nodes_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_store struct obs_store *s = NULL;
+
+	assert_int_equal(obs_store_open(&f->opt, NULL, &s), 0);
+	assert_int_equal(states_of_nodes(s, "peers", 1, OBS_NODE_STATES_MAX), OBS_NODE_STATES_MAX);
+	assert_int_equal(obs_counter_get(&f->counters.node_states_pruned), 0);
+	assert_int_equal(states_of_nodes(s, "life", 1, 5), 5);
+	assert_int_equal(states_of_nodes(s, "chain", 1, 1), 1);
+	assert_int_equal(obs_counter_get(&f->counters.node_states_pruned), 5);
+}
+
 static void lines_have_bounds(void **state)
 {
 	struct fixture *f = *state;
@@ -1050,6 +1104,8 @@ int main(void)
 		T(cursors_of_files_long_gone_are_forgotten),
 		T(states_of_consoles_long_gone_are_forgotten),
 		T(states_survive_an_upgrade),
+		T(states_of_nodes_long_gone_are_forgotten),
+		T(states_of_nodes_are_bounded),
 		T(lines_have_bounds),
 		T(a_second_observer_is_told_who_holds_it),
 		T(missing_directories_are_made_private),

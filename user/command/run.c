@@ -152,6 +152,7 @@ static void prune(struct daemon *d)
 		return;
 	obs_store_prune_cursors(d->store, obs_wall_ns() - CURSOR_KEEP_NS);
 	obs_store_prune_states(d->store, obs_wall_ns() - CURSOR_KEEP_NS);
+	obs_store_prune_nodes(d->store);
 	d->prune_ns = now_ns + PRUNE_EVERY_NS;
 }
 

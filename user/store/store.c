@@ -345,15 +345,15 @@ int obs_store_drop_cursor(struct obs_store *s, const struct obs_file_id *file)
 	return obs_pending_cursors_push(&s->cursors, &c);
 }
 
-/* @sql: one statement; each %lld in it is @wall_ns. Adds to @pruned. */
-static int prune(struct obs_store *s, const char *sql, uint64_t wall_ns, _Atomic uint64_t *pruned)
+/* @sql: one statement; the %lld in it is @n. Adds to @pruned. */
+static int prune(struct obs_store *s, const char *sql, uint64_t n, _Atomic uint64_t *pruned)
 {
-	char text[320];
+	char text[400];
 	int r;
 
 	if (!s->db)
 		return -EAGAIN;
-	sqlite3_snprintf(sizeof(text), text, sql, (long long)wall_ns);
+	sqlite3_snprintf(sizeof(text), text, sql, (long long)n);
 	r = obs_sql_exec(s->db, text);
 	if (r == 0)
 		obs_count(pruned, (uint64_t)sqlite3_changes(s->db));
@@ -380,6 +380,25 @@ int obs_store_prune_states(struct obs_store *s, uint64_t wall_ns)
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(statements_of); i++)
 		r = prune(s, statements_of[i], wall_ns, &s->counters->states_pruned);
 	return r;
+}
+
+#define OF_NODES                                                                          \
+	"((name >= 'peers/' AND name < 'peers0') OR (name >= 'life/' AND name < 'life0')" \
+	" OR (name >= 'conditions/' AND name < 'conditions0'))"
+
+int obs_store_prune_nodes(struct obs_store *s)
+{
+	uint64_t now_ns = obs_clock_ns(CLOCK_REALTIME), max = OBS_NODE_STATES_MAX;
+	bool has_age = s->max_age_ns && s->max_age_ns < now_ns;
+	int r = prune(s, "DELETE FROM state WHERE " OF_NODES " AND put_ns < %lld",
+		      has_age ? now_ns - s->max_age_ns : 0, &s->counters->node_states_pruned);
+
+	if (r < 0)
+		return r;
+	return prune(s,
+		     "DELETE FROM state WHERE name IN (SELECT name FROM state WHERE " OF_NODES
+		     " ORDER BY put_ns DESC LIMIT -1 OFFSET %lld)",
+		     max, &s->counters->node_states_pruned);
 }
 
 static void read_cursor(sqlite3_stmt *stmt, const struct obs_file_id *file, struct obs_cursor *ret)

@@ -95,6 +95,17 @@ int obs_store_prune_cursors(struct obs_store *s, uint64_t wall_ns);
  */
 int obs_store_prune_states(struct obs_store *s, uint64_t wall_ns);
 
+#define OBS_NODE_STATES_MAX 2048
+
+/**
+ * obs_store_prune_nodes() - the same for committed states of nodes ("peers/…", "life/…",
+ * "conditions/…"), which are put again and again as long as the node is there: those put longer ago
+ * than the store's age limit go, and the oldest of more than OBS_NODE_STATES_MAX.
+ *
+ * Return: as obs_store_prune_cursors().
+ */
+int obs_store_prune_nodes(struct obs_store *s);
+
 /**
  * obs_store_get_cursor() - the newest cursor of @file: the one that waits for the next commit
  * with its events, else the committed one.

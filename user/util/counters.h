@@ -86,6 +86,7 @@
 	X(store_commits,	"store_commits_total",	"",	"Transactions committed to the store") \
 	X(store_errors,		"store_errors_total",	"",	"Transactions that the store refused; they are tried again") \
 	X(stores_broken,	"stores_broken_total",	"",	"Damaged stores that were set aside and replaced") \
+	X(node_states_pruned,	"node_states_pruned_total",	"",	"What was kept of nodes (peers, life, conditions) that are gone for longer than the store's age limit, or too many, forgotten") \
 	X(cursors_pruned,	"cursors_pruned_total",	"",	"Positions of files that nobody has seen for 30 days, forgotten") \
 	X(states_pruned,	"states_pruned_total",	"",	"What was known of consoles of containers that nobody has seen for 30 days, forgotten: rows") \
 	X(windows_lost,		"windows_lost_total",	"",	"Windows or events that found no room in the aggregation") \
