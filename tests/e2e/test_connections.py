@@ -876,6 +876,34 @@ def udp_refused():
 
 
 @case(needs=NEEDS)
+def udp_diag():
+    """by sock_diag: UDP sockets, whom connected ones are with, and their end; the rest is said to be unseen"""
+    net = Net()
+    node, stranger = Connector(net), Connector(net, role=["stranger"])
+    node.do("udp_open", **{"as": "q"}, bind=["127.0.0.1", 9100])
+    node.do("udp_open", **{"as": "r"}, bind=["::1", 9200], to=["::1", 9300])
+    stranger.do("udp_open", **{"as": "s"}, bind=["127.0.0.1", 9400])
+    observer = watch(node, rung="diag", connections={"interval": "1s"})
+
+    def sockets():
+        return {(s["local"], s.get("remote")): s["pid"] for s in peers(observer)[0].get("udp_sockets", [])}
+
+    want = {("127.0.0.1:9100", None): node.pid, ("[::1]:9200", "[::1]:9300"): node.pid}
+    wait_for(f"{want}", lambda: sockets() == want)
+    flows = peers(observer)[0]["udp"]
+    assert [(f["remote"], f["local_port"]) for f in flows] == [("[::1]:9300", 9200)], flows
+    shown = observer_cmd("peers", "-c", observer.config_path).stdout
+    assert re.search(r"\[::1\]:9200 .*UDP, connected with \[::1\]:9300", shown), shown
+    assert re.search(r"127\.0\.0\.1:9100 .*UDP, whoever sends to it is unseen here", shown), shown
+    unseen = [p for p in observer.health()["probes"] if p["need"] == "connections"][0]["unseen"]
+    assert "of UDP all but its sockets" in unseen and "MPTCP" in unseen, unseen
+
+    node.do("close", on="r")
+    del want["[::1]:9200", "[::1]:9300"]
+    wait_for(f"{want}", lambda: sockets() == want and not peers(observer)[0]["udp"])
+
+
+@case(needs=NEEDS)
 def udp_mapped():
     """a dual-stack UDP socket: what it sends over IPv4 is its peer's at IPv4, what over IPv6 at IPv6"""
     a, b = Net(), Net()

@@ -193,6 +193,14 @@ def udp(cmd):
     return {"answers": n}
 
 
+def udp_open(cmd):
+    """A UDP socket, connected if it is told with whom."""
+    s = SOCKETS[cmd["as"]] = udp_socket(cmd["bind"])
+    if "to" in cmd:
+        s.connect(tuple(cmd["to"]))
+    return {}
+
+
 def hello(cmd):
     """A real ClientHello, and no more of TLS."""
     out = ssl.MemoryBIO()
@@ -213,7 +221,8 @@ def log(cmd):
     return {}
 
 
-COMMANDS = {"log": log, "echo": echo, "dns": dns, "lookup": lookup, "udp": udp, "hello": hello,
+COMMANDS = {"log": log, "echo": echo, "dns": dns, "lookup": lookup, "udp": udp, "udp_open": udp_open,
+            "hello": hello,
             "listen": listen, "connect": connect, "accept": accept, "send": send, "recv": recv,
             "close": close, "reset": reset, "shutdown": shutdown, "fork": fork, "pass": pass_on,
             "storm": storm}

@@ -601,6 +601,49 @@ static void older_lines_are_understood(void **state)
 	obs_peers_free(&p);
 }
 
+static void udp_sockets_are_those_of_the_last_pass(void **state)
+{
+	struct obs_peers *p = new_peers(16, 16);
+	struct obs_conn_facts f =
+		conn(0, at("127.0.0.1", 9000), at("0.0.0.0", 0), OBS_DIRECTION_UNKNOWN);
+
+	(void)state;
+	obs_peers_start_pass(p);
+	for (uint64_t i = 1; i <= OBS_UDP_SHOW + 3; i++) {
+		f.id.sock = i;
+		obs_peers_udp(p, &f, "p2pd");
+		if (i == 1)
+			obs_peers_udp(p, &f, "other"); /* another holder of the same */
+	}
+	assert_int_equal(p->n_udp, OBS_UDP_SHOW);
+	assert_int_equal(p->udp_not_kept, 3);
+	assert_string_equal(p->udp[0].process, "p2pd");
+	obs_peers_start_pass(p);
+	obs_peers_udp(p, &f, "p2pd");
+	assert_int_equal(p->n_udp, 1);
+	assert_int_equal(p->udp_not_kept, 0);
+	obs_peers_free(&p);
+}
+
+static void flows_not_seen_since_are_over(void **state)
+{
+	struct obs_peers *p = new_peers(16, 16);
+	struct obs_flow_facts f = { .remote = at("192.0.2.1", 53), .local_port = 1, .last_ns = 10 };
+	bool is_new;
+
+	(void)state;
+	obs_peers_flow(p, &f, &other, 1, &is_new);
+	f.local_port = 2;
+	f.last_ns = 20;
+	obs_peers_flow(p, &f, &other, 1, &is_new);
+	assert_int_equal(p->peers->open, 2);
+	obs_peers_end_flows(p, 20, 2);
+	assert_int_equal(HASH_COUNT(p->flows), 1);
+	assert_int_equal(p->flows->f.local_port, 2);
+	assert_int_equal(p->peers->open, 1);
+	obs_peers_free(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -609,6 +652,8 @@ int main(void)
 		cmocka_unit_test(counters_add_up),
 		cmocka_unit_test(direction_of_what_was_there),
 		cmocka_unit_test(refusals_of_a_listener_are_told_once),
+		cmocka_unit_test(udp_sockets_are_those_of_the_last_pass),
+		cmocka_unit_test(flows_not_seen_since_are_over),
 		cmocka_unit_test(outside_is_neither_loopback_nor_ourselves),
 		cmocka_unit_test(who_dials_us_is_known_by_address),
 		cmocka_unit_test(the_least_recently_used_makes_room),

@@ -98,6 +98,14 @@ static void print_listener(const cJSON *l)
 		puts("never reached from outside");
 }
 
+static void print_udp_socket(const cJSON *s)
+{
+	const char *remote = obs_ask_text(s, "remote");
+
+	printf("  %-28s %s, UDP, %s%s\n", obs_ask_text(s, "local"), obs_ask_text(s, "process"),
+	       *remote ? "connected with " : "whoever sends to it is unseen here", remote);
+}
+
 static void print_node(const cJSON *node, bool all)
 {
 	const cJSON *p, *totals = cJSON_GetObjectItemCaseSensitive(node, "totals");
@@ -116,6 +124,8 @@ static void print_node(const cJSON *node, bool all)
 	}
 	cJSON_ArrayForEach(p, cJSON_GetObjectItemCaseSensitive(node, "listening"))
 		print_listener(p);
+	cJSON_ArrayForEach(p, cJSON_GetObjectItemCaseSensitive(node, "udp_sockets"))
+		print_udp_socket(p);
 }
 
 static int print_table(struct obs_buf *answer, bool all)

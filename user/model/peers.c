@@ -664,6 +664,37 @@ void obs_peers_flow_end(struct obs_peers *p, struct obs_flow *flow, uint64_t wal
 	free(flow);
 }
 
+void obs_peers_end_flows(struct obs_peers *p, uint64_t boot_ns, uint64_t wall_ns)
+{
+	struct obs_flow *f, *next;
+
+	HASH_ITER(hh, p->flows, f, next)
+	{
+		if (f->f.last_ns < boot_ns)
+			obs_peers_flow_end(p, f, wall_ns);
+	}
+}
+
+void obs_peers_udp(struct obs_peers *p, const struct obs_conn_facts *f, const char *process)
+{
+	for (size_t i = 0; i < p->n_udp; i++) {
+		if (memcmp(&p->udp[i].id, &f->id, sizeof(f->id)) == 0)
+			return; /* of another holder */
+	}
+	if (p->n_udp == OBS_UDP_SHOW) {
+		p->udp_not_kept++;
+		return;
+	}
+	p->udp[p->n_udp++] = (struct obs_udp_socket){ .id = f->id,
+						      .local = f->local,
+						      .remote = f->remote,
+						      .pid = f->pid,
+						      .process = process,
+						      .send_queue = f->send_queue,
+						      .recv_queue = f->recv_queue,
+						      .drops = f->drops };
+}
+
 /* --- listeners --- */
 
 int obs_peers_restore_listener(struct obs_peers *p, const struct obs_listener *l)
@@ -762,6 +793,7 @@ void obs_peers_start_pass(struct obs_peers *p)
 	p->looking = true;
 	p->unkept = 0;
 	p->dialling_now = 0;
+	p->n_udp = p->udp_not_kept = 0;
 }
 
 void obs_peers_dials(struct obs_peers *p)

@@ -18,6 +18,7 @@
 
 #define OBS_ENDPOINT_TEXT  64
 #define OBS_LISTENERS_SHOW 256 /* listening sockets kept per node */
+#define OBS_UDP_SHOW	   256 /* UDP sockets kept per node */
 #define OBS_NAMES_MAX	   1024
 
 /* IPv4 as ::ffff:a.b.c.d, so that one peer is one endpoint. */
@@ -88,6 +89,7 @@ struct obs_conn_facts {
 	uint32_t drops;	    /* listeners: refused for a full accept queue */
 	uint32_t half_open; /* listeners: handshakes that the other side has not finished */
 	int err;	    /* positive errno; 0 = none */
+	bool udp;	    /* a UDP socket: no state and no counters but queues and drops */
 };
 
 /* Who a remote is. */
@@ -176,6 +178,15 @@ struct obs_listener {
 	bool open;
 };
 
+/* Of a rung that sees no packets, but sockets. */
+struct obs_udp_socket {
+	struct obs_conn_id id;
+	struct obs_endpoint local, remote; /* port 0 = not connected */
+	uint32_t pid;
+	const char *process; /* role, static; "" = unknown */
+	uint32_t send_queue, recv_queue, drops;
+};
+
 struct obs_conn_totals {
 	uint64_t in, out, unknown; /* connections established, by direction */
 	uint64_t closed, failed;
@@ -207,6 +218,8 @@ struct obs_peers {
 	size_t n_listeners;
 	struct obs_listener *remembered; /* of an earlier run, not seen yet; owned */
 	size_t n_remembered;
+	struct obs_udp_socket udp[OBS_UDP_SHOW]; /* those of the last pass */
+	size_t n_udp, udp_not_kept;
 	struct obs_peer_name *names; /* hash by address, owned */
 	struct obs_network network;  /* of the node; set by whoever is told of it */
 	struct obs_conn_totals totals;
@@ -268,6 +281,12 @@ void obs_peers_flow_totals(struct obs_peers *p, uint64_t packets_out, uint64_t p
 /** obs_peers_flow_end() - nothing has passed for long. @flow is freed. A QUIC flow that was never
  * answered is a connect that failed. */
 void obs_peers_flow_end(struct obs_peers *p, struct obs_flow *flow, uint64_t wall_ns);
+
+/** obs_peers_udp() - in this pass: a UDP socket is there. Past OBS_UDP_SHOW they are only counted. */
+void obs_peers_udp(struct obs_peers *p, const struct obs_conn_facts *f, const char *process);
+
+/** obs_peers_end_flows() - flows that were last seen before @boot_ns are over. */
+void obs_peers_end_flows(struct obs_peers *p, uint64_t boot_ns, uint64_t wall_ns);
 
 /** obs_peers_listens(), _unlistens() - a listening socket is there, or no more. Return: connections
  * that it refused since it was last seen, its accept queue being full. */

@@ -166,7 +166,7 @@ static const struct conn_rung {
 	  "begin and end are seen)" },
 	{ "diag", "sock_diag, /proc/PID/fd", load_diag,
 	  "connections that live for less than the interval, why a connect failed, exact times and "
-	  "final counters, all of UDP" },
+	  "final counters, MPTCP; of UDP all but its sockets, and whom they are connected with" },
 };
 
 static void take_rung(struct obs_connections *c, struct obs_probe_status *p)

@@ -193,7 +193,7 @@ static uint32_t drops_in(const void *data, size_t len)
 	return drops;
 }
 
-static void take_message(struct obs_tcp_diag *d, uint32_t netns, const struct nlmsghdr *h)
+static void take_message(struct obs_tcp_diag *d, uint32_t netns, bool udp, const struct nlmsghdr *h)
 {
 	const struct inet_diag_msg *m = NLMSG_DATA(h);
 	struct row *row = h->nlmsg_len >= NLMSG_LENGTH(sizeof(*m)) ? new_row(d, netns) : NULL;
@@ -202,6 +202,7 @@ static void take_message(struct obs_tcp_diag *d, uint32_t netns, const struct nl
 	if (!row)
 		return;
 	row->inode = m->idiag_inode;
+	row->f.udp = udp;
 	row->f.id.sock = (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0];
 	row->f.state = m->idiag_state;
 	set_ip(row->f.local.ip, m->idiag_family, m->id.idiag_src);
@@ -212,7 +213,7 @@ static void take_message(struct obs_tcp_diag *d, uint32_t netns, const struct nl
 		if (a->rta_type == INET_DIAG_INFO)
 			obs_tcp_info_take(RTA_DATA(a), RTA_PAYLOAD(a), &row->f);
 		else if (a->rta_type == INET_DIAG_SKMEMINFO &&
-			 m->idiag_state == OBS_TCP_STATE_LISTEN)
+			 (udp || m->idiag_state == OBS_TCP_STATE_LISTEN))
 			row->f.drops = drops_in(RTA_DATA(a), RTA_PAYLOAD(a));
 	}
 	row->f.recv_queue = m->idiag_rqueue;
@@ -230,7 +231,7 @@ static int how_it_ended(const struct nlmsghdr *done)
 }
 
 /* Return: 1 when the answer goes on, 0 at its end, or a negative errno. */
-static int take_reply(struct obs_tcp_diag *d, uint32_t netns, const char *buf, size_t len)
+static int take_reply(struct obs_tcp_diag *d, uint32_t netns, bool udp, const char *buf, size_t len)
 {
 	for (const struct nlmsghdr *h = (const void *)buf; NLMSG_OK(h, len);
 	     h = NLMSG_NEXT(h, len)) {
@@ -241,12 +242,12 @@ static int take_reply(struct obs_tcp_diag *d, uint32_t netns, const char *buf, s
 				       ? ((const struct nlmsgerr *)NLMSG_DATA(h))->error
 				       : -EPROTO;
 		if (h->nlmsg_type == SOCK_DIAG_BY_FAMILY)
-			take_message(d, netns, h);
+			take_message(d, netns, udp, h);
 	}
 	return 1;
 }
 
-static int dump(struct obs_tcp_diag *d, uint32_t netns, int sock, uint8_t family)
+static int dump(struct obs_tcp_diag *d, uint32_t netns, int sock, bool udp, uint8_t family)
 {
 	struct {
 		struct nlmsghdr h;
@@ -256,9 +257,9 @@ static int dump(struct obs_tcp_diag *d, uint32_t netns, int sock, uint8_t family
 		       .nlmsg_type = SOCK_DIAG_BY_FAMILY,
 		       .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
 		.r = { .sdiag_family = family,
-		       .sdiag_protocol = IPPROTO_TCP,
+		       .sdiag_protocol = udp ? IPPROTO_UDP : IPPROTO_TCP,
 		       .idiag_ext = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_SKMEMINFO - 1),
-		       .idiag_states = STATES_ASKED },
+		       .idiag_states = udp ? ~0U : STATES_ASKED },
 	};
 	__attribute__((aligned(8))) char buf[REPLY_BYTES];
 	ssize_t n;
@@ -270,7 +271,7 @@ static int dump(struct obs_tcp_diag *d, uint32_t netns, int sock, uint8_t family
 		n = recv(sock, buf, sizeof(buf), 0);
 		if (n < 0)
 			return -errno;
-		r = take_reply(d, netns, buf, (size_t)n);
+		r = take_reply(d, netns, udp, buf, (size_t)n);
 	} while (r > 0);
 	return r;
 }
@@ -297,7 +298,7 @@ static int open_in(struct obs_tcp_diag *d, const struct netns *ns)
 	return sock < 0 ? err : TAKE_FD(sock);
 }
 
-/* --- /proc/PID/net/tcp --- */
+/* --- /proc/PID/net/{tcp,udp} --- */
 
 /* "0100007F:1F90": groups of 32 bits as the host has them in memory. */
 static bool take_proc_address(const char *text, struct obs_endpoint *ret)
@@ -318,7 +319,7 @@ static bool take_proc_address(const char *text, struct obs_endpoint *ret)
 	return true;
 }
 
-static void take_proc_line(struct obs_tcp_diag *d, uint32_t netns, const char *line)
+static void take_proc_line(struct obs_tcp_diag *d, uint32_t netns, bool udp, const char *line)
 {
 	char local[48], remote[48];
 	unsigned state, tx, rx, retransmits;
@@ -327,12 +328,13 @@ static void take_proc_line(struct obs_tcp_diag *d, uint32_t netns, const char *l
 
 	if (sscanf(line, "%*d: %47s %47s %x %x:%x %*x:%*x %x %*u %*d %llu", local, remote, &state,
 		   &tx, &rx, &retransmits, &inode) != 7 ||
-	    state >= 32 || !(STATES_ASKED & 1U << state))
+	    state >= 32 || (!udp && !(STATES_ASKED & 1U << state)))
 		return;
 	row = new_row(d, netns);
 	if (!row)
 		return;
 	row->inode = inode;
+	row->f.udp = udp;
 	row->f.id = (struct obs_conn_id){ .sock = inode, .born = FROM_PROC };
 	row->f.state = (uint8_t)state;
 	row->f.send_queue = tx;
@@ -341,7 +343,7 @@ static void take_proc_line(struct obs_tcp_diag *d, uint32_t netns, const char *l
 		d->n_rows--;
 }
 
-static int read_proc(struct obs_tcp_diag *d, const struct netns *ns, const char *name)
+static int read_proc(struct obs_tcp_diag *d, const struct netns *ns, bool udp, const char *name)
 {
 	cleanup_fclose FILE *f = NULL;
 	char path[64], line[512];
@@ -351,24 +353,32 @@ static int read_proc(struct obs_tcp_diag *d, const struct netns *ns, const char 
 	if (!f)
 		return -errno;
 	while (fgets(line, sizeof(line), f))
-		take_proc_line(d, ns->inum, line);
+		take_proc_line(d, ns->inum, udp, line);
 	return 0;
+}
+
+/* The kernel may have no module tcp_diag, or udp_diag. */
+static int look_at_all(struct obs_tcp_diag *d, const struct netns *ns, int sock, bool udp)
+{
+	size_t before = d->n_rows;
+	int r = sock < 0 ? sock : dump(d, ns->inum, sock, udp, AF_INET);
+
+	if (r == 0)
+		r = dump(d, ns->inum, sock, udp, AF_INET6);
+	if (r == 0)
+		return 0;
+	d->n_rows = before;
+	r = read_proc(d, ns, udp, udp ? "udp" : "tcp");
+	read_proc(d, ns, udp, udp ? "udp6" : "tcp6"); /* missing where IPv6 is off */
+	return r;
 }
 
 static int look_at(struct obs_tcp_diag *d, const struct netns *ns)
 {
 	cleanup_close int sock = open_in(d, ns);
-	size_t before = d->n_rows;
-	int r = sock < 0 ? sock : dump(d, ns->inum, sock, AF_INET);
+	int r = look_at_all(d, ns, sock, false);
 
-	if (r == 0)
-		r = dump(d, ns->inum, sock, AF_INET6);
-	if (r == 0)
-		return 0;
-	d->n_rows = before;
-	r = read_proc(d, ns, "tcp");
-	read_proc(d, ns, "tcp6"); /* missing where IPv6 is off */
-	return r;
+	return r < 0 ? r : look_at_all(d, ns, sock, true);
 }
 
 /* --- a pass --- */

@@ -498,6 +498,21 @@ static void take_network(struct part *p, struct watched *w)
 		w->peers->network = node->network;
 }
 
+/* Where no packets are seen. A socket that is not connected tells of nobody. */
+static void see_udp(struct part *p, struct watched *w, const struct obs_conn_facts *f)
+{
+	struct obs_peer_hint hint = { role_of(p, w, f->pid, NULL), p->rpc_host };
+	struct obs_flow_facts flow = { .remote = f->remote,
+				       .local_port = f->local.port,
+				       .first_ns = p->looked_ns,
+				       .last_ns = p->looked_ns };
+	bool is_new;
+
+	obs_peers_udp(w->peers, f, hint.process);
+	if (f->remote.port)
+		obs_peers_flow(w->peers, &flow, &hint, obs_wall_ns(), &is_new);
+}
+
 static void on_sample(void *ctx, uint32_t slot, const struct obs_conn_facts *f)
 {
 	struct part *p = ctx;
@@ -507,6 +522,10 @@ static void on_sample(void *ctx, uint32_t slot, const struct obs_conn_facts *f)
 
 	if (!w || w->gone)
 		return;
+	if (f->udp) {
+		see_udp(p, w, f);
+		return;
+	}
 	if (!obs_connections_has_events(p->source))
 		facts.preexisting = !w->looked;
 	if (f->state == OBS_TCP_STATE_LISTEN) {
@@ -589,6 +608,8 @@ static void look(struct part *p)
 			continue;
 		judge_again(p, u.w);
 		obs_peers_end_pass(u.w->peers, on_unseen, &u);
+		if (!obs_connections_has_events(p->source))
+			obs_peers_end_flows(u.w->peers, p->looked_ns, obs_wall_ns());
 		u.w->looked = true;
 	}
 	if (p->flows)

@@ -158,6 +158,20 @@ static void put_listener(struct obs_json *j, const struct obs_peers *p,
 	obs_json_object_close(j);
 }
 
+static void put_udp_socket(struct obs_json *j, const struct obs_udp_socket *s)
+{
+	obs_json_object_open(j);
+	key_endpoint(j, "local", &s->local);
+	if (s->remote.port)
+		key_endpoint(j, "remote", &s->remote);
+	obs_put_count(j, "pid", s->pid);
+	obs_put_text(j, "process", s->process);
+	obs_put_count(j, "send_queue", s->send_queue);
+	obs_put_count(j, "recv_queue", s->recv_queue);
+	obs_put_count(j, "drops", s->drops);
+	obs_json_object_close(j);
+}
+
 /* The flows are read a moment after the totals. */
 static uint64_t unshown(const struct obs_conn_totals *t)
 {
@@ -210,6 +224,14 @@ static void put_lists(struct obs_json *j, const struct obs_peers *p)
 	for (const struct obs_flow *f = p->flows; f; f = f->hh.next)
 		put_flow(j, p, f);
 	obs_json_array_close(j);
+	if (p->n_udp) { /* where they are all that is seen of UDP */
+		obs_json_key_str(j, "udp_sockets");
+		obs_json_array_open(j);
+		for (size_t i = 0; i < p->n_udp; i++)
+			put_udp_socket(j, &p->udp[i]);
+		obs_json_array_close(j);
+		obs_put_count(j, "udp_sockets_not_kept", p->udp_not_kept);
+	}
 	obs_json_key_str(j, "listening");
 	obs_json_array_open(j);
 	for (size_t i = 0; i < p->n_listeners; i++) {
