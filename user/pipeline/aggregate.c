@@ -146,23 +146,35 @@ static int roll_windows(struct obs_aggregate *a, struct node *node, uint64_t now
 	return 0;
 }
 
-static struct obs_aggregate_value *find_value(struct window *win, const char *name)
+/* A name without its end, shorter than OBS_AGGREGATE_NAME. */
+static bool is_called(const struct obs_aggregate_value *v, struct obs_slice name)
 {
-	size_t at = XXH3_64bits(name, strlen(name)) % VALUES_MAX;
+	return memcmp(v->name, name.p, name.len) == 0 && v->name[name.len] == '\0';
+}
+
+static struct obs_aggregate_value *find_value(struct window *win, struct obs_slice name,
+					      uint64_t hash)
+{
+	size_t at = hash % VALUES_MAX;
 
 	for (size_t i = 0; i < VALUES_MAX; i++, at = (at + 1) % VALUES_MAX) {
 		struct obs_aggregate_value *v = &win->values[at];
 
-		if (!strcmp(v->name, name))
+		if (is_called(v, name))
 			return v;
 		if (!v->name[0]) {
-			snprintf(v->name, sizeof(v->name), "%s", name);
+			memcpy(v->name, name.p, name.len);
 			win->n++;
 			return v;
 		}
 	}
 	win->dropped++;
 	return NULL;
+}
+
+static struct obs_aggregate_value *find_named(struct window *win, struct obs_slice name)
+{
+	return find_value(win, name, XXH3_64bits(name.p, name.len));
 }
 
 /* Running mean: it does not overflow, however many values come. */
@@ -182,8 +194,10 @@ static bool is_late(const struct window *win, size_t w, uint64_t now_ns)
 	return now_ns < win->start_ns && win->start_ns - now_ns > lengths_ns[w];
 }
 
-static void add(struct node *node, const char *name, const double *x)
+static void add(struct node *node, struct obs_slice name, const double *x)
 {
+	uint64_t hash = XXH3_64bits(name.p, name.len);
+
 	for (size_t w = 0; w < OBS_AGGREGATE_WINDOWS; w++) {
 		struct window *win = &node->windows[w];
 		struct obs_aggregate_value *v;
@@ -192,7 +206,7 @@ static void add(struct node *node, const char *name, const double *x)
 			win->dropped++;
 			continue;
 		}
-		v = find_value(win, name);
+		v = find_value(win, name, hash);
 		if (!v)
 			continue;
 		if (x)
@@ -230,18 +244,15 @@ static bool number_of(const struct obs_field *f, double *ret)
 
 static void add_metrics(struct node *node, const struct obs_event *ev)
 {
-	char name[OBS_AGGREGATE_NAME];
 	double x;
 
 	for (unsigned i = 0; i < ev->n_fields; i++) {
 		const struct obs_field *f = &ev->fields[i];
 
-		if (!f->key.len || f->key.len >= sizeof(name) || memchr(f->key.p, 0, f->key.len) ||
-		    !number_of(f, &x))
+		if (!f->key.len || f->key.len >= OBS_AGGREGATE_NAME ||
+		    memchr(f->key.p, 0, f->key.len) || !number_of(f, &x))
 			continue;
-		memcpy(name, f->key.p, f->key.len);
-		name[f->key.len] = '\0';
-		add(node, name, &x);
+		add(node, f->key, &x);
 	}
 }
 
@@ -252,20 +263,24 @@ static void add_round(struct node *node, uint64_t now_ns)
 
 	if (node->round_joined_ns && now_ns > node->round_joined_ns) {
 		seconds = (double)(now_ns - node->round_joined_ns) / 1e9;
-		add(node, "round_s", &seconds);
+		add(node, OBS_SLICE("round_s"), &seconds);
 	}
 	node->round_joined_ns = now_ns;
 }
 
 static void add_event(struct node *node, const struct obs_event *ev)
 {
-	char name[OBS_AGGREGATE_NAME];
+	char error[OBS_AGGREGATE_NAME];
+	struct obs_slice name;
 
-	if (ev->code)
-		snprintf(name, sizeof(name), "error:%s", ev->code);
-	else
-		snprintf(name, sizeof(name), "%s",
-			 ev->name ? ev->name : obs_event_type_str(ev->type));
+	if (ev->code) {
+		snprintf(error, sizeof(error), "error:%s", ev->code);
+		name = obs_slice_str(error);
+	} else {
+		name = obs_slice_str(ev->name ? ev->name : obs_event_type_str(ev->type));
+	}
+	if (name.len >= OBS_AGGREGATE_NAME)
+		name.len = OBS_AGGREGATE_NAME - 1;
 	add(node, name, NULL);
 	if (ev->type != OBS_EVENT_TRAINING_PROGRESS || !ev->name)
 		return;
@@ -346,7 +361,7 @@ static int load_values(struct window *win, uint32_t n, struct obs_slice *s)
 	for (uint32_t i = 0; i < n; i++) {
 		if (!take_bytes(s, &v, sizeof(v)) || !v.name[0] || v.name[sizeof(v.name) - 1])
 			return -EBADMSG;
-		to = find_value(win, v.name);
+		to = find_named(win, obs_slice_str(v.name));
 		if (to)
 			*to = v;
 	}
