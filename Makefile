@@ -194,9 +194,9 @@ check-clang: ## build everything with clang and run the unit tests, in build-cla
 BENCH_BINS := $(patsubst tests/bench/%.c,$(OUT)/tests/bench/%,$(wildcard tests/bench/*.c))
 BENCH_ARGS ?=
 
-$(OUT)/tests/bench/%: $(OUT)/tests/bench/%.o
+$(OUT)/tests/bench/%: $(OUT)/tests/bench/%.o $(LIB)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $< $(LIBS)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 
 .PHONY: bench
 bench: $(BIN) $(BENCH_BINS) $(OUT)/tests/triggers/connect_storm $(OUT)/tests/node/node ## what watching costs, measured here (root; BENCH_ARGS=--help)

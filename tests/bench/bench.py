@@ -75,6 +75,7 @@ ROWS = [
     ("write_other_ns", "    the same as a difference", "+ns", 50, 25),
     ("write_target", "  observer runs, writer is a target", "ratio", 1.6, 1.35),
     ("bursts_target", "  the same, 50 at a time: all with payload", "ratio", 1.6, 1.35),
+    ("bursts_floor", "    a program that hands over a record, empty", "ratio", None, None),
     ("write_bpftrace", "  bpftrace prints the payload", "ratio", None, None),
     ("write_strace", "  strace -e trace=write", "ratio", None, None),
     ("captured", "of the target's lines, taken at the write", "%", None, None),
@@ -97,7 +98,10 @@ ROWS = [
     ("talk_rate", "  bytes decoded, all accounted for", "MB/s", None, ("min", 1000)),
     ("first_event", "observer start -> first event at the API", "ms", 500, 300),
     ("restart", "restart, 100 known files -> first new event", "ms", 400, 200),
-    ("backfill", "an old log, read from the file and parsed", "MB/s", None, ("min", 1000)),
+    ("restart_cpu", "    CPU of the observer until then", "ms", None, None),
+    ("backfill_cut", "an old log, read and cut into lines, one core", "MB/s", None, ("min", 1000)),
+    ("backfill_cpu", "    and parsed, one core", "MB/s", None, None),
+    ("backfill", "    all of it, from the observer's start", "MB/s", None, ("min", 1000)),
     ("idle_cpu", "observer idle: CPU of one core", "%", None, 0.1),
     ("idle_rss", "observer idle: RSS", "MiB", 20, 12),
     ("look_25", "a look at 25 containers, 500 processes", "ms2", None, None),
@@ -125,7 +129,8 @@ ROWS = [
 ]
 
 # What a ratio is to, if not to "write".
-RATIO_TO = {"bursts_target": "bursts", "connect_floor": "connect", "connect_other": "connect",
+RATIO_TO = {"bursts_target": "bursts", "bursts_floor": "bursts",
+            "connect_floor": "connect", "connect_other": "connect",
             "connect_target": "connect",
             "talk_target": "talk", "talk_bulk_target": "talk_bulk"}
 
@@ -404,7 +409,7 @@ class Bench:
 
     def untraced(self):
         if not self.wanted(["write", "getppid", "spread", "bursts", "write_target", "getppid_other",
-                            "write_floor"]):
+                            "write_floor", "bursts_floor"]):
             return
         with Loop(self, OTHER_TAG) as loop:
             loop.write_ns(self.args.writes // 10)
@@ -428,12 +433,12 @@ class Bench:
             raise Skip("this build has no 'run' command")
 
     @contextlib.contextmanager
-    def empty_programs(self, *cgroup):
+    def empty_programs(self, *args, name="floor"):
         """On the observer's hooks: no observer can cost less there."""
         if os.geteuid() != 0:
             raise Skip("needs root")
-        program = os.path.join(os.path.dirname(self.args.loop), "floor")
-        with subprocess.Popen([program, *cgroup], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        program = os.path.join(os.path.dirname(self.args.loop), name)
+        with subprocess.Popen([program, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True) as p:
             if p.stdout.readline() != "ready\n":
                 raise Skip(p.stderr.read().strip() or "it did not start")
@@ -445,6 +450,13 @@ class Bench:
             loop.write_ns(self.args.writes // 10)
             self.note("write_floor", loop.write_ns(self.args.writes))
             self.note("getppid_floor", loop.ask("getppid", self.args.writes))
+
+    def floor_of_records(self):
+        """What is left of a capture when nothing is looked at and nothing is copied."""
+        with Loop(self, OTHER_TAG) as loop:
+            with self.empty_programs(str(loop.proc.pid), name="floor_record"):
+                loop.write_ns(self.args.writes // 10)
+                self.note("bursts_floor", loop.bursts_ns(self.args.writes))
 
     def observed(self):
         self.need_observer()
@@ -559,6 +571,7 @@ class Bench:
                 with Observer(self, api.url, 1, more) as obs:
                     if not api.arrived.wait(5):
                         raise Skip("no event within 5 s")
+                    self.note("restart_cpu", obs.cpu_ns() / 1e6)
                     self.note("restart", 1000 * (api.at - obs.started))
                     loop.proc.kill()
         finally:
@@ -579,9 +592,13 @@ class Bench:
         try:
             with Observer(self, more=more, forward="events") as obs:
                 obs.ready()
+                cpu, before = obs.cpu_ns(), obs.metric("lines_parsed_total")
                 if not obs.wait_metric("lines_parsed_total", n, seconds=30):
                     raise Skip("not read within 30 s")
                 self.note("backfill", n * len(line) / 1e6 / (time.monotonic() - obs.started))
+                self.note("backfill_cpu", (n - before) * len(line) * 1e3 / (obs.cpu_ns() - cpu))
+            program = os.path.join(os.path.dirname(self.args.loop), "cut_lines")
+            self.cpu_rate("backfill_cut", n * len(line) / 1e6, [program, path])
         finally:
             os.unlink(path)
 
@@ -826,6 +843,7 @@ class Bench:
             progress(f"round {i + 1} of {self.args.rounds}")
             self.untraced()
             self.attempt(["write_floor", "getppid_floor"], self.floor)
+            self.attempt(["bursts_floor"], self.floor_of_records)
             self.attempt(["write_other", "write_target", "bursts_target", "captured", "unaccounted",
                           "getppid_other", *SPREAD_TARGET], self.observed)
             self.untraced()  # before and after: what drifts, drifts for both
@@ -835,8 +853,8 @@ class Bench:
             self.attempt(["write_strace"], self.strace)
             self.attempt(["write_bpftrace"], self.bpftrace)
             self.attempt(["first_event"], self.first_event)
-            self.attempt(["restart"], self.restart)
-            self.attempt(["backfill"], self.backfill)
+            self.attempt(["restart", "restart_cpu"], self.restart)
+            self.attempt(["backfill", "backfill_cpu", "backfill_cut"], self.backfill)
             self.attempt(["latency_p50", "latency_p99"], self.latency)
             self.attempt(["throughput", "line_cpu"], self.throughput)
             self.attempt(["replay", "replay_traces", "replay_rss"], self.replay)
