@@ -7,7 +7,7 @@ import socket
 import time
 
 from cases import case
-from harness import (Api, ContainerNode, Observer, check_file, check_ledger, of_file,
+from harness import (Api, ContainerNode, Observer, ProcessNode, check_file, check_ledger, of_file,
                      script_lines, wait_for)
 
 
@@ -116,6 +116,15 @@ def first_event():
     # 500 ms is the goal; the machine that tests may be busy with others' work
     assert seconds < 2.0, f"first event after {seconds:.2f} s"
     print(f"first event after {seconds * 1000:.0f} ms")
+
+
+@case(needs=("root", "bpf"))
+def lines_first():
+    """what lines come by is loaded first: a node is found, and read, before all probes are told of"""
+    node = ProcessNode("")
+    observer = Observer(config={"targets": {"include": {"command": [f"*{node.home}*"]}}}).start()
+    said = observer.log()
+    assert 0 <= said.find("found node") < said.find("file writes"), said
 
 
 @case(needs=("root",))

@@ -25,7 +25,7 @@
 #include "util/memory.h"
 
 #define STOP_GRACE_MS  400
-#define COMPLETE_MS    10 /* by then a restart has read what was written meanwhile */
+#define COMPLETE_MS    25 /* by then what was written meanwhile has been read, and sent */
 #define GREETING_MS    300
 #define HTTP_SINK_NAME "http"
 #define PRUNE_EVERY_NS (6 * 3600 * OBS_NS_PER_S)

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <linux/fs.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +32,6 @@
 #include "observe/missed.h"
 #include "util/cleanup.h"
 #include "util/log.h"
-#include "util/memory.h"
 
 #define OBJECTS_MAX 16
 
@@ -496,7 +496,10 @@ int obs_kernel_open(const struct obs_kernel_options *opt, struct obs_model *mode
 
 	k->files = files;
 	k->processes = processes;
-	obs_memory_hold();
+	/* libbpf reads the kernel's whole type information: megabytes that go back at once
+	 * only if they were mapped, which a fixed threshold ensures. Left in the heap they would be
+	 * used for tables that are hardly touched, and make all of their pages resident. */
+	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 	libbpf_set_print(on_libbpf_message);
 	last_words[0] = '\0';
 	r = opt->bpf ? open_bpf(opt, k) : -ECANCELED;
@@ -509,6 +512,7 @@ int obs_kernel_open(const struct obs_kernel_options *opt, struct obs_model *mode
 		consoles->first_choice = files->first_choice;
 		describe_p2pd(p2pd, k, 0);
 		load_identify(k);
+		malloc_trim(0);
 		*ret = k;
 		return 0;
 	}

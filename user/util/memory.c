@@ -11,11 +11,6 @@
 
 #include "util/cleanup.h"
 
-#define HELD_BLOCK_BYTES (32 * 1024 * 1024) /* larger ones are mapped all the same */
-#define HELD_BYTES	 (256 * 1024 * 1024)
-#define BLOCK_BYTES	 (256 * 1024) /* fixed, so that freeing a larger one unmaps it */
-#define TOP_BYTES	 (128 * 1024)
-
 struct mapping {
 	unsigned long start, end;
 	bool file;     /* of a file, private and read-only */
@@ -46,19 +41,6 @@ static long let_go(const struct mapping *m)
 	return m->rss_kib * 1024;
 }
 
-void obs_memory_hold(void)
-{
-	mallopt(M_MMAP_THRESHOLD, HELD_BLOCK_BYTES);
-	mallopt(M_TRIM_THRESHOLD, HELD_BYTES);
-}
-
-static void let_go_of_heap(void)
-{
-	mallopt(M_MMAP_THRESHOLD, BLOCK_BYTES);
-	mallopt(M_TRIM_THRESHOLD, TOP_BYTES);
-	malloc_trim(0);
-}
-
 long obs_memory_trim(void)
 {
 	cleanup_fclose FILE *f = fopen("/proc/self/smaps", "re");
@@ -66,7 +48,6 @@ long obs_memory_trim(void)
 	char line[512];
 	long freed = 0;
 
-	let_go_of_heap();
 	if (!f)
 		return -errno;
 	while (fgets(line, sizeof(line), f)) {
@@ -78,5 +59,6 @@ long obs_memory_trim(void)
 		if (strncmp(line, "VmFlags:", 8) == 0)
 			freed += let_go(&m);
 	}
+	malloc_trim(0);
 	return freed;
 }

@@ -7,20 +7,11 @@
 #include <stddef.h>
 
 /**
- * obs_memory_hold() - until obs_memory_trim(), what is freed stays for what is allocated next.
- *
- * libbpf reads the kernel's whole type information, megabytes, for each object that it loads: in
- * pages that were just mapped that takes three times as long as in pages that are there.
- */
-void obs_memory_hold(void);
-
-/**
  * obs_memory_trim() - unmap the pages of programs and libraries that are clean, and free heap.
  *
  * Loading BPF programs walks through megabytes of code and tables (libbpf, TLS, our own
  * skeletons) that are not looked at again. Pages that no one has written are let go; one that
  * is needed after all comes back from the page cache at its next touch, as at the first one.
- * From then on large blocks go back as soon as they are freed.
  *
  * Any thread. Return: bytes let go of, or a negative errno of reading /proc/self/smaps.
  */
