@@ -58,8 +58,9 @@ def ends(observer, name, limit_s=60):
 
 
 def events(api, name):
-    return [(e["details"]["event"], e["details"]) for e in api.events()
-            if e["details"].get("condition") == name]
+    """Each once: after a kill -9 the last ones are sent again."""
+    once = {e["event_id"]: e for e in api.events()}.values()
+    return [(e["details"]["event"], e["details"]) for e in once if e["details"].get("condition") == name]
 
 
 def check_events(api, name, lasted_s=1):
@@ -71,15 +72,22 @@ def check_events(api, name, lasted_s=1):
     assert e["duration_s"] >= lasted_s, e
 
 
-def goes_on(observer, name, look_s=4):
-    """Over a restart of the observer: it has the same beginning, and does not seem to end. (That
-    its events are still two is check_events'.)"""
-    before = holding(observer)[name]
-    observer.stop()
-    observer.start()
-    after = begins(observer, name)
-    time.sleep(look_s)  # longer than what counts as its end
-    assert holding(observer)[name]["since"] == before["since"] == after["since"], (before, after)
+def goes_on(observer, api, *names, look_s=4):
+    """Over an end of the observer by kill -9, and over an orderly one: they have the same beginning,
+    and do not seem to end."""
+    began = {name: holding(observer)[name]["since"] for name in names}
+    for name in names:
+        wait_for("its event", lambda n=name: events(api, n))  # and with it what goes on
+    for end in (observer.kill, observer.stop):
+        end()
+        observer.start()
+        for name in names:
+            begins(observer, name)
+        time.sleep(look_s)  # longer than what counts as its end
+        now = holding(observer)
+        assert {name: now[name]["since"] for name in names} == began, (began, now)
+        for name in names:
+            assert [e for e, _ in events(api, name)] == ["condition_began"], events(api, name)
 
 
 @case(120, NEEDS)
@@ -99,10 +107,9 @@ def nobody_there():
     wait_for("a refusal", lambda: "refused" in str(peer.do("connect", peer=boot.id, addrs=boot.addrs)), 30)
     c = begins(observer, "bootnodes_unreachable")
     assert c["value"] == 1 and c["evidence"][0].startswith(f"127.0.0.1:{at} ({boot.id}): refused, "), c
-    goes_on(observer, "no_dht_peer")
+    goes_on(observer, api, "no_dht_peer", "bootnodes_unreachable")
     c = begins(observer, "bootnodes_unreachable")
     assert c["evidence"][0].startswith(f"127.0.0.1:{at} ({boot.id}): refused, "), c
-    assert [e for e, _ in events(api, "bootnodes_unreachable")] == ["condition_began"]
     third = P2pdPeer(peer.addrs)
     assert "error" not in third.do("ping", peer=peer.id)
     ends(observer, "no_dht_peer")
@@ -258,7 +265,7 @@ def rtt():
     found = talk_until(lambda: holding(observer).get("rtt_grew"), 90)
     assert found["value"] >= 5 and metric(observer, "rtt_grew") == 1, found
     assert re.match(r"10\.77\.0\.1:\d+: \d+\.\d ms, usually \d+\.\d ms, at best \d+\.\d ms", found["evidence"][0])
-    goes_on(observer, "rtt_grew")
+    goes_on(observer, api, "rtt_grew")
     line.delay_s = 0.002
     talk_until(lambda: "rtt_grew" not in holding(observer), 120)
     check_events(api, "rtt_grew")
@@ -275,8 +282,7 @@ def clock():
     found = begins(observer, "clock_offset")
     assert "behind those of 1 peers" in found["words"] and 2 < found["value"] < 3, found
     assert re.match(rf"{boot.id}: \+2\.\d+ s", found["evidence"][0]), found
-    wait_for("its event", lambda: events(api, "clock_offset"))
-    goes_on(observer, "clock_offset")  # although nobody is asked for the time
+    goes_on(observer, api, "clock_offset")  # although nobody is asked for the time
     peer.stop()
     check_events(api, "clock_offset", 0)  # it ends with the node
 
@@ -292,7 +298,7 @@ def not_reachable():
     observer = observe(peer.dir, api=api, not_reachable="2s")
     found = begins(observer, "not_reachable")
     assert re.match(r"10\.77\.0\.2:\d+ was never reached from outside", found["evidence"][0]), found
-    goes_on(observer, "not_reachable")
+    goes_on(observer, api, "not_reachable")
     third = P2pdPeer(peer.addrs, a, "/ip4/10.77.0.1/tcp/0")
     assert "error" not in third.do("ping", peer=peer.id)
     ends(observer, "not_reachable")

@@ -617,12 +617,24 @@ static void look(struct part *p)
 	obs_count(&p->env.counters->connection_passes, 1);
 }
 
+static void keep(struct part *p, struct watched *w);
+
+/* A condition goes on over a kill -9 with what it was judged by. */
+static bool is_condition(const struct obs_event *ev)
+{
+	return strcmp(ev->name, "condition_began") == 0 || strcmp(ev->name, "condition_ended") == 0;
+}
+
 static void on_event(void *part, const struct obs_node *node, const struct obs_event *ev)
 {
 	struct part *p = part;
 	struct watched *w = node ? watched_in(p, node->slot) : NULL;
 
-	if (!w || ev->type != OBS_EVENT_PEER || strcmp(ev->name, "bootnodes") != 0)
+	if (!w || ev->type != OBS_EVENT_PEER)
+		return;
+	if (is_condition(ev))
+		keep(p, w);
+	if (strcmp(ev->name, "bootnodes") != 0)
 		return;
 	for (unsigned i = 0; i < ev->n_fields; i++) {
 		const struct obs_field *f = &ev->fields[i];
