@@ -25,7 +25,8 @@
 #include "util/memory.h"
 
 #define STOP_GRACE_MS  400
-#define COMPLETE_MS    25 /* by then what was written meanwhile has been read, and sent */
+#define COMPLETE_MS    10
+#define COMPLETE_TURNS 20 /* so often at most the rest waits for the first lines */
 #define GREETING_MS    300
 #define HTTP_SINK_NAME "http"
 #define PRUNE_EVERY_NS (6 * 3600 * OBS_NS_PER_S)
@@ -51,6 +52,7 @@ struct daemon {
 	struct obs_engine *engine;
 	struct obs_server *server; /* NULL when its port is taken or switched off */
 	uv_timer_t greeting;
+	unsigned turns; /* that on_complete() has waited */
 	struct obs_outlet outlet;
 	uint64_t prune_ns; /* CLOCK_BOOTTIME of the next look at old cursors */
 };
@@ -273,11 +275,27 @@ static void start_server(struct daemon *d)
 		obs_err("%s; going on without /health and /metrics", obs_buf_cstr(&why));
 }
 
+static bool is_sending(const struct daemon *d)
+{
+	struct obs_store_stats st;
+	struct obs_sink_stats sink;
+
+	obs_store_get_stats(d->store, &st);
+	return d->delivery && obs_delivery_get_stats(d->delivery, 0, &sink) == 0 &&
+	       st.last_seq > sink.acked_seq;
+}
+
 /* Lines are on their way: what else there is to load, and then all is known that can be said. */
 static void on_complete(uv_timer_t *timer)
 {
 	struct daemon *d = timer->data;
 
+	/* Timers come first in a turn of the loop: at the first one nothing has been read yet. */
+	if (d->turns++ == 0 || (is_sending(d) && d->turns < COMPLETE_TURNS)) {
+		uv_update_time(&d->loop);
+		uv_timer_start(timer, on_complete, COMPLETE_MS, 0);
+		return;
+	}
 	if (obs_engine_complete(d->engine) < 0)
 		obs_warn("no memory for watching over the probes, ignoring");
 	start_server(d);
