@@ -210,7 +210,10 @@ static void open_windows_outlive_a_restart(void **state)
 	assert_int_equal(obs_aggregate_load(a, obs_buf_slice(&saved)), 0);
 	push_loss(a, 2, "1.5");
 	push_round(a, 30);
-	obs_aggregate_tick(a, T + 60 * S);
+	obs_aggregate_tick(a, T + 60 * S); /* more may follow: it waits */
+	check_text("kept open", obs_buf_slice(&got), "");
+	for (int i = 0; i < 10; i++)
+		obs_aggregate_tick(a, T + 60 * S);
 	check_text("restart", obs_buf_slice(&got),
 		   "n +0 60s: loss=2[0.5 1 1.5 1.5] metrics=2 round_joined=2 "
 		   "round_s=1[30 30 30 30]|");
@@ -221,6 +224,26 @@ static void open_windows_outlive_a_restart(void **state)
 		obs_aggregate_load(b, obs_slice(saved.p, i)); /* cut anywhere: no harm */
 		obs_aggregate_free(&b);
 	}
+	obs_aggregate_free(&a);
+}
+
+static void windows_of_the_past_wait_for_more(void **state)
+{
+	cleanup_buf struct obs_buf got = { 0 };
+	struct obs_aggregate *a = NULL;
+
+	(void)state;
+	assert_int_equal(obs_aggregate_new(1, note_window, &got, &a), 0);
+	obs_aggregate_tick(a, T + 50000 * S);
+	push_round(a, 0);
+	for (int i = 0; i < 9; i++)
+		obs_aggregate_tick(a, T + 50000 * S);
+	push_round(a, 30);
+	for (int i = 0; i < 9; i++)
+		obs_aggregate_tick(a, T + 50000 * S);
+	check_text("not yet", obs_buf_slice(&got), "");
+	obs_aggregate_tick(a, T + 50000 * S);
+	assert_memory_equal(obs_buf_cstr(&got), "n +0 60s: round_joined=2 ", 25);
 	obs_aggregate_free(&a);
 }
 
@@ -248,6 +271,7 @@ int main(void)
 		cmocka_unit_test(windows_count_and_average),
 		cmocka_unit_test(a_window_is_bounded),
 		cmocka_unit_test(open_windows_outlive_a_restart),
+		cmocka_unit_test(windows_of_the_past_wait_for_more),
 		cmocka_unit_test(old_lines_do_not_count_in_a_new_window),
 	};
 

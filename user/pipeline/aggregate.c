@@ -16,6 +16,10 @@
 #define NS_PER_S   1000000000ull
 #define NODE_MAX   192
 
+/* Ticks that a window of the past is kept open after its last event: old lines come in bursts,
+ * and more of them may follow a restart. */
+#define QUIET_TICKS 10
+
 #define SAVED_MAGIC 0x31676761u /* and the version of what is saved */
 
 static const uint64_t lengths_ns[OBS_AGGREGATE_WINDOWS] = { 60 * NS_PER_S, 300 * NS_PER_S,
@@ -26,6 +30,7 @@ struct window {
 	struct obs_aggregate_value *values; /* owned, VALUES_MAX; name "" = free */
 	size_t n;
 	uint64_t dropped;
+	unsigned quiet; /* ticks until it may close; 0 = it closes when its time is over */
 };
 
 struct node {
@@ -39,6 +44,7 @@ struct node {
 struct obs_aggregate {
 	obs_aggregate_fn emit;
 	void *ctx;
+	uint64_t tick_ns; /* now, at the last one */
 	size_t n, max;
 	struct node nodes[];
 };
@@ -118,7 +124,7 @@ static void close_window(struct obs_aggregate *a, struct node *node, size_t w)
 				.dropped = win->dropped,
 			});
 	memset(win->values, 0, VALUES_MAX * sizeof(win->values[0]));
-	win->start_ns = win->n = win->dropped = 0;
+	win->start_ns = win->n = win->dropped = win->quiet = 0;
 }
 
 static bool has_ended(const struct window *win, size_t w, uint64_t now_ns)
@@ -142,6 +148,8 @@ static int roll_windows(struct obs_aggregate *a, struct node *node, uint64_t now
 			win->start_ns = now_ns - now_ns % lengths_ns[w];
 		if (!win->start_ns)
 			win->start_ns = 1; /* the first minute of 1970 */
+		if (has_ended(win, w, a->tick_ns))
+			win->quiet = QUIET_TICKS;
 	}
 	return 0;
 }
@@ -384,6 +392,7 @@ static int load_window(struct obs_aggregate *a, struct obs_slice *s)
 	node->round_joined_ns = head.round_joined_ns;
 	node->windows[head.window].start_ns = head.start_ns;
 	node->windows[head.window].dropped = head.dropped;
+	node->windows[head.window].quiet = QUIET_TICKS;
 	return load_values(&node->windows[head.window], head.n, s);
 }
 
@@ -398,9 +407,14 @@ int obs_aggregate_load(struct obs_aggregate *a, struct obs_slice saved)
 
 void obs_aggregate_tick(struct obs_aggregate *a, uint64_t now_ns)
 {
+	a->tick_ns = now_ns;
 	for (size_t i = 0; i < a->n; i++) {
 		for (size_t w = 0; w < OBS_AGGREGATE_WINDOWS; w++) {
-			if (now_ns == UINT64_MAX || has_ended(&a->nodes[i].windows[w], w, now_ns))
+			struct window *win = &a->nodes[i].windows[w];
+
+			if (win->quiet)
+				win->quiet--;
+			if (now_ns == UINT64_MAX || (!win->quiet && has_ended(win, w, now_ns)))
 				close_window(a, &a->nodes[i], w);
 		}
 	}

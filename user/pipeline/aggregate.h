@@ -64,5 +64,10 @@ int obs_aggregate_save(const struct obs_aggregate *a, struct obs_buf *out);
  * -EBADMSG (what was sound is loaded), -ENOMEM. */
 int obs_aggregate_load(struct obs_aggregate *a, struct obs_slice saved);
 
-/** obs_aggregate_tick() - emit windows that have ended by @now_ns; UINT64_MAX: all. */
+/**
+ * obs_aggregate_tick() - emit windows that have ended by @now_ns; UINT64_MAX: all.
+ *
+ * Called once a second. Those that had ended when their last event came (old lines are read), or
+ * when they were loaded, are kept open for 10 more.
+ */
 void obs_aggregate_tick(struct obs_aggregate *a, uint64_t now_ns);
