@@ -693,12 +693,25 @@ static void follow_engine_log(void *ctx, struct obs_node *node)
 		obs_follow_engine_log(e->follow, node);
 }
 
+/* Whether an engine keeps a node's console, so that nothing is lost, is known when it is ready. */
+static void count_lost_of_known(void *ctx, struct obs_node *node)
+{
+	struct obs_engine *e = ctx;
+
+	if (node->state == OBS_NODE_READY)
+		count_lost(e, node);
+	else
+		e->lost_due = true;
+}
+
 /* Consoles are captured: what engines keep of them is read a while later. */
 static void look_at_consoles(struct obs_engine *e)
 {
-	if (e->lost_due)
-		obs_targets_each(e->targets, count_lost, e);
+	bool due = e->lost_due;
+
 	e->lost_due = false;
+	if (due)
+		obs_targets_each(e->targets, count_lost_of_known, e);
 	obs_targets_each(e->targets, follow_engine_log, e);
 }
 
