@@ -557,7 +557,7 @@ def real_swarm(rung):
     def snapshot():
         found = [e["details"] for e in api.events() if e["event_type"] == "dht_snapshot"]
         # the third's has two as well; the bootnode may have dialled it, from another port
-        return next((d for d in found if d["peers_connected"] >= 2 and boot_at in d["peers"]), None)
+        return next((d for d in found if d.get("peers_connected", 0) >= 2 and boot_at in d["peers"]), None)
 
     # p2pd is asked for its peers: who is behind each address, whoever dialled
     listed = peer.do("list_peers")["peers"]
