@@ -724,6 +724,7 @@ static void on_sweep(uv_timer_t *timer)
 	if (e->kernel) {
 		obs_kernel_tick(e->kernel);
 		repair_missed(e);
+		repair_drops(e); /* the last of a burst: no record follows that would tell */
 	}
 	if ((!e->ring && !e->task_events) || e->sweeps % RESCAN_SWEEPS_BPF == 0)
 		obs_targets_scan(e->targets);
