@@ -434,6 +434,22 @@ def peers_command():
     known = wait_for("the peer of before", lambda: {p["address"]: p for p in peers(observer)[0]["peers"]})
     p = known["10.77.0.2:4001"]
     assert (p["open"], p["out"], p["bytes_sent"]) == (0, 1, 5000), p
+    # one that is open over a restart is counted once
+    node.do("connect", **{"as": "d"}, to=["10.77.0.2", 4001])
+    node.do("send", on="d", bytes=700)
+
+    def counted():
+        p = next(p for p in peers(observer)[0]["peers"] if p["address"] == "10.77.0.2:4001")
+        assert (p["open"], p["out"], p["bytes_sent"]) == (1, 2, sent), p
+        return True
+
+    sent = 5700
+    wait_for("the second", counted)
+    observer.stop()
+    node.do("send", on="d", bytes=30)
+    observer.start()
+    sent = 5730
+    wait_for("the second after a restart", counted)
 
 
 class Storm:

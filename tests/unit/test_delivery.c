@@ -482,6 +482,8 @@ static void an_api_that_refuses_everything_is_not_fed_everything(void **state)
 	f->policy = refuse_all;
 	push(f, 200);
 	start(f, &opt, 1);
+	for (int i = 0; i < 1000 && stats_of(f, 0).dead_lettered < 16; i++)
+		usleep(10 * 1000);
 	usleep(300 * 1000);
 	st = stats_of(f, 0);
 	assert_in_range(st.dead_lettered, 16, 40);

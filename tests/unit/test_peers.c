@@ -532,6 +532,55 @@ static void peers_survive_a_restart(void **state)
 	obs_peers_free(&q);
 }
 
+/* What is open over a restart: its peer counts what is new of it, and another one as a whole. */
+static const struct {
+	const char *name;
+	uint16_t local_port;
+	uint32_t netns;
+	bool preexisting;
+	uint64_t want_out, want_sent;
+} still_open[] = {
+	{ "the same", 4000, 5, true, 1, 130 },
+	{ "from another port", 4009, 5, true, 2, 230 },
+	{ "in another namespace", 4000, 6, true, 2, 230 },
+	{ "a new one from the same port", 4000, 5, false, 2, 230 },
+};
+
+static void open_connections_are_counted_once(void **state)
+{
+	struct obs_conn_facts f =
+		conn(10, at("10.0.0.1", 4000), at("198.51.100.7", 9000), OBS_DIRECTION_OUT);
+	struct obs_peers *p = new_peers(64, 64);
+	cleanup_buf struct obs_buf text = {};
+
+	(void)state;
+	f.netns = 5;
+	f.bytes_sent = 100;
+	see(p, &f, &p2pd);
+	assert_int_equal(obs_peers_state_format(p, 4, 7, &text), 0);
+	for (size_t i = 0; i < ARRAY_LEN(still_open); i++) {
+		struct obs_peers *q = new_peers(64, 64);
+		struct obs_conn_facts now = f;
+
+		obs_peers_state_parse(q, 7, obs_buf_slice(&text));
+		now.local.port = still_open[i].local_port;
+		now.netns = still_open[i].netns;
+		now.preexisting = still_open[i].preexisting;
+		now.bytes_sent = 130;
+		see(q, &now, &p2pd);
+		if (q->peers->out != still_open[i].want_out ||
+		    q->peers->bytes_sent != still_open[i].want_sent)
+			fail_msg("%s: %llu out, %llu sent", still_open[i].name,
+				 (unsigned long long)q->peers->out,
+				 (unsigned long long)q->peers->bytes_sent);
+		assert_int_equal(q->totals.out, 1); /* of this run */
+		assert_int_equal(q->totals.bytes_sent, 130);
+		assert_int_equal(q->peers->open, 1);
+		obs_peers_free(&q);
+	}
+	obs_peers_free(&p);
+}
+
 /* Who reached a port, and when a peer could be had: of the same process only. */
 static const struct {
 	const char *name;
@@ -665,6 +714,7 @@ int main(void)
 		cmocka_unit_test(later_knowledge_reaches_known_peers),
 		cmocka_unit_test(ids_of_those_who_dial),
 		cmocka_unit_test(peers_survive_a_restart),
+		cmocka_unit_test(open_connections_are_counted_once),
 		cmocka_unit_test(reached_ports_survive_a_restart),
 		cmocka_unit_test(older_lines_are_understood),
 	};

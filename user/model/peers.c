@@ -154,6 +154,7 @@ void obs_peers_free(struct obs_peers **pp)
 	if (!p)
 		return;
 	free(p->remembered);
+	free(p->counted);
 	HASH_ITER(hh, p->flows, f, next_f)
 	{
 		HASH_DEL(p->flows, f);
@@ -429,7 +430,8 @@ static void count_accept(struct obs_peers *p, const struct obs_conn_facts *f, ui
 	l->outside_ns = wall_ns;
 }
 
-static void count_open(struct obs_peers *p, struct obs_conn *c, uint64_t wall_ns)
+/* @again: its peer has counted it, in an earlier run */
+static void count_open(struct obs_peers *p, struct obs_conn *c, bool again, uint64_t wall_ns)
 {
 	struct obs_peer *e = c->peer;
 
@@ -438,17 +440,63 @@ static void count_open(struct obs_peers *p, struct obs_conn *c, uint64_t wall_ns
 	switch (c->f.direction) {
 	case OBS_DIRECTION_IN:
 		p->totals.in++;
-		e->in++;
+		e->in += !again;
 		count_accept(p, &c->f, wall_ns);
 		break;
 	case OBS_DIRECTION_OUT:
 		p->totals.out++;
-		e->out++;
+		e->out += !again;
 		break;
 	default:
 		p->totals.unknown++;
-		e->unknown++;
+		e->unknown += !again;
 	}
+}
+
+int obs_peers_restore_conn(struct obs_peers *p, const struct obs_conn_counted *c)
+{
+	struct obs_conn_counted *all;
+
+	if (p->n_counted == OBS_COUNTED_MAX)
+		return -ENOSPC;
+	all = realloc(p->counted, (p->n_counted + 1) * sizeof(*all));
+	if (!all)
+		return -ENOMEM;
+	p->counted = all;
+	all[p->n_counted++] = *c;
+	return 0;
+}
+
+static bool same_endpoint(const struct obs_endpoint *a, const struct obs_endpoint *b)
+{
+	return a->port == b->port && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+}
+
+/* Has an earlier run counted it? Then @ret says what. */
+static bool take_counted(struct obs_peers *p, const struct obs_conn_facts *f,
+			 struct obs_conn_counted *ret)
+{
+	for (size_t i = 0; f->preexisting && i < p->n_counted; i++) {
+		if (p->counted[i].netns != f->netns ||
+		    !same_endpoint(&p->counted[i].local, &f->local) ||
+		    !same_endpoint(&p->counted[i].remote, &f->remote))
+			continue;
+		*ret = p->counted[i];
+		p->counted[i] = p->counted[--p->n_counted];
+		return true;
+	}
+	return false;
+}
+
+/* Its peer has these numbers; the totals, which are of this run, have not. */
+static void go_on_from(struct obs_peers *p, struct obs_conn *c, const struct obs_conn_counted *was)
+{
+	c->f.bytes_sent = was->bytes_sent;
+	c->f.bytes_received = was->bytes_received;
+	c->f.retransmits = was->retransmits;
+	p->totals.bytes_sent += was->bytes_sent;
+	p->totals.bytes_received += was->bytes_received;
+	p->totals.retransmits += was->retransmits;
 }
 
 static uint64_t more(uint64_t now, uint64_t before)
@@ -490,11 +538,14 @@ static void take_numbers(struct obs_peers *p, struct obs_conn *c, const struct o
 static struct obs_conn *add_conn(struct obs_peers *p, const struct obs_conn_facts *f,
 				 const struct obs_peer_hint *hint, uint64_t wall_ns)
 {
+	struct obs_conn_counted was = {};
+	bool again = take_counted(p, f, &was);
 	struct obs_conn_facts facts = *f;
 	struct obs_conn *c;
 	struct obs_peer *e;
 
-	facts.direction = direction_of(p, f);
+	facts.direction =
+		again && f->direction == OBS_DIRECTION_UNKNOWN ? was.direction : direction_of(p, f);
 	e = HASH_COUNT(p->conns) < p->opt.conns_max ? peer_of(p, &facts, hint, wall_ns) : NULL;
 	c = e ? calloc(1, sizeof(*c)) : NULL;
 	if (!c) {
@@ -510,8 +561,9 @@ static struct obs_conn *add_conn(struct obs_peers *p, const struct obs_conn_fact
 	c->f.born_ns = facts.born_ns;
 	c->f.established_ns = facts.established_ns;
 	HASH_ADD(hh, p->conns, f.id, sizeof(c->f.id), c);
+	go_on_from(p, c, &was);
 	take_numbers(p, c, &facts);
-	count_open(p, c, wall_ns);
+	count_open(p, c, again, wall_ns);
 	return c;
 }
 

@@ -17,8 +17,9 @@
 #include "util/network.h"
 
 #define OBS_ENDPOINT_TEXT  64
-#define OBS_LISTENERS_SHOW 256 /* listening sockets kept per node */
-#define OBS_UDP_SHOW	   256 /* UDP sockets kept per node */
+#define OBS_LISTENERS_SHOW 256	/* listening sockets kept per node */
+#define OBS_COUNTED_MAX	   1024 /* open connections remembered over a restart, per node */
+#define OBS_UDP_SHOW	   256	/* UDP sockets kept per node */
 #define OBS_NAMES_MAX	   1024
 
 /* IPv4 as ::ffff:a.b.c.d, so that one peer is one endpoint. */
@@ -203,6 +204,15 @@ struct obs_conn_totals {
 
 struct obs_roles;
 
+/* A connection that was open when an earlier run looked last: its peer has counted it. */
+struct obs_conn_counted {
+	struct obs_endpoint local, remote;
+	uint32_t netns;
+	enum obs_direction direction;
+	uint64_t bytes_sent, bytes_received;
+	uint32_t retransmits;
+};
+
 struct obs_peers_options {
 	uint32_t peers_max, conns_max;
 	const struct obs_roles *roles; /* borrowed for life; NULL = nothing is known */
@@ -218,6 +228,8 @@ struct obs_peers {
 	size_t n_listeners;
 	struct obs_listener *remembered; /* of an earlier run, not seen yet; owned */
 	size_t n_remembered;
+	struct obs_conn_counted *counted; /* of an earlier run, not seen yet; owned */
+	size_t n_counted;
 	struct obs_udp_socket udp[OBS_UDP_SHOW]; /* those of the last pass */
 	size_t n_udp, udp_not_kept;
 	struct obs_peer_name *names; /* hash by address, owned */
@@ -344,6 +356,10 @@ int obs_peers_restore(struct obs_peers *p, const struct obs_peer *peer);
 /** obs_peers_restore_listener() - who reached a listening socket in an earlier run: it counts when
  * the same process listens there. Return: 0, -ENOMEM, -ENOSPC. */
 int obs_peers_restore_listener(struct obs_peers *p, const struct obs_listener *l);
+
+/** obs_peers_restore_conn() - a connection that was open in an earlier run: when it is still there,
+ * its peer counts only what is new of it. Return: 0, -ENOMEM, -ENOSPC (past OBS_COUNTED_MAX). */
+int obs_peers_restore_conn(struct obs_peers *p, const struct obs_conn_counted *c);
 
 /** obs_direction_str() - "in", "out", "unknown". */
 const char *obs_direction_str(enum obs_direction d);

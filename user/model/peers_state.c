@@ -10,6 +10,7 @@
 #define LINE_MAX_BYTES 512
 #define LISTENER       "listener\t"
 #define P2PD	       "p2pd\t"
+#define CONN	       "open\t"
 
 /* Of a name nothing is kept that could be taken for a field's or line's end. */
 static const char *or_dash(const char *text)
@@ -46,15 +47,29 @@ static void format_listener(const struct obs_listener *l, struct obs_buf *out)
 		       l->outside_ns);
 }
 
+static void format_conn(const struct obs_conn_facts *f, struct obs_buf *out)
+{
+	obs_buf_push_str(out, CONN);
+	format_endpoint(&f->local, out);
+	obs_buf_push_str(out, "\t");
+	format_endpoint(&f->remote, out);
+	obs_buf_printf(out, "\t%u\t%u\t%" PRIu64 "\t%" PRIu64 "\t%u\n", f->netns, f->direction,
+		       f->bytes_sent, f->bytes_received, f->retransmits);
+}
+
 int obs_peers_state_format(const struct obs_peers *p, size_t max, uint64_t p2pd,
 			   struct obs_buf *out)
 {
-	size_t n = HASH_COUNT(p->peers), skip = n > max ? n - max : 0;
+	size_t n = HASH_COUNT(p->peers), skip = n > max ? n - max : 0, conns = 0;
 
 	obs_buf_printf(out, P2PD "%" PRIu64 "\n", p2pd);
 	for (size_t i = 0; i < p->n_listeners; i++) {
 		if (p->listeners[i].open)
 			format_listener(&p->listeners[i], out);
+	}
+	for (const struct obs_conn *c = p->conns; c && conns < OBS_COUNTED_MAX; c = c->hh.next) {
+		format_conn(&c->f, out);
+		conns++;
 	}
 	for (const struct obs_peer *e = p->peers; e; e = e->hh.next) {
 		if (skip)
@@ -132,9 +147,29 @@ static bool parse_listener(const char *line, struct obs_listener *l)
 	return true;
 }
 
+static bool parse_conn(const char *line, struct obs_conn_counted *c)
+{
+	char local[33], remote[33];
+	unsigned local_port, remote_port, direction;
+
+	if (sscanf(line,
+		   CONN "%32[0-9a-f]\t%u\t%32[0-9a-f]\t%u\t%u\t%u\t%" SCNu64 "\t%" SCNu64 "\t%u",
+		   local, &local_port, remote, &remote_port, &c->netns, &direction, &c->bytes_sent,
+		   &c->bytes_received, &c->retransmits) != 9 ||
+	    strlen(local) != 32 || !parse_ip(local, c->local.ip) || local_port > UINT16_MAX ||
+	    strlen(remote) != 32 || !parse_ip(remote, c->remote.ip) || remote_port > UINT16_MAX ||
+	    direction > OBS_DIRECTION_OUT)
+		return false;
+	c->local.port = (uint16_t)local_port;
+	c->remote.port = (uint16_t)remote_port;
+	c->direction = direction;
+	return true;
+}
+
 /* @same: it is about the p2pd of now */
 static size_t take_line(struct obs_peers *p, const char *line, uint64_t p2pd, bool *same)
 {
+	struct obs_conn_counted c = {};
 	struct obs_listener l = {};
 	struct obs_peer e = {};
 	uint64_t of;
@@ -143,6 +178,8 @@ static size_t take_line(struct obs_peers *p, const char *line, uint64_t p2pd, bo
 		*same = p2pd && of == p2pd;
 	if (parse_listener(line, &l))
 		obs_peers_restore_listener(p, &l); /* they are as many as fit */
+	if (parse_conn(line, &c))
+		obs_peers_restore_conn(p, &c); /* so are these */
 	if (!parse_peer(line, &e))
 		return 0;
 	if (!*same)

@@ -3,7 +3,7 @@
  * peers_state.h - the peers of a node as text, to be kept over a restart; and who has reached its
  * listening sockets.
  *
- * A line per peer, fields between tabs, the most recently used last. What was seen of one p2pd only
+ * A line per peer, and per connection that was open, so that it is not counted twice: fields between tabs, the most recently used last. What was seen of one p2pd only
  * (when a peer could be had, and when not) counts for the same one.
  */
 #pragma once
