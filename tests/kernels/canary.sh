@@ -16,7 +16,7 @@ shift
 . "$(dirname "$0")/lib.sh"
 
 health() { wget -q -O - "http://127.0.0.1:$PORT/health" 2>/dev/null; }
-seen() { [ "$(health | grep -c '"canary_seen":[[:space:]]*true')" = $PROBES ]; }
+seen() { [ "$(health | grep -c '"canary_seen":[[:space:]]*true')" = "$PROBES" ]; }
 
 run_rung() {
     dir=$(mktemp -d /tmp/canary.XXXXXX)
