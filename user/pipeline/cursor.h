@@ -26,5 +26,5 @@ struct obs_cursor {
 	uint64_t tail_hash; /* XXH3 of the tail_len bytes before offset: is it still this file? */
 	uint64_t seen_ns;   /* CLOCK_REALTIME of the last change */
 	char path[256];	    /* as the node sees it, cut, NUL-terminated */
-	char owner[13];	    /* id of its node's container, short; "" = of none */
+	char owner[16];	    /* id of its node's container, short; "" = of none */
 };
