@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -323,7 +324,8 @@ def ledger_of_consoles(observer):
     dropped = sum(v for k, v in m.items() if k.startswith("gswarm_ring_lost_console_bytes_total"))
     holes = m["gswarm_console_hole_bytes_total"]
     lost = m['gswarm_lost_bytes_total{reason="console"}']
-    assert holes + lost == dropped, (holes, lost, dropped)
+    foreign = m["gswarm_console_foreign_bytes_total"]  # of another case's container, before Docker answers
+    assert holes + lost + foreign == dropped, (holes, lost, foreign, dropped)
     assert m['gswarm_lines_total{place="captured"}'] + m['gswarm_lines_total{place="backfilled"}'] \
         == m["gswarm_lines_parsed_total"]
     return m
@@ -381,6 +383,28 @@ def burst_without_engine_file():
         return True
 
     wait_for("the sum", adds_up, 15, 0.3)
+
+
+@case()
+def burst_of_no_node():
+    """a container that turns out to be no node: what was dropped of its console is no node's loss"""
+    with socket.socket(socket.AF_UNIX) as mute:  # an engine that does not answer: all are captured meanwhile
+        mute.bind(str(Env.tmp / "mute.sock"))
+        mute.listen(16)
+        observer = Observer(None, {"limits": {"ring_bytes": "64KiB"},
+                                   "targets": {"docker_socket": str(Env.tmp / "mute.sock")}}).start()
+        node = ContainerNode("gate\nloop 5000 0\nout 0 burst %{n}\nend\nfile 0 the end\n")
+        node.process("trainer")
+        with observer.standing_still():
+            node.gate()
+            node.wait_written(1)
+
+        def told_apart():
+            m = ledger_of_consoles(observer)
+            foreign = m["gswarm_console_foreign_bytes_total"]
+            assert foreign > 0 and m["gswarm_nodes"] == 0, (foreign, m["gswarm_nodes"])
+            return True
+        wait_for("it to be no node", told_apart, 15, 0.3)
 
 
 @case()

@@ -435,6 +435,7 @@ static void decide(struct obs_targets *t, struct obs_node *node,
 		c->excluded = excluded;
 		c->asked = info != NULL;
 	}
+	t->opt.ops->refused(t->opt.ctx, node);
 	free_node(t, node);
 }
 

@@ -68,6 +68,8 @@ struct obs_targets_ops {
 	void (*joined)(void *ctx, struct obs_node *node, pid_t pid);
 	void (*left)(void *ctx, struct obs_node *node, pid_t pid);
 	void (*gone)(void *ctx, struct obs_node *node); /* freed after the call */
+	/* a container that was ASKING about is no node: freed after the call */
+	void (*refused)(void *ctx, struct obs_node *node);
 	/* what its engine says of a READY node may be new: paused, health, name */
 	void (*changed)(void *ctx, struct obs_node *node);
 };

@@ -648,6 +648,15 @@ static void on_gone(void *ctx, struct obs_node *node)
 	commit_if_due(e);
 }
 
+/* Its slot is another's next: that one has not lost what was dropped of this. */
+static void on_refused(void *ctx, struct obs_node *node)
+{
+	struct obs_engine *e = ctx;
+
+	if (e->kernel)
+		count_lost(e, node);
+}
+
 static void on_changed(void *ctx, struct obs_node *node)
 {
 	struct obs_engine *e = ctx;
@@ -661,6 +670,7 @@ static const struct obs_targets_ops target_ops = {
 	.joined = on_joined,
 	.left = on_left,
 	.gone = on_gone,
+	.refused = on_refused,
 	.changed = on_changed,
 };
 

@@ -1215,7 +1215,12 @@ void obs_follow_count_lost(struct obs_follow *f, struct obs_node *node, uint64_t
 	uint64_t more = bytes - f->lost[node->slot];
 
 	f->lost[node->slot] = bytes;
-	obs_count(kept_of(f, node, NULL) ? &c->console_hole_bytes : &c->bytes_lost_console, more);
+	if (node->state == OBS_NODE_ASKING)
+		obs_count(&c->console_foreign_bytes, more);
+	else if (kept_of(f, node, NULL))
+		obs_count(&c->console_hole_bytes, more);
+	else
+		obs_count(&c->bytes_lost_console, more);
 }
 
 static void follow_kept(struct obs_follow *f, struct obs_node *node, const struct obs_file_id *id,

@@ -49,7 +49,7 @@ void obs_follow_engine_log(struct obs_follow *f, struct obs_node *node);
 bool obs_follow_keeps(struct obs_follow *f, const struct obs_node *node);
 
 /** obs_follow_count_lost() - @bytes of @node's consoles were not captured, since its slot is in use:
- * are they to be had from its engine's file? */
+ * are they to be had from its engine's file? Of one that is ASKING they are not ours. */
 void obs_follow_count_lost(struct obs_follow *f, struct obs_node *node, uint64_t bytes);
 
 /** obs_follow_scan() - look at the files that @pid has open for writing. */

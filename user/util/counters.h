@@ -46,6 +46,7 @@
 	X(bytes_lost_truncated,	"lost_bytes_total",	"reason=\"truncated\"",	"Bytes of node output that nothing could bring back") \
 	X(bytes_lost_unreadable,"lost_bytes_total",	"reason=\"unreadable\"",	"Bytes of node output that nothing could bring back") \
 	X(bytes_lost_console,	"lost_bytes_total",	"reason=\"console\"",	"Bytes of node output that nothing could bring back") \
+	X(console_foreign_bytes,"console_foreign_bytes_total","",	"Bytes of consoles that were not captured, of containers that turned out to be no nodes") \
 	X(console_hole_bytes,	"console_hole_bytes_total","",	"Bytes of consoles that were not captured, and are read from their engine's file") \
 	X(console_lines_matched,"console_log_lines_total","place=\"captured\"",	"Lines of engines' files of consoles, while consoles are captured") \
 	X(console_lines_repaired,"console_log_lines_total","place=\"repaired\"",	"Lines of engines' files of consoles, while consoles are captured") \
