@@ -377,6 +377,11 @@ int obs_peers_restore(struct obs_peers *p, const struct obs_peer *peer)
 
 /* --- connections --- */
 
+static bool same_endpoint(const struct obs_endpoint *a, const struct obs_endpoint *b)
+{
+	return a->port == b->port && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+}
+
 struct obs_conn *obs_peers_find(struct obs_peers *p, const struct obs_conn_id *id)
 {
 	struct obs_conn *c;
@@ -465,11 +470,6 @@ int obs_peers_restore_conn(struct obs_peers *p, const struct obs_conn_counted *c
 	p->counted = all;
 	all[p->n_counted++] = *c;
 	return 0;
-}
-
-static bool same_endpoint(const struct obs_endpoint *a, const struct obs_endpoint *b)
-{
-	return a->port == b->port && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
 }
 
 /* Has an earlier run counted it? Then @ret says what. */
@@ -770,8 +770,7 @@ static void recall_listener(struct obs_peers *p, struct obs_listener *l)
 		const struct obs_listener *was = &p->remembered[i];
 
 		if (was->pid != l->pid || was->netns != l->netns ||
-		    was->local.port != l->local.port ||
-		    memcmp(was->local.ip, l->local.ip, sizeof(l->local.ip)) != 0)
+		    !same_endpoint(&was->local, &l->local))
 			continue;
 		l->restored = true;
 		l->accepted = was->accepted;

@@ -107,6 +107,12 @@ static void from_dash(char *text)
 		text[0] = '\0';
 }
 
+static bool take_endpoint(const char *hex, unsigned port, struct obs_endpoint *ret)
+{
+	ret->port = (uint16_t)port;
+	return strlen(hex) == 32 && parse_ip(hex, ret->ip) && port <= UINT16_MAX;
+}
+
 static bool parse_peer(const char *line, struct obs_peer *e)
 {
 	char hex[33], role[32];
@@ -122,9 +128,8 @@ static bool parse_peer(const char *line, struct obs_peer *e)
 		   &e->first_ns, &e->last_ns, e->name, e->peer_id, &e->opened_ns, &e->failed_ns,
 		   &e->rtt_usual_us);
 	if ((n != 17 && n != 20) || /* older ones end with the peer id */
-	    strlen(hex) != 32 || !parse_ip(hex, e->at.ip) || port > UINT16_MAX)
+	    !take_endpoint(hex, port, &e->at))
 		return false;
-	e->at.port = (uint16_t)port;
 	e->role = role_from(role);
 	from_dash(e->name);
 	from_dash(e->peer_id);
@@ -136,15 +141,12 @@ static bool parse_listener(const char *line, struct obs_listener *l)
 	char hex[33];
 	unsigned port;
 
-	if (sscanf(line,
-		   LISTENER "%32[0-9a-f]\t%u\t%u\t%u\t%" SCNu64 "\t%" SCNu64 "\t%" SCNu64
-			    "\t%" SCNu64,
-		   hex, &port, &l->pid, &l->netns, &l->accepted, &l->from_outside, &l->from_gateway,
-		   &l->outside_ns) != 8 ||
-	    strlen(hex) != 32 || !parse_ip(hex, l->local.ip) || port > UINT16_MAX)
-		return false;
-	l->local.port = (uint16_t)port;
-	return true;
+	return sscanf(line,
+		      LISTENER "%32[0-9a-f]\t%u\t%u\t%u\t%" SCNu64 "\t%" SCNu64 "\t%" SCNu64
+			       "\t%" SCNu64,
+		      hex, &port, &l->pid, &l->netns, &l->accepted, &l->from_outside,
+		      &l->from_gateway, &l->outside_ns) == 8 &&
+	       take_endpoint(hex, port, &l->local);
 }
 
 static bool parse_conn(const char *line, struct obs_conn_counted *c)
@@ -156,12 +158,9 @@ static bool parse_conn(const char *line, struct obs_conn_counted *c)
 		   CONN "%32[0-9a-f]\t%u\t%32[0-9a-f]\t%u\t%u\t%u\t%" SCNu64 "\t%" SCNu64 "\t%u",
 		   local, &local_port, remote, &remote_port, &c->netns, &direction, &c->bytes_sent,
 		   &c->bytes_received, &c->retransmits) != 9 ||
-	    strlen(local) != 32 || !parse_ip(local, c->local.ip) || local_port > UINT16_MAX ||
-	    strlen(remote) != 32 || !parse_ip(remote, c->remote.ip) || remote_port > UINT16_MAX ||
-	    direction > OBS_DIRECTION_OUT)
+	    !take_endpoint(local, local_port, &c->local) ||
+	    !take_endpoint(remote, remote_port, &c->remote) || direction > OBS_DIRECTION_OUT)
 		return false;
-	c->local.port = (uint16_t)local_port;
-	c->remote.port = (uint16_t)remote_port;
 	c->direction = direction;
 	return true;
 }
@@ -193,17 +192,9 @@ size_t obs_peers_state_parse(struct obs_peers *p, uint64_t p2pd, struct obs_slic
 	bool same = false;
 	size_t n = 0;
 
-	while (text.len) {
-		const char *end = memchr(text.p, '\n', text.len);
-		size_t len = end ? (size_t)(end - text.p) : text.len;
-
-		if (len < sizeof(line)) {
-			memcpy(line, text.p, len);
-			line[len] = '\0';
+	while (obs_line_next(&text, line, sizeof(line))) {
+		if (strlen(line) < sizeof(line) - 1) /* else it may be cut */
 			n += take_line(p, line, p2pd, &same);
-		}
-		len += end != NULL;
-		text = obs_slice(text.p + len, text.len - len);
 	}
 	return n;
 }

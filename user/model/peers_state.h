@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * peers_state.h - the peers of a node as text, to be kept over a restart; and who has reached its
- * listening sockets.
+ * listening sockets, and which connections were open, so that these are not counted twice.
  *
- * A line per peer, and per connection that was open, so that it is not counted twice: fields between tabs, the most recently used last. What was seen of one p2pd only
- * (when a peer could be had, and when not) counts for the same one.
+ * A line each, fields between tabs; of peers the most recently used comes last. What was seen of one
+ * p2pd only (when a peer could be had, and when not) counts for the same one.
  */
 #pragma once
 
