@@ -109,20 +109,27 @@ static int attach(struct obs_shared_flows *s, const char *path)
 
 /* --- which cgroups: those of the processes, where new sockets will be --- */
 
-static void want_cgroup_of(void *ctx, pid_t pid)
+/* Return: what is another number when it has moved; 0 = it is gone. */
+static uint64_t want_cgroup_of(struct obs_shared_flows *s, pid_t pid)
 {
 	cleanup_buf struct obs_buf text = {};
-	struct obs_shared_flows *s = ctx;
 	struct obs_slice path;
 
 	if (obs_proc_read(pid, "cgroup", &text) < 0)
-		return;
+		return 0;
 	path = obs_cgroup_v2_path(obs_buf_slice(&text));
-	s->crowd += XXH3_64bits_withSeed(path.p, path.len, (XXH64_hash_t)pid);
 	if (obs_cgroup_set_add(&s->wanted, path) < 0)
 		snprintf(s->status->refused, sizeof(s->status->refused),
 			 "cgroup_skb: process %d is in no cgroup that can be reached from here",
 			 pid);
+	return XXH3_64bits_withSeed(path.p, path.len, (XXH64_hash_t)pid);
+}
+
+static void want_cgroup_of_member(void *ctx, pid_t pid)
+{
+	struct obs_shared_flows *s = ctx;
+
+	s->crowd += want_cgroup_of(s, pid);
 }
 
 /* --- ... and those that their sockets are in, which do not move with them --- */
@@ -238,15 +245,6 @@ static bool attach_wanted(struct obs_shared_flows *s)
 
 /* --- what the owner calls --- */
 
-/* For the canary; it has no sockets that were there before. */
-static void want_own_cgroup(struct obs_shared_flows *s)
-{
-	uint64_t crowd = s->crowd;
-
-	want_cgroup_of(s, getpid());
-	s->crowd = crowd;
-}
-
 static void each_pid(struct obs_shared_flows *s, void (*fn)(void *ctx, pid_t pid))
 {
 	for (uint32_t slot = 1; slot < OBS_TARGETS_MAX; slot++) {
@@ -277,13 +275,13 @@ void obs_shared_flows_follow(struct obs_shared_flows *s)
 	if (!s->n_watched && !s->n_attached)
 		return;
 	s->crowd = 0;
-	each_pid(s, want_cgroup_of);
+	each_pid(s, want_cgroup_of_member);
 	if (s->crowd != s->marked_crowd || obs_boot_ns() - s->marked_ns > MARK_NS)
 		mark_sockets(s);
 	for (size_t i = 0; i < s->n_ids; i++)
 		want_cgroup(s, s->ids[i]);
 	if (s->holders[OBS_SLOT_CANARY])
-		want_own_cgroup(s);
+		want_cgroup_of(s, getpid()); /* it has no sockets that were there before */
 	if (attach_wanted(s))
 		mark_sockets(s); /* those made before it was on */
 	obs_cgroup_set_reset(&s->wanted);
