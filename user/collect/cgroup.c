@@ -16,6 +16,7 @@
 
 #include "util/buf.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 #define FILE_BYTES  8192
 #define SELDOM	    6			/* looks */
@@ -178,9 +179,7 @@ static void parse_cpu_stat_v1(const char *text, struct obs_cgroup_usage *u)
 
 static uint64_t from_ticks(uint64_t ticks)
 {
-	uint64_t ns = 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
-
-	return ticks == OBS_UNKNOWN ? OBS_UNKNOWN : ticks * ns;
+	return ticks == OBS_UNKNOWN ? OBS_UNKNOWN : obs_ticks_ns(ticks);
 }
 
 static void parse_cpuacct_stat(const char *text, struct obs_cgroup_usage *u)

@@ -16,6 +16,7 @@
 #include "collect/cgroup.h"
 #include "collect/procfs.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 #define FILE_BYTES   65536
 #define SECTOR_BYTES 512 /* of /proc/diskstats, whatever the disk's are */
@@ -69,7 +70,6 @@ static uint64_t count_cores(const char *text)
 
 static void read_stat(struct obs_host *h, struct obs_host_usage *u)
 {
-	uint64_t tick_ns = 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
 	unsigned long long t[8] = {};
 
 	if (!load(h, h->proc, "stat") ||
@@ -77,7 +77,7 @@ static void read_stat(struct obs_host *h, struct obs_host_usage *u)
 		   &t[3], &t[4], &t[5], &t[6], &t[7]) < 4)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(t); i++)
-		u->cpu_ns[i] = t[i] * tick_ns;
+		u->cpu_ns[i] = obs_ticks_ns(t[i]);
 	u->cores = (uint32_t)count_cores(h->text);
 }
 

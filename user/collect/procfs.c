@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 #define STAT_FIELDS 24 /* of proc(5): up to rss */
 
@@ -51,11 +52,6 @@ static int read_of(const char *root, int32_t pid, const char *name, char *out, s
 	return obs_procfs_read(path, out, size);
 }
 
-static uint64_t from_ticks(uint64_t ticks)
-{
-	return ticks * (1000000000 / (uint64_t)sysconf(_SC_CLK_TCK));
-}
-
 static void take_comm(const char *open, const char *close, char *out, size_t size)
 {
 	snprintf(out, size, "%.*s", (int)(close - open - 1), open + 1);
@@ -82,14 +78,14 @@ int obs_procfs_parse_stat(const char *text, struct obs_task_usage *ret)
 		.pid = (int32_t)strtol(text, NULL, 10),
 		.ppid = (int32_t)field[4],
 		.threads = (uint32_t)field[20],
-		.start_ns = from_ticks(field[22]),
+		.start_ns = obs_ticks_ns(field[22]),
 		.leader = true,
 		.state = close[2],
 		.rss_bytes = field[24] * (uint64_t)sysconf(_SC_PAGESIZE),
 		.used = {
-			.cpu_ns = from_ticks(field[14] + field[15]),
-			.user_ns = from_ticks(field[14]),
-			.system_ns = from_ticks(field[15]),
+			.cpu_ns = obs_ticks_ns(field[14] + field[15]),
+			.user_ns = obs_ticks_ns(field[14]),
+			.system_ns = obs_ticks_ns(field[15]),
 			.min_faults = field[10],
 			.maj_faults = field[12],
 		},

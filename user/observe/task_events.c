@@ -288,7 +288,7 @@ static void tell_usage(struct obs_task_events *t, const struct obs_process *p,
 		       const struct ending *e, uint64_t mono_ns)
 {
 	struct obs_rec_exit_usage rec = {
-		.start_ns = p->start_ticks * (OBS_NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK)),
+		.start_ns = obs_ticks_ns(p->start_ticks),
 		.max_rss_pages = e->max_rss_bytes / (uint64_t)sysconf(_SC_PAGESIZE),
 		.spent = e->spent,
 		.tgid = (uint32_t)p->pid,

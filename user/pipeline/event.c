@@ -184,6 +184,12 @@ struct obs_slice obs_event_get_str(const struct obs_event *ev, const char *key)
 	return (struct obs_slice){};
 }
 
+bool obs_event_tells_start(const struct obs_event *ev)
+{
+	return ev->type == OBS_EVENT_NODE_LIFECYCLE &&
+	       (strcmp(ev->name, "started") == 0 || strcmp(ev->name, "restarted") == 0);
+}
+
 int obs_event_add_json(struct obs_event *ev, const char *key, struct obs_slice v)
 {
 	int result;

@@ -146,6 +146,9 @@ int obs_event_type_from_str(struct obs_slice name);
  */
 struct obs_slice obs_event_get_str(const struct obs_event *ev, const char *key);
 
+/** obs_event_tells_start() - has a process of a node begun? Which: its role and origin. */
+bool obs_event_tells_start(const struct obs_event *ev);
+
 /**
  * obs_event_add_str(), _int, _uint, _real, _bool, _number_text, _list, _json() - append one field
  * to details. @key is borrowed; so is _json's @v: valid JSON, without text that has to be scrubbed. A field past OBS_EVENT_FIELDS_MAX is not added.

@@ -620,8 +620,7 @@ static void read_environment(struct part *p, struct seat *seat, pid_t trainer)
 
 static bool tells_trainer_start(const struct obs_event *ev)
 {
-	return ev->type == OBS_EVENT_NODE_LIFECYCLE &&
-	       (strcmp(ev->name, "started") == 0 || strcmp(ev->name, "restarted") == 0) &&
+	return obs_event_tells_start(ev) &&
 	       obs_slice_eq(obs_event_get_str(ev, "role"),
 			    obs_slice_str(obs_role_str(OBS_ROLE_TRAINER)));
 }

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <uthash.h>
 
@@ -87,8 +86,7 @@ struct life_node {
 struct life {
 	struct obs_part_env env;
 	uint64_t opened_ticks; /* clock ticks from boot */
-	long ticks_per_s;
-	struct proc *procs; /* hash by pid, owned */
+	struct proc *procs;    /* hash by pid, owned */
 	struct life_node *nodes[OBS_TARGETS_MAX];
 	struct history past[PAST_MAX]; /* of containers that are gone, a ring */
 	size_t next_past;
@@ -524,9 +522,9 @@ static bool worth_telling(struct life *l, struct life_node *n, const struct ende
 	return obs_death_signal(&e->d) && minor_allowed(l, n, e->wall_ns);
 }
 
-static uint64_t uptime(const struct life *l, const struct obs_process *p, uint64_t boot_ns)
+static uint64_t uptime(const struct obs_process *p, uint64_t boot_ns)
 {
-	uint64_t start_ns = p->start_ticks * (OBS_NS_PER_S / (uint64_t)l->ticks_per_s);
+	uint64_t start_ns = obs_ticks_ns(p->start_ticks);
 
 	return p->start_ticks && boot_ns > start_ns ? boot_ns - start_ns : 0;
 }
@@ -561,7 +559,7 @@ static void end(struct life *l, struct life_node *n, const struct obs_process *o
 		return;
 	e->slot = n->node->slot;
 	e->wall_ns = l->env.to_wall(l->env.ctx, boot_ns);
-	e->uptime_ns = uptime(l, o, boot_ns);
+	e->uptime_ns = uptime(o, boot_ns);
 	e->d.code_known = wait_status != NULL;
 	e->d.wait_status = wait_status ? *wait_status : 0;
 	describe(o, p, e);
@@ -700,8 +698,7 @@ static void life_ready(void *part, struct obs_node *node)
 static uint64_t start_wall(const struct life *l, const struct obs_process *o)
 {
 	uint64_t now_ns = obs_wall_ns();
-	uint64_t forked_ns = l->env.to_wall(
-		l->env.ctx, o->start_ticks * (OBS_NS_PER_S / (uint64_t)l->ticks_per_s));
+	uint64_t forked_ns = l->env.to_wall(l->env.ctx, obs_ticks_ns(o->start_ticks));
 
 	return o->start_ticks && now_ns - forked_ns < JUST_FORKED_NS ? forked_ns : now_ns;
 }
@@ -808,11 +805,6 @@ static void life_tick(void *part)
 	look_at_dead(l);
 }
 
-static uint64_t boot_ticks(const struct life *l)
-{
-	return obs_boot_ns() / (OBS_NS_PER_S / (uint64_t)l->ticks_per_s);
-}
-
 static int life_start(const struct obs_part_env *env, void **ret)
 {
 	struct life *l = calloc(1, sizeof(*l));
@@ -820,10 +812,7 @@ static int life_start(const struct obs_part_env *env, void **ret)
 	if (!l)
 		return -ENOMEM;
 	l->env = *env;
-	l->ticks_per_s = sysconf(_SC_CLK_TCK);
-	if (l->ticks_per_s <= 0)
-		l->ticks_per_s = 100;
-	l->opened_ticks = boot_ticks(l);
+	l->opened_ticks = obs_boot_ns() / obs_ticks_ns(1);
 	uv_timer_init(env->loop, &l->timer);
 	l->timer.data = l;
 	*ret = l;

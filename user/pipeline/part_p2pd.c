@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "collect/p2pd.h"
 #include "collect/p2pd_file.h"
@@ -39,7 +38,6 @@ struct p2pd_part {
 	struct p2pd_node *nodes[OBS_TARGETS_MAX]; /* by slot, owned; made when p2pd is heard */
 	const struct obs_p2p_view *views[OBS_TARGETS_MAX]; /* what the model shows */
 	FILE *save;					   /* owned; NULL = nothing is saved */
-	long ticks_per_s;
 };
 
 static void emit(const struct p2pd_node *n, struct obs_event *ev)
@@ -104,7 +102,7 @@ static void on_ready(struct p2pd_node *n, pid_t pid, uint64_t boot_ns)
 {
 	struct p2pd_part *part = n->part;
 	const struct obs_process *o = obs_targets_process(part->env.targets, pid);
-	uint64_t start_ns = o ? o->start_ticks * (OBS_NS_PER_S / (uint64_t)part->ticks_per_s) : 0;
+	uint64_t start_ns = o ? obs_ticks_ns(o->start_ticks) : 0;
 	struct obs_event ev = {};
 	bool is_new = start_ns && start_ns <= boot_ns && boot_ns - start_ns < READY_MAX_NS;
 
@@ -268,9 +266,6 @@ static int p2pd_start(const struct obs_part_env *env, void **ret)
 	if (!part)
 		return -ENOMEM;
 	part->env = *env;
-	part->ticks_per_s = sysconf(_SC_CLK_TCK);
-	if (part->ticks_per_s <= 0)
-		part->ticks_per_s = 100;
 	open_save(part);
 	*ret = part;
 	return 0;

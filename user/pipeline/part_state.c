@@ -12,7 +12,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "model/life.h"
 #include "model/life_state.h"
@@ -587,7 +586,7 @@ static void state_event(void *part, const struct obs_node *node, const struct ob
 		return;
 	role = obs_event_get_str(ev, "role");
 	if (ev->type == OBS_EVENT_NODE_LIFECYCLE && role.len) {
-		if (strcmp(ev->name, "started") == 0 || strcmp(ev->name, "restarted") == 0)
+		if (obs_event_tells_start(ev))
 			on_start(s, seat, ev, role);
 		else if (strcmp(ev->name, "zombie") == 0)
 			on_zombie(s, seat, ev, role);
@@ -637,9 +636,7 @@ static void state_ready(void *part, struct obs_node *node)
 
 static uint64_t start_of(const struct state *s, const struct obs_process *p)
 {
-	uint64_t per_s = (uint64_t)sysconf(_SC_CLK_TCK);
-
-	return s->env.to_wall(s->env.ctx, p->start_ticks * (OBS_NS_PER_S / per_s));
+	return s->env.to_wall(s->env.ctx, obs_ticks_ns(p->start_ticks));
 }
 
 /* Than our watch: else its start is told. */

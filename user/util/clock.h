@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 #include <time.h>
+#include <unistd.h>
 
 #define OBS_NS_PER_S  UINT64_C(1000000000)
 #define OBS_NS_PER_MS UINT64_C(1000000)
@@ -28,6 +29,14 @@ static inline uint64_t obs_wall_ns(void)
 /** obs_boot_ns() - CLOCK_BOOTTIME as the kernel's records have it, also in a time namespace.
  * First called before there are threads. */
 uint64_t obs_boot_ns(void);
+
+/** obs_ticks_ns() - what /proc tells in clock ticks (USER_HZ, proc(5)), in ns. */
+static inline uint64_t obs_ticks_ns(uint64_t ticks)
+{
+	long per_s = sysconf(_SC_CLK_TCK);
+
+	return ticks * (OBS_NS_PER_S / (per_s > 0 ? (uint64_t)per_s : 100));
+}
 
 /*
  * Kernel time to wall time. CLOCK_BOOTTIME goes on in suspend and is never set, so one offset
