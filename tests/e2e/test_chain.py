@@ -6,7 +6,8 @@ import json
 
 from cases import case
 from chain import CHAIN_ID, CONTRACTS, OTHER_PEER, PEER, Chain, FakeRpc
-from harness import Api, ContainerNode, Env, Observer, g3_now, observer_cmd, of_node, wait_for
+from harness import (IMAGE, Api, ContainerNode, Env, Observer, docker, g3_now, observer_cmd, of_node, unique,
+                     wait_for)
 from test_state import changes, view, wait_state
 
 HELLO = f"file 0 {g3_now(f'🐝 Hello 🐈 [dormant toothy bat] 🦮 [{PEER}]!')}\n"
@@ -116,6 +117,22 @@ def found():
     assert noted["text"] == "hello" and noted["number"] == str(2**64), noted
     n = len(events(api, "snapshot"))
     wait_for("more, though nothing changes", lambda: len(events(api, "snapshot")) > n + 2, 30)
+
+
+@case(60)
+def found_in_a_later_trainer():
+    """the contract of a trainer that starts in a node that is there: it joins as its shell's fork"""
+    chain = Chain()
+    chain.settle()
+    observer = Observer(Api(), settings(chain, contract_address="")).start()
+    name = unique()
+    container = docker("run", "-d", "--name", name, "--network", "none", "-e",
+                       f"SWARM_CONTRACT={chain.address}", "--entrypoint", "/bin/busybox", IMAGE, "sleep", "600")
+    Env.cleanup.callback(lambda: docker("rm", "-f", container, check=False))
+    wait_for("the node", lambda: name in observer.log(), 10)
+    assert "no contract is known" in observer.health()["chain"]["trouble"]
+    docker("exec", "-d", container, "/node", "--script", HELLO, "--hold")
+    wait_for("an answer", lambda: observer.health()["chain"]["answers"], 30)
 
 
 @case(60)

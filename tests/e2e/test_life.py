@@ -219,11 +219,15 @@ def before_it_is_known():
     Observer(api, {"targets": {"docker_socket": slow.path}}).start()
     # it lives for a moment, as Python does while it starts; the engine takes longer
     node = ContainerNode(script_lines("still here", 1) + "file 300 the end\nexit 3\n", "--stay")
-    d = the_end(api, node)["details"]
+    end = the_end(api, node)
+    d = end["details"]
     assert slow.delayed, "nobody was asked"
     assert d["event"] == "crashed" and d["exit_code"] == 3, d
     started = life_events(api, node, ("started",), "trainer")
     assert len(started) == 1, started
+    # when it was forked, not when we knew whose it is: that was after its end
+    lived = seconds(end) - seconds(started[0])
+    assert abs(lived - d["uptime_s"]) < 0.1, (lived, d)
 
 
 class SlowEngine:
