@@ -50,17 +50,20 @@ static __always_inline struct obs_sock_value *obs_sock_find(__u64 key)
 	return bpf_map_lookup_elem(&socks, &key);
 }
 
-/* Return: 0, or -1: there is no room. */
-static __always_inline int obs_sock_note(__u64 key, const struct obs_sock_value *s)
+/* @flags: BPF_ANY; BPF_NOEXIST: what is known of it stays. Return: 0, or -1: there is no room. */
+static __always_inline int obs_sock_note(__u64 key, const struct obs_sock_value *s, __u64 flags)
 {
 	struct obs_sock_place *place = place_of(key);
+	__u64 was;
 
-	if (place &&
-	    (place->sock == key || __sync_val_compare_and_swap(&place->sock, 0, key) == 0)) {
-		place->value = *s;
-		return 0;
+	if (place) {
+		was = __sync_val_compare_and_swap(&place->sock, 0, key);
+		if (was == 0 || (was == key && flags == BPF_ANY))
+			place->value = *s;
+		if (was == 0 || was == key)
+			return 0;
 	}
-	return bpf_map_update_elem(&socks, &key, s, BPF_ANY) == 0 ? 0 : -1;
+	return bpf_map_update_elem(&socks, &key, s, flags) == 0 ? 0 : -1;
 }
 
 static __always_inline void obs_sock_forget(__u64 key)

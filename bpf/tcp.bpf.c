@@ -172,7 +172,7 @@ static __always_inline void send(struct sock *sk, const struct obs_sock_value *s
 
 static __always_inline int note(struct sock *sk, const struct obs_sock_value *s)
 {
-	if (obs_sock_note(obs_sock_key(sk), s) == 0)
+	if (obs_sock_note(obs_sock_key(sk), s, BPF_ANY) == 0)
 		return 0;
 	obs_drop(OBS_DROP_MAP, 1);
 	return -1;
@@ -304,7 +304,7 @@ static __always_inline struct obs_sock_value *adopt(struct sock *sk, __u64 key, 
 
 	s.born_ns = bpf_ktime_get_boot_ns();
 	s.port = port.port;
-	obs_sock_note(key, &s);
+	obs_sock_note(key, &s, BPF_NOEXIST); /* it may just be beginning, on another CPU */
 	if (sk->__sk_common.skc_state == TCP_CLOSE) {
 		obs_sock_forget(key); /* it ended before it was noted */
 		return NULL;
