@@ -2,21 +2,17 @@
 """What is wrong with a node's network, as named conditions: made to happen with real p2pds, real
 sockets and links that the case breaks; seen as an event, a metric, and in the APIs."""
 
-import contextlib
-import fcntl
-import heapq
 import json
 import os
 import re
-import select
 import signal
-import struct
 import sys
 import threading
 import time
 
 from cases import case
-from harness import Api, Env, Observer, unique, wait_for
+from harness import Api, Observer, wait_for
+from line import SlowLink
 from swarm import P2pdPeer
 from test_connections import Connector, Net, link, sh
 
@@ -194,47 +190,6 @@ def dialling():
     assert found["evidence"] == ["1 begun by the node and not answered"], found
     ends(observer, "half_open_storm")
     check_events(api, "half_open_storm")
-
-
-class SlowLink:
-    """A line between two namespaces whose packets pass through this process, as late as it says."""
-
-    def __init__(self, nets):
-        self.delay_s = 0.002
-        self.fds = [self.tun(net, i) for i, net in enumerate(nets, 1)]
-        self.over = threading.Event()
-        thread = threading.Thread(target=self.run, daemon=True)
-        thread.start()
-        Env.cleanup.callback(self.close)
-
-    @staticmethod
-    def tun(net, i):
-        """Made here, then moved: it stays ours to read and write."""
-        name = unique("t")[-10:]
-        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", name.encode(), 0x1001))  # TUN, no header
-        sh("ip", "link", "set", name, "netns", net.name)
-        net.ip("addr", "add", f"10.77.0.{i}/24", "dev", name)
-        net.ip("link", "set", name, "up")
-        return fd
-
-    def run(self):
-        late, n = [], 0
-        while not self.over.is_set():
-            wait = max(0.0, late[0][0] - time.monotonic()) if late else 0.1
-            for fd in select.select(self.fds, [], [], min(wait, 0.1))[0]:
-                with contextlib.suppress(OSError):
-                    packet = os.read(fd, 65536)
-                    n += 1
-                    heapq.heappush(late, (time.monotonic() + self.delay_s, n, self.fds[fd == self.fds[0]],
-                                          packet))
-            while late and late[0][0] <= time.monotonic():
-                with contextlib.suppress(OSError):
-                    os.write(late[0][2], late[0][3])
-                heapq.heappop(late)
-
-    def close(self):
-        self.over.set()
 
 
 @case(180, NEEDS)
