@@ -1,82 +1,85 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""At each limit: it is counted and said once, and the rest goes on."""
-
-import time
-from pathlib import Path
+"""Every limit, at its bound: what is over it is counted and said once, and nothing is lost that a
+file still holds."""
 
 from cases import case
-from harness import (Api, Env, Observer, ProcessNode, check_ledger, g3, of_file, script_lines,
-                     wait_for)
-
-LINE = (g3("old " + "x" * 200) + "\n").encode()
+from harness import Env, Observer, wait_for
+from writer import Writer
 
 
-def watching(**more):
-    return {"targets": {"include": {"command": [f"*{Env.tmp}/gso-test-node-*"]}}, **more}
+def messages(observer):
+    return [e["details"].get("message", "") for e in observer.stored()]
 
 
-@case(limit_s=90, needs=("root", "bpf"), alone=True)
-def old_log_and_live_lines():
-    """an old log of 60 MB, held to 8 MB/s, keeps no live line waiting, and arrives as a whole"""
-    api = Api()
-    old = Path(Env.tmp) / "old.log"
-    n_old = 60_000_000 // len(LINE)
-    old.write_bytes(LINE * n_old)
-    observer = Observer(api, watching(log_files=[str(old)], forward="events",
-                                      limits={"backfill_bytes_per_s": "8MiB"}))
-    live = "".join(f"file 10 {g3(f'Joining round: {i}')}\n" for i in range(200))
-    node = ProcessNode("gate\n" + live)
-    node.process("trainer")
-    node.gate()
+def of(name):
+    return lambda observer: observer.metrics()[f"gswarm_{name}_total"]
+
+
+def said(observer, words):
+    return sum(words in line for line in observer.log().splitlines())
+
+
+@case(needs=("root",))
+def directories_and_searches():
+    """logs in 260 directories, without BPF: 256 directories are watched. All logs are rotated while
+    nobody looks: 256 searches for their rest may wait, and all of it comes, once"""
+    n, most = 260, 256
+    base = Env.tmp / "many"
+    for i in range(n):
+        (base / str(i)).mkdir(parents=True)
+        (base / str(i) / "a.log").write_text(f"first {i}\n")
+    observer = Observer(None, {"log_files": [str(base / "*" / "a.log")], "initial_tail_lines": -1},
+                        ["--no-bpf"]).start()
+    want = sorted(f"first {i}" for i in range(n))
+    wait_for("the first lines", lambda: sorted(messages(observer)) == want, 20, 0.3)
+    wait_for("what is not watched", lambda: of("places_refused")(observer) == n - most, 10)
+    assert said(observer, f"{most} directories are watched") == 1, observer.log()
+    assert of("searches_hurried")(observer) == 0
+    assert observer.stop()[0] == 0
+    for i in range(n):
+        with open(base / str(i) / "a.log", "a") as f:
+            f.write(f"rest {i}\n")
+        (base / str(i) / "a.log").rename(base / str(i) / "a.log.1")
+        (base / str(i) / "a.log").write_text(f"new {i}\n")
     observer.start()
-    start = time.monotonic()
-    node.wait_written(200)
-    wait_for("the live lines at the API", lambda: len(of_file(api.events(), node)) == 200, 1)
-    seconds = time.monotonic() - start
-    m = observer.metrics()
-    got = m['gswarm_stream_bytes_total{place="backfilled"}']
-    assert m["gswarm_backfill_waits_total"] > 0, "it never waited"
-    assert got < n_old * len(LINE), "the old log was done first: the limit is not used"
-    wait_for("the whole old log", lambda: observer.metrics()
-             ["gswarm_lines_parsed_total"] >= n_old + 200, 20, 0.1)
-    wait_for("a ledger that adds up",
-             lambda: check_ledger(observer.metrics()) is None, 5)
-    print(f"{got / 1e6 / seconds:.0f} MB/s beside live lines")
+    want = sorted(want + [f"{word} {i}" for i in range(n) for word in ("rest", "new")])
+    wait_for("all lines", lambda: sorted(messages(observer)) == want, 30, 0.3)
+    assert of("searches_hurried")(observer) == n - most
+    # in a directory that is not watched, too
+    for i in range(n):
+        with open(base / str(i) / "a.log", "a") as f:
+            f.write(f"last {i}\n")
+    want = sorted(want + [f"last {i}" for i in range(n)])
+    wait_for("the last lines", lambda: sorted(messages(observer)) == want, 20, 0.3)
 
 
-@case(limit_s=60, needs=("root", "bpf", "prlimit"))
-def descriptors():
-    """more files than descriptors: counted and said once, the others are followed, it goes on"""
-    files = Path(Env.tmp) / "many"
-    files.mkdir()
-    for i in range(400):
-        (files / f"{i:03}.log").write_bytes(LINE)
-    observer = Observer(None, watching(log_files=[str(files / "*.log")]),
-                        prefix=["prlimit", "--nofile=384:384", "--"]).start()
-    wait_for("the count", lambda: observer.metrics()["gswarm_descriptors_refused_total"] > 0, 5)
-    lines = wait_for("some lines", lambda: observer.metrics()["gswarm_lines_parsed_total"], 5)
-    assert 20 <= lines < 400, lines
-    time.sleep(2.5)  # it looks again each second
-    told = [x for x in observer.log().splitlines() if "RLIMIT_NOFILE" in x]
-    assert len(told) == 1, observer.log()
-    node = ProcessNode(script_lines("x", 50))
-    wait_for("lines of a node", lambda: observer.metrics()
-             ['gswarm_lines_total{place="captured"}'] >= 50, 10)
-    assert node.popen.poll() is None
-    assert observer.stop()[0] == 0, observer.log()
-
-
-@case(limit_s=60, needs=("root", "bpf"))
-def streams():
-    """more files than limits.streams: counted and said once, the first ones are followed"""
-    files = Path(Env.tmp) / "many"
-    files.mkdir()
-    for i in range(30):
-        (files / f"{i:03}.log").write_bytes(LINE)
-    observer = Observer(None, watching(log_files=[str(files / "*.log")],
-                                       limits={"streams": 10})).start()
-    wait_for("the lines", lambda: observer.metrics()["gswarm_lines_parsed_total"] == 10, 5)
-    m = observer.metrics()
-    assert m["gswarm_streams"] == 10 and m["gswarm_streams_refused_total"] >= 20, m
-    told = [x for x in observer.log().splitlines() if "limits.streams" in x]
-    assert len(told) == 1, observer.log()
+@case(needs=("root", "bpf"))
+def files_of_the_kernel():
+    """a node writes to more files than the kernel's table holds: a followed one that it forgot is
+    told of again, and its lines come"""
+    observer = Observer(None, {"targets": {"include": {"command": [f"*{Env.tmp}/gso-test-node-*"]}}}
+                        ).start()
+    w = Writer(Env.tmp)
+    Env.cleanup.callback(w.end)
+    wait_for("the node", lambda: observer.metrics().get("gswarm_nodes") == 1, 10)
+    w.do("os.mkdir(home + '/logs')\n"
+         "src = os.memfd_create('src')\n"
+         "log = os.open(home + '/logs/a.log', os.O_CREAT | os.O_WRONLY)\n"
+         "def say(text):\n"
+         "    os.pwrite(src, text, 0)\n"
+         "    os.sendfile(log, src, 0, len(text))\n"
+         "def others(names):\n"
+         "    for i in names:\n"
+         "        fd = os.open(f'{home}/{i}.bin', os.O_CREAT | os.O_WRONLY)\n"
+         "        os.write(fd, b'x')\n"
+         "        os.close(fd)\n")
+    lines = []
+    for turn in range(6):
+        lines.append(f"line {turn} of the log")
+        w.do(f"say({(lines[-1] + chr(10)).encode()!r})")
+        wait_for("it", lambda: messages(observer) == lines, 15)
+        if of("files_announced_again")(observer) > 0:
+            break
+        w.do(f"others(range({turn * 17000}, {turn * 17000 + 17000}))")
+    assert of("files_announced_again")(observer) > 0
+    assert said(observer, "more files than the kernel's table holds") == 1, observer.log()

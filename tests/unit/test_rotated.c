@@ -209,6 +209,29 @@ static void what_cannot_be_unpacked_is_counted(void **state)
 	assert_int_equal(obs_counter_get(&f->counters.rotated_unread), 2);
 }
 
+/* One more than are looked at: the oldest one is left out, and counted. */
+static void beside_a_log_the_youngest_are_looked_at(void **state)
+{
+	struct fixture *f = *state;
+	char name[32];
+
+	f->search.since_ns = 1;
+	for (int i = 0; i < OBS_ROTATED_MAX; i++) {
+		snprintf(name, sizeof(name), "app.log.%03d", OBS_ROTATED_MAX - i);
+		put(f, name, name);
+	}
+	assert_int_equal(obs_rotated_look(&f->search), 0);
+	assert_int_equal(obs_counter_get(&f->counters.rotated_found), OBS_ROTATED_MAX);
+	assert_int_equal(obs_counter_get(&f->counters.rotated_skipped), 0);
+	obs_buf_reset(&f->out);
+	usleep(20000); /* a file's time is as fine as the kernel's tick */
+	put(f, "app.log.000", "the youngest");
+	assert_int_equal(obs_rotated_look(&f->search), 1);
+	assert_int_equal(obs_counter_get(&f->counters.rotated_found), 2 * OBS_ROTATED_MAX);
+	assert_int_equal(obs_counter_get(&f->counters.rotated_skipped), 1);
+	assert_non_null(strstr(obs_buf_cstr(&f->out), "app.log.000@0;"));
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -216,6 +239,7 @@ int main(void)
 		cmocka_unit_test(siblings_are_told_by_name), T(a_copy_is_known_by_its_bytes),
 		T(what_is_new_is_read_from_its_start),	     T(a_live_copy_is_not_read),
 		T(a_copy_in_the_making_is_not_read),	     T(what_cannot_be_unpacked_is_counted),
+		T(beside_a_log_the_youngest_are_looked_at),
 	};
 
 	return cmocka_run_group_tests_name("rotated", tests, NULL, NULL);

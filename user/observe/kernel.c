@@ -723,6 +723,15 @@ int obs_kernel_judge(struct obs_kernel *k, const struct obs_file_id *file, enum 
 	return r;
 }
 
+bool obs_kernel_has_forgotten(struct obs_kernel *k, const struct obs_file_id *file)
+{
+	struct obs_rec_file_id key = { .ino = file->ino, .dev = file->dev, .gen = file->gen };
+	struct obs_file_value v = {};
+	int fd = files_map_fd(k);
+
+	return fd >= 0 && bpf_map_lookup_elem(fd, &key, &v) == 0 && v.verdict == OBS_FILE_PENDING;
+}
+
 int obs_kernel_forget(struct obs_kernel *k, const struct obs_file_id *file)
 {
 	struct obs_rec_file_id key = { .ino = file->ino, .dev = file->dev, .gen = file->gen };

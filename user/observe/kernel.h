@@ -88,6 +88,9 @@ int obs_kernel_drop_cgroup(struct obs_kernel *k, uint64_t id);
 int obs_kernel_judge(struct obs_kernel *k, const struct obs_file_id *file,
 		     enum obs_verdict verdict);
 
+/** obs_kernel_has_forgotten() - had the kernel no verdict on @file when it was written to last? */
+bool obs_kernel_has_forgotten(struct obs_kernel *k, const struct obs_file_id *file);
+
 /** obs_kernel_forget() - the next write to @file announces it anew. */
 int obs_kernel_forget(struct obs_kernel *k, const struct obs_file_id *file);
 

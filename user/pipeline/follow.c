@@ -31,7 +31,7 @@
 #define CURSORS_PER_NAME 16
 #define PLACES_MAX	 256
 #define ERRANDS_MAX	 256
-#define ERRANDS_A_SWEEP	 8
+#define ERRANDS_NS	 50000000ULL /* so long one sweep looks for what was rotated away */
 #define ROTATED_KEEP_NS	 600000000000ULL
 #define BACKLOG_BYTES	 (1024 * 1024) /* further behind than this: an old log */
 #define LIVE_NS		 1000000000ULL /* so long after the last new line, old logs hold back */
@@ -124,8 +124,9 @@ struct obs_follow {
 	uint64_t live_ns;   /* CLOCK_BOOTTIME of the last new line that needed no reading back */
 	int64_t allowance;  /* bytes of old logs that may be read now */
 	uint64_t filled_ns; /* CLOCK_BOOTTIME of its last filling */
-	bool refused_told;
-	struct errand *errands;			 /* list, owned */
+	bool refused_told, places_told, skipped_told, forgotten_told;
+	struct errand *errands;			 /* list, owned; the newest is first */
+	size_t n_errands;
 	uint64_t start_ns;			 /* CLOCK_REALTIME when we began */
 	struct repair *repairs[OBS_TARGETS_MAX]; /* by the node's slot; counted */
 	size_t n_repairs;
@@ -204,16 +205,23 @@ static void drop_entry(struct obs_follow *f, struct entry *en)
 	free(en);
 }
 
+/* What is at its limit is counted each time. */
+#define say_once(told, ...)                                                                        \
+	do {                                                                                       \
+		if (!*(told))                                                                      \
+			obs_warn(__VA_ARGS__);                                                     \
+		*(told) = true;                                                                    \
+	} while (0)
+
 static bool is_full(struct obs_follow *f)
 {
 	if (HASH_COUNT(f->entries) < f->opt.config->limits.streams)
 		return false;
 	obs_count(&f->opt.stream.counters->streams_refused, 1);
-	if (!f->refused_told)
-		obs_warn("%zu files and consoles are followed, which is limits.streams: more are "
-			 "not, ignoring",
-			 obs_follow_count(f));
-	f->refused_told = true;
+	say_once(&f->refused_told,
+		 "%zu files and consoles are followed, which is limits.streams: more are not, "
+		 "ignoring",
+		 obs_follow_count(f));
 	return true;
 }
 
@@ -267,10 +275,8 @@ static int use_fd(struct obs_follow *f, int fd)
 		return fd;
 	obs_closep(&fd);
 	obs_count(&f->opt.stream.counters->descriptors_refused, 1);
-	if (!f->fds_told)
-		obs_warn("descriptors run out (RLIMIT_NOFILE): further files are not opened, "
-			 "ignoring");
-	f->fds_told = true;
+	say_once(&f->fds_told,
+		 "descriptors run out (RLIMIT_NOFILE): further files are not opened, ignoring");
 	return -EMFILE;
 }
 
@@ -336,6 +342,8 @@ static void set_zone(struct obs_stream *s, pid_t pid)
 
 /* --- what was rotated away unread --- */
 
+static void hurry_errand(struct obs_follow *f);
+
 static void take_cursor(void *ctx, const struct obs_cursor *c)
 {
 	struct errand *e = ctx;
@@ -352,11 +360,8 @@ static void look_beside_later(struct obs_follow *f, const struct entry *en, cons
 {
 	const struct obs_outlet *out = f->opt.outlet;
 	cleanup_free struct errand *e = NULL;
-	size_t n = 0;
 
-	for (struct errand *other = f->errands; other; other = other->next)
-		n++;
-	if (!out->each_cursor || n >= ERRANDS_MAX)
+	if (!out->each_cursor)
 		return;
 	e = calloc(1, sizeof(*e));
 	if (!e || out->each_cursor(out->ctx, path, take_cursor, e) < 0)
@@ -369,6 +374,8 @@ static void look_beside_later(struct obs_follow *f, const struct entry *en, cons
 	snprintf(e->path, sizeof(e->path), "%s", path);
 	e->next = f->errands;
 	f->errands = TAKE_PTR(e);
+	if (++f->n_errands > ERRANDS_MAX)
+		hurry_errand(f);
 }
 
 struct beside {
@@ -489,20 +496,41 @@ static size_t look_beside(struct obs_follow *f, struct errand *e, bool live)
 		b.dir[strlen(b.dir) - 1] = '\0';
 	open_dir(&b);
 	search.dir_fd = b.dir_fd;
-	if (b.dir_fd >= 0)
-		obs_rotated_look(&search);
+	if (b.dir_fd >= 0 && obs_rotated_look(&search) > 0)
+		say_once(&f->skipped_told,
+			 "beside a log stand more rotated files than are looked at (%d): the "
+			 "oldest ones are not, ignoring",
+			 OBS_ROTATED_MAX);
 	obs_closep(&b.dir_fd);
 	return b.found;
 }
 
+static void run_errand(struct obs_follow *f, struct errand **at)
+{
+	cleanup_free struct errand *e = *at;
+
+	*at = e->next;
+	f->n_errands--;
+	look_beside(f, e, false);
+}
+
+/* No more may wait: the one that has waited longest is due now. */
+static void hurry_errand(struct obs_follow *f)
+{
+	struct errand **at = &f->errands;
+
+	while ((*at)->next)
+		at = &(*at)->next;
+	obs_count(&f->opt.stream.counters->searches_hurried, 1);
+	run_errand(f, at);
+}
+
 static void run_errands(struct obs_follow *f)
 {
-	for (int i = 0; i < ERRANDS_A_SWEEP && f->errands; i++) {
-		cleanup_free struct errand *e = f->errands;
+	uint64_t end_ns = obs_boot_ns() + ERRANDS_NS;
 
-		f->errands = e->next;
-		look_beside(f, e, false);
-	}
+	while (f->errands && obs_boot_ns() < end_ns)
+		run_errand(f, &f->errands);
 }
 
 static void drop_errands(struct obs_follow *f, const struct obs_node *node)
@@ -515,6 +543,7 @@ static void drop_errands(struct obs_follow *f, const struct obs_node *node)
 			continue;
 		}
 		*at = e->next;
+		f->n_errands--;
 		free(e);
 	}
 }
@@ -579,12 +608,20 @@ static void watch_place(struct obs_follow *f, struct obs_node *node, const char 
 	struct beside b = { .f = f, .node = node, .kept = kept, .dir_fd = -1 };
 	struct place *p;
 
-	if (!slash || slash == path || f->n_places >= PLACES_MAX)
+	if (!slash || slash == path)
 		return;
 	snprintf(b.dir, sizeof(b.dir), "%.*s", (int)(slash - path), path);
 	for (p = f->places; p; p = p->next) {
 		if (p->node == node && strcmp(p->path, b.dir) == 0)
 			return;
+	}
+	if (f->n_places >= PLACES_MAX) {
+		obs_count(&f->opt.stream.counters->places_refused, 1);
+		say_once(&f->places_told,
+			 "%d directories are watched for new logs: new ones elsewhere are found "
+			 "by looking once a second",
+			 PLACES_MAX);
+		return;
 	}
 	open_dir(&b);
 	p = b.dir_fd >= 0 ? calloc(1, sizeof(*p)) : NULL;
@@ -866,6 +903,20 @@ static int open_announced(struct obs_follow *f, const struct obs_node *node, pid
 	return open_by_name(f, node, pid, path, id);
 }
 
+/* Followed already, also by the kernel once? */
+static void note_forgotten(struct obs_follow *f, const struct obs_file_id *id)
+{
+	const struct entry *en = f->last; /* just found */
+
+	if (!en->node || en->kept || !obs_kernel_has_forgotten(f->opt.kernel, id))
+		return;
+	obs_count(&f->opt.stream.counters->files_announced_again, 1);
+	say_once(&f->forgotten_told,
+		 "nodes write to more files than the kernel's table holds (%d): it tells of some "
+		 "again",
+		 OBS_FILES_MAX);
+}
+
 void obs_follow_announced(struct obs_follow *f, struct obs_node *node, const struct obs_file_id *id,
 			  pid_t pid, int fd, struct obs_slice names)
 {
@@ -873,6 +924,7 @@ void obs_follow_announced(struct obs_follow *f, struct obs_node *node, const str
 	char path[PATH_BYTES];
 
 	if (find(f, &key)) {
+		note_forgotten(f, id);
 		obs_kernel_judge(f->opt.kernel, id, OBS_FILE_FOLLOW);
 		return;
 	}

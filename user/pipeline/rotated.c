@@ -21,7 +21,6 @@
 
 #include "util/cleanup.h"
 
-#define SIBLINGS_MAX   256
 #define UNPACKED_BYTES (64 * 1024 * 1024)
 #define NS_PER_S       1000000000ULL
 
@@ -133,10 +132,26 @@ static int by_age(const void *a, const void *b)
 	return x->new_ns < y->new_ns ? -1 : x->new_ns > y->new_ns;
 }
 
+/* Where @v has room, or holds what is older than @b; NULL = nowhere. */
+static struct sibling *room_for(struct sibling *v, size_t n, const struct sibling *b)
+{
+	struct sibling *oldest = v;
+
+	if (n < OBS_ROTATED_MAX)
+		return &v[n];
+	for (size_t i = 1; i < n; i++) {
+		if (by_age(&v[i], oldest) < 0)
+			oldest = &v[i];
+	}
+	return by_age(oldest, b) < 0 ? oldest : NULL;
+}
+
+/* Return: how many there are, of which the youngest are in @v. */
 static size_t list_siblings(const struct obs_rotated_search *s, struct sibling *v)
 {
 	cleanup_closedir DIR *dir = NULL;
 	cleanup_close int fd = openat(s->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct sibling b, *room;
 	struct dirent *e;
 	size_t n = 0;
 
@@ -144,11 +159,14 @@ static size_t list_siblings(const struct obs_rotated_search *s, struct sibling *
 	if (!dir)
 		return 0;
 	fd = -1; /* the stream's now */
-	while (n < SIBLINGS_MAX && (e = readdir(dir))) {
-		if (obs_rotated_is_sibling(s->base, e->d_name) && look_at(s, e->d_name, &v[n]) == 0)
-			n++;
+	while ((e = readdir(dir))) {
+		if (!obs_rotated_is_sibling(s->base, e->d_name) || look_at(s, e->d_name, &b) < 0)
+			continue;
+		room = room_for(v, n < OBS_ROTATED_MAX ? n : OBS_ROTATED_MAX, &b);
+		if (room)
+			*room = b;
+		n++;
 	}
-	qsort(v, n, sizeof(*v), by_age);
 	return n;
 }
 
@@ -311,14 +329,17 @@ static void forget_present(const struct obs_rotated_search *s, const struct sibl
 
 int obs_rotated_look(const struct obs_rotated_search *s)
 {
-	cleanup_free struct sibling *v = calloc(SIBLINGS_MAX, sizeof(*v));
-	size_t n;
+	cleanup_free struct sibling *v = calloc(OBS_ROTATED_MAX, sizeof(*v));
+	size_t n, all;
 
 	if (!v)
 		return -ENOMEM;
-	n = list_siblings(s, v);
+	all = list_siblings(s, v);
+	n = all < OBS_ROTATED_MAX ? all : OBS_ROTATED_MAX;
+	obs_count(&s->counters->rotated_skipped, all - n);
+	qsort(v, n, sizeof(*v), by_age);
 	forget_present(s, v, n);
 	for (size_t i = 0; i < n; i++)
 		visit(s, &v[i]);
-	return 0;
+	return all > n;
 }

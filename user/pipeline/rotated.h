@@ -46,5 +46,12 @@ struct obs_rotated_search {
 /** obs_rotated_is_sibling() - is @name what rotation makes of @base ("app.log.1.gz")? */
 bool obs_rotated_is_sibling(const char *base, const char *name);
 
-/** obs_rotated_look() - search; found() is called oldest first. Return: 0 or a negative errno. */
+/* Beside one log so many files are looked at, the youngest. */
+#define OBS_ROTATED_MAX 256
+
+/**
+ * obs_rotated_look() - search; found() is called oldest first.
+ *
+ * Return: 0, 1 when more stand there than are looked at (counted), or a negative errno.
+ */
 int obs_rotated_look(const struct obs_rotated_search *s);

@@ -59,6 +59,10 @@
 	X(rotated_found,	"rotated_found_total",	"",	"Rotated files, their copies and archives that held something unread") \
 	X(rotated_unread,	"rotated_unread_total",	"",	"Rotated files that may hold something unread and could not be opened or unpacked") \
 	X(backfill_waits,	"backfill_waits_total",	"",	"Times that an old log waited for live lines (limits.backfill_bytes_per_s)") \
+	X(rotated_skipped,	"rotated_skipped_total","",	"Files beside a log that were not looked into, since more rotated ones stand there than are looked at") \
+	X(searches_hurried,	"searches_hurried_total","",	"Searches for the rotated rest of a log made ahead of time, since more waited than may wait") \
+	X(places_refused,	"places_refused_total","",	"Directories not watched for new logs, since as many are watched as may be") \
+	X(files_announced_again,"files_announced_again_total","",	"Followed files that the kernel told of again, since its table of files had no room for all") \
 	X(streams_refused,	"streams_refused_total","",	"Files not followed because limits.streams was reached") \
 	X(descriptors_refused,	"descriptors_refused_total","",	"Files not opened because descriptors ran out (RLIMIT_NOFILE)") \
 	X(pending_overflow,	"pending_overflow_total","",	"Records of a node still being identified that found no room to wait") \
