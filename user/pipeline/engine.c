@@ -342,14 +342,29 @@ static size_t held_bytes(size_t len)
 	return (len + 7) & ~(size_t)7;
 }
 
+/* It found no room to wait. What was written to a file stands there; a file that nobody knows of
+ * yet is told of again by the next write to it. */
+static void note_overflow(struct obs_engine *e, const struct obs_record *rec)
+{
+	const struct obs_rec_file_id *file = &rec->file->file;
+
+	obs_count(&e->counters->pending_overflow, 1);
+	if (rec->hdr->type == OBS_REC_WRITE && rec->write->kind != OBS_KIND_REG)
+		obs_count(&e->counters->pending_console_bytes, rec->write->len);
+	if (rec->hdr->type == OBS_REC_FILE && e->kernel)
+		obs_kernel_forget(e->kernel,
+				  &(struct obs_file_id){ file->ino, file->dev, file->gen });
+}
+
 static bool hold(struct obs_engine *e, struct obs_node *node, const struct obs_record *rec)
 {
 	static const char padding[8];
-	size_t len = rec->hdr->size;
+	size_t len = rec->hdr->size, limit = e->config->limits.pending_bytes;
 
-	node->pending.max_bytes = e->config->limits.pending_bytes;
+	/* what was written can be had again, which files there are cannot */
+	node->pending.max_bytes = rec->hdr->type == OBS_REC_WRITE ? limit : limit + limit / 4;
 	if (obs_buf_reserve(&node->pending, sizeof(len) + held_bytes(len)) < 0) {
-		obs_count(&e->counters->pending_overflow, 1);
+		note_overflow(e, rec);
 		return false;
 	}
 	obs_buf_push(&node->pending, &len, sizeof(len));

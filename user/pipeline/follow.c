@@ -125,7 +125,7 @@ struct obs_follow {
 	int64_t allowance;  /* bytes of old logs that may be read now */
 	uint64_t filled_ns; /* CLOCK_BOOTTIME of its last filling */
 	bool refused_told, places_told, skipped_told, forgotten_told;
-	struct errand *errands;			 /* list, owned; the newest is first */
+	struct errand *errands; /* list, owned; the newest is first */
 	size_t n_errands;
 	uint64_t start_ns;			 /* CLOCK_REALTIME when we began */
 	struct repair *repairs[OBS_TARGETS_MAX]; /* by the node's slot; counted */
@@ -206,11 +206,11 @@ static void drop_entry(struct obs_follow *f, struct entry *en)
 }
 
 /* What is at its limit is counted each time. */
-#define say_once(told, ...)                                                                        \
-	do {                                                                                       \
-		if (!*(told))                                                                      \
-			obs_warn(__VA_ARGS__);                                                     \
-		*(told) = true;                                                                    \
+#define say_once(told, ...)                    \
+	do {                                   \
+		if (!*(told))                  \
+			obs_warn(__VA_ARGS__); \
+		*(told) = true;                \
 	} while (0)
 
 static bool is_full(struct obs_follow *f)

@@ -66,6 +66,7 @@
 	X(streams_refused,	"streams_refused_total","",	"Files not followed because limits.streams was reached") \
 	X(descriptors_refused,	"descriptors_refused_total","",	"Files not opened because descriptors ran out (RLIMIT_NOFILE)") \
 	X(pending_overflow,	"pending_overflow_total","",	"Records of a node still being identified that found no room to wait") \
+	X(pending_console_bytes,"pending_console_bytes_total","",	"Bytes of consoles in these records: read from the engine's file where it keeps one, else lost") \
 	X(connections_opened,	"connections_total",	"what=\"opened\"",	"TCP connections of nodes, both directions") \
 	X(connections_closed,	"connections_total",	"what=\"closed\"",	"TCP connections of nodes, both directions") \
 	X(connects_failed,	"connections_total",	"what=\"failed\"",	"TCP connections of nodes, both directions") \
