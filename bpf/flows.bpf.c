@@ -5,13 +5,13 @@
  *
  * Hooks: cgroup_skb/{ingress,egress}, attached to each container's cgroup, so that packets of others
  * cost nothing. One unconnected socket serves all of QUIC's peers: remotes are in packets only.
- * Nodes outside a container share their cgroup with others: there each UDP socket of theirs is
- * marked, by cgroup/sock_create when it is made (in its process's context), by iter/task_file when
- * it was there before, and packets of sockets without a mark are let go; whose a TCP socket is,
- * tcp.bpf.c has noted.
+ * Each UDP socket of a node is marked with its process, by cgroup/sock_create when it is made (in
+ * its process's context), by iter/task_file when it was there before. Nodes outside a container
+ * share their cgroup with others: there packets of sockets without a mark are let go; whose a TCP
+ * socket is, tcp.bpf.c has noted.
  * Cost: a look at two bytes of each packet, which is all for TCP's that came in or are too short
- * for a ClientHello, and a few more bytes of longer ones; a per-CPU counter for each packet of
- * UDP, in shared cgroups a look for the mark before; a record for each DNS answer and ClientHello.
+ * for a ClientHello, and a few more bytes of longer ones; a look for the mark and a per-CPU counter
+ * for each packet of UDP; a record for each DNS answer and ClientHello.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -33,14 +33,21 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define PORT_DNS    53
 #define DEPTH_MAX   6 /* a container's own cgroups lie below the one that is known */
 
-#define IP4_BYTES      20
-#define IP6_BYTES      40
-#define TCP_BYTES      20
-#define UDP_BYTES      8
-#define HELLO_LEAST    48
-#define QUIC_LONG      0xc0 /* header form and fixed bit, RFC 9000 17.2 */
-#define QUIC_LEAST     7
-#define QUIC_HANDSHAKE 2
+#define IP4_BYTES    20
+#define IP6_BYTES    40
+#define TCP_BYTES    20
+#define UDP_BYTES    8
+#define HELLO_LEAST  48
+#define QUIC_LONG    0xc0 /* header form and fixed bit, RFC 9000 17.2 */
+#define QUIC_LEAST   7
+#define QUIC_IDS_MAX 20
+#define QUIC_TOGETHER \
+	3 /* packets looked at in a datagram: Initial, 0-RTT or Handshake, Handshake */
+#define QUIC_V2	    0x6b3343cf
+#define QUIC_DRAFTS 0xff000000
+
+/* 7.x may have no memory for marks in its sockets: then user space makes no such map. */
+const volatile __u8 with_marks = 1;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_PERCPU_HASH);
@@ -84,7 +91,8 @@ struct {
 
 struct packet {
 	struct obs_flow_key key;
-	__u32 l4; /* offset of the transport's header */
+	__u32 l4;   /* offset of the transport's header */
+	__u32 tgid; /* whose socket it is; 0 = unknown */
 	__u8 protocol;
 	__u8 inbound;
 	__u8 is_ip6;
@@ -122,12 +130,18 @@ static __always_inline int take_protocol(struct __sk_buff *skb, struct packet *p
 	return h[0] >> 4 == 6 ? 0 : -1;
 }
 
-static __always_inline int take_remote(struct __sk_buff *skb, struct packet *p)
+static __always_inline int take_address(struct __sk_buff *skb, const struct packet *p, int sender,
+					__u8 ip[16])
 {
 	if (p->is_ip6)
-		return bpf_skb_load_bytes(skb, p->inbound ? 8 : 24, p->key.remote, 16);
-	p->key.remote[10] = p->key.remote[11] = 0xff;
-	return bpf_skb_load_bytes(skb, p->inbound ? 12 : 16, p->key.remote + 12, 4);
+		return bpf_skb_load_bytes(skb, sender ? 8 : 24, ip, 16);
+	ip[10] = ip[11] = 0xff;
+	return bpf_skb_load_bytes(skb, sender ? 12 : 16, ip + 12, 4);
+}
+
+static __always_inline int take_remote(struct __sk_buff *skb, struct packet *p)
+{
+	return take_address(skb, p, p->inbound, p->key.remote);
 }
 
 static __always_inline int take_ports(struct __sk_buff *skb, struct packet *p)
@@ -175,23 +189,105 @@ static __always_inline void send_packet(struct __sk_buff *skb, const struct pack
 		obs_drop(OBS_DROP_RING_PROCESS, 1);
 }
 
-/* RFC 8999: the version and the lengths of connection ids stand in every long header. */
+enum quic_packet { QUIC_INITIAL, QUIC_0RTT, QUIC_HANDSHAKE, QUIC_RETRY };
+
+/* Those that peers may speak. What else looks like it is not QUIC (DNS answers do), and 0 is no
+ * version but a talk about versions. */
+static __always_inline int is_known_version(__u32 version)
+{
+	return version == 1 || version == QUIC_V2 || (version & 0xffffff00) == QUIC_DRAFTS;
+}
+
+/* RFC 9369 3.2: version 2 has the same ones, each a number higher. */
+static __always_inline enum quic_packet packet_of(__u8 first, __u32 version)
+{
+	__u8 number = (first >> 4) & 3;
+
+	return version == QUIC_V2 ? (number - 1) & 3 : number;
+}
+
+/* A number of RFC 9000 16 at @at; further than a datagram reaches is all the same. Return: its
+ * bytes, or 0. */
+static __always_inline __u32 take_number(struct __sk_buff *skb, __u32 at, __u32 *ret)
+{
+	__u8 b[4];
+
+	if (bpf_skb_load_bytes(skb, at, b, 1) < 0 || b[0] >> 6 == 3)
+		return 0;
+	if (b[0] >> 6 == 0) {
+		*ret = b[0];
+		return 1;
+	}
+	if (b[0] >> 6 == 1) {
+		if (bpf_skb_load_bytes(skb, at, b, 2) < 0)
+			return 0;
+		*ret = (__u32)(b[0] & 0x3f) << 8 | b[1];
+		return 2;
+	}
+	if (bpf_skb_load_bytes(skb, at, b, 4) < 0)
+		return 0;
+	*ret = (__u32)(b[0] & 0x3f) << 24 | (__u32)b[1] << 16 | (__u32)b[2] << 8 | b[3];
+	return 4;
+}
+
+/* @at: behind the connection ids. Return: where the next packet begins, or 0. */
+static __always_inline __u32 end_of_quic(struct __sk_buff *skb, __u32 at, enum quic_packet packet)
+{
+	__u32 n = 0, bytes;
+
+	if (packet == QUIC_RETRY)
+		return 0;
+	if (packet == QUIC_INITIAL) { /* its token */
+		bytes = take_number(skb, at, &n);
+		if (!bytes || n > skb->len)
+			return 0;
+		at += bytes + n;
+	}
+	bytes = take_number(skb, at, &n);
+	return bytes && n <= skb->len ? at + bytes + n : 0;
+}
+
+/* RFC 8999: the version and the lengths of connection ids stand in every long header.
+ * Return: where the next packet of the datagram begins, or 0. */
+static __always_inline __u32 look_at_quic(struct __sk_buff *skb, __u32 at, struct obs_flow_value *v)
+{
+	enum quic_packet packet;
+	__u8 h[QUIC_LEAST];
+	__u32 version;
+
+	if (bpf_skb_load_bytes(skb, at, h, sizeof(h)) < 0 || (h[0] & QUIC_LONG) != QUIC_LONG ||
+	    h[5] > QUIC_IDS_MAX)
+		return 0;
+	version = (__u32)h[1] << 24 | (__u32)h[2] << 16 | (__u32)h[3] << 8 | h[4];
+	at += 6 + h[5];
+	if (!is_known_version(version) || bpf_skb_load_bytes(skb, at, h + 6, 1) < 0 ||
+	    h[6] > QUIC_IDS_MAX)
+		return 0;
+	v->quic_version = version;
+	v->dcid_len = h[5];
+	v->scid_len = h[6];
+	packet = packet_of(h[0], version);
+	if (packet == QUIC_HANDSHAKE)
+		v->flags |= OBS_FLOW_HANDSHAKE;
+	return end_of_quic(skb, at + 1 + h[6], packet);
+}
+
 static __always_inline void look_for_quic(struct __sk_buff *skb, __u32 from,
 					  struct obs_flow_value *v)
 {
-	__u8 h[QUIC_LEAST];
-	__u32 at;
+	for (int i = 0; i < QUIC_TOGETHER && from; i++)
+		from = look_at_quic(skb, from, v);
+}
 
-	if (bpf_skb_load_bytes(skb, from, h, sizeof(h)) < 0 || (h[0] & QUIC_LONG) != QUIC_LONG ||
-	    h[5] > 20)
-		return;
-	v->quic_version = (__u32)h[1] << 24 | (__u32)h[2] << 16 | (__u32)h[3] << 8 | h[4];
-	v->dcid_len = h[5];
-	at = from + 6 + h[5];
-	if (bpf_skb_load_bytes(skb, at, h + 6, 1) == 0)
-		v->scid_len = h[6];
-	if (((h[0] >> 4) & 3) == QUIC_HANDSHAKE)
-		v->flags |= OBS_FLOW_HANDSHAKE;
+/* One that is sent, or handed up, in one piece may be many on the line: what it has then. */
+static __always_inline __u32 packets_of(const struct __sk_buff *skb)
+{
+	return skb->gso_segs > 1 ? skb->gso_segs : 1;
+}
+
+static __always_inline __u32 bytes_of(const struct __sk_buff *skb, const struct packet *p)
+{
+	return skb->len + (packets_of(skb) - 1) * (p->l4 + UDP_BYTES);
 }
 
 static __always_inline void count_total(struct __sk_buff *skb, const struct packet *p)
@@ -202,40 +298,51 @@ static __always_inline void count_total(struct __sk_buff *skb, const struct pack
 	if (!t)
 		return;
 	if (p->inbound) {
-		t->packets_in++;
-		t->bytes_in += skb->len;
+		t->packets_in += packets_of(skb);
+		t->bytes_in += bytes_of(skb, p);
 	} else {
-		t->packets_out++;
-		t->bytes_out += skb->len;
+		t->packets_out += packets_of(skb);
+		t->bytes_out += bytes_of(skb, p);
 	}
+}
+
+static __always_inline struct obs_flow_value *flow_of(struct __sk_buff *skb, const struct packet *p,
+						      __u64 now)
+{
+	struct obs_flow_value *v = bpf_map_lookup_elem(&flows, &p->key);
+	struct obs_flow_value fresh = { .first_ns = now };
+
+	if (v)
+		return v;
+	take_address(skb, p, !p->inbound, fresh.local);
+	bpf_map_update_elem(&flows, &p->key, &fresh, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&flows, &p->key);
 }
 
 static __always_inline void count_udp(struct __sk_buff *skb, const struct packet *p)
 {
-	struct obs_flow_value *v = bpf_map_lookup_elem(&flows, &p->key);
 	__u64 now = bpf_ktime_get_boot_ns();
+	struct obs_flow_value *v = flow_of(skb, p, now);
 
 	if (!v) {
-		struct obs_flow_value fresh = { .first_ns = now };
-
-		bpf_map_update_elem(&flows, &p->key, &fresh, BPF_NOEXIST);
-		v = bpf_map_lookup_elem(&flows, &p->key);
-		if (!v) {
-			obs_drop(OBS_DROP_MAP, 1);
-			return;
-		}
+		obs_drop(OBS_DROP_MAP, 1);
+		return;
 	}
+	look_for_quic(skb, p->l4 + UDP_BYTES, v);
+	if (v->quic_version && !v->last_ns)
+		v->flags |= p->inbound ? OBS_FLOW_CALLED : OBS_FLOW_DIALLED;
 	if (!v->first_ns)
 		v->first_ns = now; /* another CPU made the entry */
 	v->last_ns = now;
+	if (p->tgid)
+		v->tgid = p->tgid;
 	if (p->inbound) {
-		v->packets_in++;
-		v->bytes_in += skb->len;
+		v->packets_in += packets_of(skb);
+		v->bytes_in += bytes_of(skb, p);
 	} else {
-		v->packets_out++;
-		v->bytes_out += skb->len;
+		v->packets_out += packets_of(skb);
+		v->bytes_out += bytes_of(skb, p);
 	}
-	look_for_quic(skb, p->l4 + UDP_BYTES, v);
 }
 
 /* Where a ClientHello begins, or 0. */
@@ -253,7 +360,7 @@ static __always_inline __u32 find_hello(struct __sk_buff *skb, const struct pack
 	return h[0] == 22 && h[1] == 3 && h[5] == 1 ? from : 0;
 }
 
-/* --- cgroups that nodes share with others: whose a socket is --- */
+/* --- whose a socket is --- */
 
 static __always_inline __u32 holder_of(__u32 slot)
 {
@@ -262,7 +369,8 @@ static __always_inline __u32 holder_of(__u32 slot)
 	return holder ? *holder : 0;
 }
 
-/* The mark of what @tgid has; without a holder where it is nobody's in a shared cgroup. */
+/* The mark of what @tgid has: without a target where it is nobody's, without a holder where the
+ * node has a cgroup of its own. */
 static __always_inline struct obs_mark mark_of(__u32 tgid)
 {
 	struct obs_target_value *target = obs_target_of(tgid);
@@ -271,26 +379,43 @@ static __always_inline struct obs_mark mark_of(__u32 tgid)
 	if (target) {
 		m.target = target->target;
 		m.holder = holder_of(m.target);
+		m.tgid = tgid;
 	}
 	return m;
 }
 
-/* A mark of a node that is gone is worth nothing, though its slot be another's now. */
+/* A mark of a node that is gone is worth nothing, though its slot be another's now; nor one of a
+ * process that is gone, and has passed its socket on. */
+static __always_inline int is_worthless(const struct obs_mark *m)
+{
+	struct obs_target_value *target = obs_target_of(m->tgid);
+
+	return !target || target->target != m->target || m->holder != holder_of(m->target);
+}
+
 static __always_inline void mark(void *sk, struct obs_mark *fresh)
 {
 	struct obs_mark *known = bpf_sk_storage_get(&marks, sk, fresh, BPF_SK_STORAGE_GET_F_CREATE);
 
 	if (!known)
 		obs_drop(OBS_DROP_MAP, 1);
-	else if (known->holder != holder_of(known->target))
+	else if (is_worthless(known))
 		*known = *fresh;
 }
 
-static __always_inline __u32 marked_for(struct bpf_sock *sk)
+static __always_inline struct obs_mark *find_mark(struct bpf_sock *sk)
 {
-	struct obs_mark *known = bpf_sk_storage_get(&marks, sk, NULL, 0);
+	return with_marks ? bpf_sk_storage_get(&marks, sk, NULL, 0) : NULL;
+}
 
-	return known && known->holder == holder_of(known->target) ? known->target : 0;
+static __always_inline __u32 marked_for(struct bpf_sock *sk, __u32 *tgid)
+{
+	struct obs_mark *known = find_mark(sk);
+
+	if (!known || !known->holder || known->holder != holder_of(known->target))
+		return 0;
+	*tgid = known->tgid;
+	return known->target;
 }
 
 static __always_inline __u32 noted_for(struct bpf_sock *sk)
@@ -300,14 +425,30 @@ static __always_inline __u32 noted_for(struct bpf_sock *sk)
 	return known && holder_of(known->target) ? known->target : 0;
 }
 
-static __always_inline __u32 socket_of(struct __sk_buff *skb, __u8 protocol)
+static __always_inline struct bpf_sock *full_socket(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 
-	sk = sk ? bpf_sk_fullsock(sk) : NULL;
+	return sk ? bpf_sk_fullsock(sk) : NULL;
+}
+
+/* In a cgroup that is shared: the node that the socket belongs to. */
+static __always_inline __u32 socket_of(struct __sk_buff *skb, __u8 protocol, __u32 *tgid)
+{
+	struct bpf_sock *sk = full_socket(skb);
+
 	if (!sk)
 		return 0;
-	return protocol == IPPROTO_UDP ? marked_for(sk) : noted_for(sk);
+	return protocol == IPPROTO_UDP ? marked_for(sk, tgid) : noted_for(sk);
+}
+
+/* In a node's own cgroup: the process only. */
+static __always_inline __u32 marker_of(struct __sk_buff *skb, __u32 target)
+{
+	struct bpf_sock *sk = full_socket(skb);
+	struct obs_mark *known = sk ? find_mark(sk) : NULL;
+
+	return known && known->target == target ? known->tgid : 0;
 }
 
 /* --- packets --- */
@@ -331,7 +472,9 @@ static __always_inline int look_at(struct __sk_buff *skb, __u8 inbound, int is_s
 		hello = find_hello(skb, &p);
 	if (!hello && p.protocol != IPPROTO_UDP)
 		return PASS;
-	p.key.target = is_shared ? socket_of(skb, p.protocol) : target_of(skb);
+	p.key.target = is_shared ? socket_of(skb, p.protocol, &p.tgid) : target_of(skb);
+	if (!is_shared && !hello)
+		p.tgid = marker_of(skb, p.key.target);
 	if (!p.key.target || take_remote(skb, &p) < 0 || take_ports(skb, &p) < 0)
 		return PASS;
 	if (hello)
@@ -375,12 +518,12 @@ int obs_sock_create(struct bpf_sock *sk)
 	if (sk->protocol != IPPROTO_UDP)
 		return PASS;
 	m = mark_of(bpf_get_current_pid_tgid() >> 32);
-	if (m.holder)
+	if (m.target)
 		mark(sk, &m);
 	return PASS;
 }
 
-/* Tells the cgroup of each: a socket stays in the one that it was made in. */
+/* Tells the cgroup of each that is in a shared one: a socket stays in the one that it was made in. */
 SEC("iter/task_file")
 int obs_mark_sockets(struct bpf_iter__task_file *ctx)
 {
@@ -394,7 +537,7 @@ int obs_mark_sockets(struct bpf_iter__task_file *ctx)
 	if (!task || !file)
 		return 0;
 	m = mark_of(task->tgid);
-	if (!m.holder)
+	if (!m.target)
 		return 0;
 	socket = bpf_sock_from_file(file);
 	sk = socket ? socket->sk : NULL;
@@ -403,6 +546,8 @@ int obs_mark_sockets(struct bpf_iter__task_file *ctx)
 		return 0;
 	if (sk->sk_protocol == IPPROTO_UDP)
 		mark(sk, &m);
+	if (!m.holder)
+		return 0;
 	cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
 	bpf_seq_write(ctx->meta->seq, &cgroup, sizeof(cgroup));
 	return 0;

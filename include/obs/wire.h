@@ -450,6 +450,8 @@ struct obs_flow_total {
 
 enum obs_flow_flags {
 	OBS_FLOW_HANDSHAKE = 1, /* a QUIC Handshake packet was seen */
+	OBS_FLOW_DIALLED = 2,	/* the first packet is an Initial that the node sent */
+	OBS_FLOW_CALLED = 4,	/* … that the remote sent */
 };
 
 struct obs_flow_value {
@@ -464,6 +466,9 @@ struct obs_flow_value {
 	__u8 scid_len;
 	__u8 flags; /* enum obs_flow_flags */
 	__u8 pad;
+	__u32 tgid; /* whose socket it is; 0 = unknown */
+	__u32 pad2;
+	__u8 local[16]; /* of the first packet */
 };
 
 /* A signal that stops a node's process or lets it go on (SIGSTOP, SIGTSTP, SIGCONT …); it has been
@@ -480,16 +485,18 @@ struct obs_rec_signal {
 };
 
 _Static_assert(sizeof(struct obs_rec_signal) == 56, "new layout: bump OBS_WIRE_VERSION");
-/* marks: on a socket of a node that shares its cgroup with others. */
+/* marks: on a UDP socket of a node. */
 struct obs_mark {
 	__u32 target;
-	__u32 holder; /* of the slot, at that time: slots are used again */
+	__u32 holder; /* of the slot, at that time: slots are used again; 0 = in its own cgroup */
+	__u32 tgid;   /* of who made the socket, or held it when it was found */
+	__u32 pad;
 };
 
-_Static_assert(sizeof(struct obs_mark) == 8, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_mark) == 16, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_packet) == 48, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_flow_key) == 24, "new layout: bump OBS_WIRE_VERSION");
-_Static_assert(sizeof(struct obs_flow_value) == 56, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_flow_value) == 80, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_tcp) == 168, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_sock_value) == 32, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_sock_place) == 40, "new layout: bump OBS_WIRE_VERSION");

@@ -113,8 +113,11 @@ def from_base58(text):
     return b"\0" * (len(text) - len(text.lstrip("1"))) + raw
 
 
+ALONE = {"p2p-circuit": 290, "quic-v1": 461, "webtransport": 465}
+
+
 def multiaddr(text):
-    """Binary form of /ip4/…/tcp/…, also by way of a relay, and of /unix/…"""
+    """Binary form of /ip4/…/tcp/…, of …/udp/…/quic-v1, also by way of a relay, and of /unix/…"""
     parts = text.strip("/").split("/")
     if parts[0] == "unix":
         path = "/" + "/".join(parts[1:])
@@ -122,8 +125,8 @@ def multiaddr(text):
     out = b""
     while parts:
         name = parts.pop(0)
-        if name == "p2p-circuit":
-            out += varint(290)
+        if name in ALONE:
+            out += varint(ALONE[name])
             continue
         value = parts.pop(0)
         if name == "ip4":

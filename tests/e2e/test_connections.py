@@ -11,7 +11,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
+from datetime import datetime
 from pathlib import Path
 
 from cases import case
@@ -152,6 +154,11 @@ def wait_connection(observer, key, check=lambda c: True):
         return c if c and check(c) else None
 
     return wait_for(f"connection {key}", find)
+
+
+def seconds(text):
+    """A time of the API's, as time.time() has it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def way(rung, direction):
@@ -801,6 +808,10 @@ def put_in_container(pid):
     return ours.name
 
 
+def comm(pid):
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
 INITIAL = "c3" + "00000001" + "08" + "11" * 8 + "05" + "22" * 5 + "00" * 40
 
 
@@ -855,15 +866,23 @@ def names_and_udp(contained):
     size = len(INITIAL) // 2 + 28
     assert (f["packets_received"], f["bytes_sent"], f["bytes_received"]) == (20, 20 * size, 20 * size), f
     assert (f["local_port"], f["quic_version"], f["dcid_len"], f["scid_len"]) == (9100, "00000001", 8, 5), f
-    assert f["handshake_seen"] is False and f["role"] == "dht_peer", f
+    # it is no p2pd that speaks: the address is what its name says
+    assert f["handshake_seen"] is False and f["role"] == "wandb", f
+    assert (f["pid"], f["process"], f["comm"]) == (node.pid, "other", comm(node.pid)), f
     e = wait_event(api, "connected", remote="10.77.0.2:9000", transport="quic")
     assert e["details"]["quic_version"] == "00000001" and e["details"]["local_port"] == 9100, e
+    assert (e["origin"]["pid"], e["details"]["process"], e["details"]["local"]) == (
+        node.pid, "other", "10.77.0.1:9100"), e
     # and one that is younger
     node.do("udp", **{"as": "r"}, bind=["10.77.0.1", 9200], to=["10.77.0.2", 9000], packets=5, hex="e3" + INITIAL[2:])
     f = wait_for("the handshake", lambda: (f := flow(9200)) and f["packets_sent"] == 5 and f)
-    assert f["handshake_seen"] is True, f
+    assert f["handshake_seen"] is True and f["direction"] == "out", f
     totals = peers(observer)[0]["totals"]
     assert totals["udp_packets_sent"] == totals["udp_packets_received"] == 26, totals
+    # a process of the node's that came later
+    child = node.do("udp_child", bind=["10.77.0.1", 9400], to=["10.77.0.2", 9000], packets=2, hex="00")["pid"]
+    f = wait_for("the child's", lambda: (f := flow(9400)) and f["packets_sent"] == 2 and f)
+    assert f["pid"] == child and "quic_version" not in f and f["direction"] == "unknown", f
     shown = observer.get("/api/v1/peers")
     assert "secret.example" not in shown and flow(9300) is None, shown
 
@@ -938,6 +957,107 @@ def udp_mapped():
                 for f in peers(observer)[0]["udp"]} == want
 
     wait_for(f"{want}", flows)
+
+
+def quic(first, version, dcid=8, scid=5, token=0, length=40, lies=0):
+    """A packet with a long header, RFC 9000 17.2: token and length as a number of two bytes."""
+    head = bytes([first]) + bytes.fromhex(version) + bytes([dcid]) + b"\x11" * dcid + bytes([scid]) + b"\x22" * scid
+    if token is not None:
+        head += (0x4000 | token).to_bytes(2, "big") + b"\x33" * token
+    return (head + (0x4000 | length + lies).to_bytes(2, "big") + bytes(length)).hex()
+
+
+V1, V2, DRAFT = "00000001", "6b3343cf", "ff00001d"
+# what is sent: version, connection ids, handshake seen; None: it is no QUIC
+QUIC = (
+    (quic(0xC3, V1), (V1, 8, 5, False)),
+    (quic(0xE3, V1, token=None), (V1, 8, 5, True)),
+    (quic(0xC3, V1, 20, 0) + quic(0xE3, V1, 4, 20, None), (V1, 4, 20, True)),
+    (quic(0xC3, V1, token=70) + quic(0xD3, V1, token=None) + quic(0xE3, V1, 0, 0, None), (V1, 0, 0, True)),
+    (quic(0xC3, V1) + quic(0xC3, V1) + quic(0xC3, V1) + quic(0xE3, V1, token=None), (V1, 8, 5, False)),  # the 4th
+    (quic(0xC3, V1, lies=200) + quic(0xE3, V1, token=None), (V1, 8, 5, False)),
+    (quic(0xC3, V1, lies=1) + quic(0xE3, V1, token=None), (V1, 8, 5, False)),
+    (quic(0xD3, V2), (V2, 8, 5, False)),  # an Initial there
+    (quic(0xE3, V2, token=None), (V2, 8, 5, False)),  # 0-RTT
+    (quic(0xD3, V2) + quic(0xF3, V2, token=None), (V2, 8, 5, True)),
+    (quic(0xE3, DRAFT, token=None), (DRAFT, 8, 5, True)),
+    (quic(0xF3, V1, token=None) + quic(0xE3, V1, token=None), (V1, 8, 5, False)),  # nothing follows a Retry
+    (quic(0xC3, "00000000"), None),  # a talk about versions
+    (quic(0xC3, V1, 21), None),
+    (quic(0xC3, V1, 8, 21), None),
+    (quic(0x83, V1), None),
+    ("c123" + "8180" + "0001" * 2 + "00" * 40, None),  # an answer of DNS
+    (quic(0xC3, V1)[:12], None),
+    ("c3", None),
+)
+
+
+@case(needs=NEEDS)
+def quic_packets():
+    """what a datagram says of QUIC: packets that share it, version 2, drafts; and what only looks like it"""
+    a, b = Net(), Net()
+    link(a, b)
+    node, other = Connector(a), Connector(b)
+    other.do("echo", at=["10.77.0.2", 9000])
+    observer = watch(node, connections={"interval": "1s"})
+    wait_for("the node", lambda: peers(observer))
+    for port, (packet, _) in enumerate(QUIC, 9100):
+        assert node.do("udp", **{"as": port}, bind=["10.77.0.1", port], to=["10.77.0.2", 9000], packets=1,
+                       hex=packet) == {"answers": 1}
+    # a version that was agreed on stays, whatever is asked for later
+    assert node.do("udp", **{"as": 9100}, to=["10.77.0.2", 9000], packets=1, hex=quic(0xC3, "00000000", 0, 0)) == {
+        "answers": 1}
+
+    def seen():
+        found = {f["local_port"]: f for f in peers(observer)[0]["udp"]}
+        return len(found) == len(QUIC) and found[9100]["packets_sent"] == 2 and found
+
+    found = wait_for("all flows", seen)
+    for port, (packet, want) in enumerate(QUIC, 9100):
+        f = found[port]
+        got = (f["quic_version"], f["dcid_len"], f["scid_len"], f["handshake_seen"]) if "quic_version" in f else None
+        assert got == want, (packet, got, want)
+        assert f["direction"] == ("out" if want else "unknown"), f
+
+
+@case(needs=NEEDS)
+def quic_idle():
+    """a QUIC flow: when it was there, who dialled; its end when nothing passes any more, and its next begin"""
+    a, b = Net(), Net()
+    link(a, b)
+    api = Api()
+    node, other = Connector(a), Connector(b)
+    for at, end in (("10.77.0.1", node), ("10.77.0.2", other)):
+        end.do("echo", at=[at, 9000])
+    observer = watch(node, api=api, connections={"interval": "1s", "udp_idle": "4s"})
+    wait_for("the node", lambda: peers(observer))
+
+    def flows():
+        return {f["remote"]: f for f in peers(observer)[0]["udp"]}
+
+    before = time.time()
+    node.do("udp", **{"as": "q"}, bind=["10.77.0.1", 9100], to=["10.77.0.2", 9000], packets=3, hex=INITIAL)
+    other.do("udp", **{"as": "q"}, bind=["10.77.0.2", 9100], to=["10.77.0.1", 9000], packets=2, hex=INITIAL)
+    after = time.time()
+    found = wait_for("both flows", lambda: len(f := flows()) == 2 and f)
+    for remote, direction, n in (("10.77.0.2:9000", "out", 3), ("10.77.0.2:9100", "in", 2)):
+        f = found[remote]
+        assert (f["direction"], f["packets_sent"], f["packets_received"]) == (direction, n, n), f
+        assert before - 0.1 <= seconds(f["first_seen"]) <= seconds(f["last_seen"]) <= after + 0.1, (before, f, after)
+        e = wait_event(api, "disconnected", 30, remote=remote, transport="quic")
+        d, size = e["details"], len(INITIAL) // 2 + 28
+        assert (d["closed_by"], d["direction"], d["bytes_sent"], d["bytes_received"]) == (
+            "idle", direction, n * size, n * size), d
+        assert d["process"] == "other" and d["duration_ms"] <= (after - before) * 1e3 + 100, d
+        assert seconds(e["timestamp"]) >= before + 4, e
+    wait_for("no flow", lambda: not flows())
+    shown = observer_cmd("peers", "-c", observer.config_path).stdout
+    assert "QUIC" not in shown, shown
+    node.do("udp", **{"as": "q"}, to=["10.77.0.2", 9000], packets=1, hex=INITIAL)
+    wait_for("it again", lambda: flows().get("10.77.0.2:9000", {}).get("packets_sent") == 1)
+    shown = observer_cmd("peers", "-c", observer.config_path).stdout
+    assert re.search(r"10\.77\.0\.2:9000 +other, QUIC 00000001 from port 9100, no handshake seen, last packet at", shown), shown
+    assert len(events_of(api, "connected")) == 3, events_of(api, "connected")
 
 
 @case(needs=NEEDS)

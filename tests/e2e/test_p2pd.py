@@ -2,9 +2,13 @@
 """What peers with a real p2pd say to each other, as the observer counts it, against what each
 peer counted itself."""
 
+import ctypes
 import json
 import os
 import re
+import socket
+import struct
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from cases import case
@@ -348,6 +352,140 @@ def saved():
     (Env.tmp / "cut").write_bytes(raw[:-3])
     assert observer_cmd("p2pd", Env.tmp / "cut").returncode == 1
     assert observer_cmd("p2pd", "/etc/hostname").returncode == 1
+
+
+class Tap:
+    """What passes on a namespace's link over UDP: {(remote, port of ours): numbers}, counted by the
+    packet; what passes in one piece is as many packets as it is cut into."""
+
+    SOL_PACKET, PACKET_VNET_HDR = 263, 15
+
+    def __init__(self, net, address):
+        self.address, self.flows, self.error = address, {}, None
+        self.sock = self.socket_in(net)
+        self.sock.settimeout(0.2)
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+        Env.cleanup.callback(self.stop)
+
+    def socket_in(self, net):
+        """A thread of its own: it stays in that namespace."""
+        found = []
+
+        def open_it():
+            libc = ctypes.CDLL(None, use_errno=True)
+            with open(f"/var/run/netns/{net.name}") as f:
+                if libc.setns(f.fileno(), 0x40000000) < 0:
+                    return
+            s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))  # ETH_P_ALL: what it sends, too
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 20)
+            s.setsockopt(self.SOL_PACKET, self.PACKET_VNET_HDR, 1)
+            found.append(s)
+
+        t = threading.Thread(target=open_it)
+        t.start()
+        t.join()
+        assert found, "no socket in the namespace"
+        return found[0]
+
+    def run(self):
+        while not self.stopped.is_set():
+            try:
+                self.take(self.sock.recv(1 << 17))
+            except TimeoutError:
+                continue
+
+    def take(self, data):
+        gso, kind, data = int.from_bytes(data[4:6], "little"), data[22:24], data[24:]
+        if kind != b"\x08\0" or data[9] != 17:
+            return
+        at = (data[0] & 15) * 4
+        src, dst = socket.inet_ntoa(data[12:16]), socket.inet_ntoa(data[16:20])
+        sport, dport = struct.unpack_from(">HH", data, at)
+        out = src == self.address
+        payload = len(data) - at - 8
+        n = -(-payload // gso) if gso else 1
+        f = self.flows.setdefault((f"{dst}:{dport}", sport) if out else (f"{src}:{sport}", dport), {
+            "packets_sent": 0, "packets_received": 0, "bytes_sent": 0, "bytes_received": 0, "quic": None,
+            "ids": set(), "handshake": False, "dialled": out, "pieces": 0})
+        f["packets_" + ("sent" if out else "received")] += n
+        f["bytes_" + ("sent" if out else "received")] += payload + n * (at + 8)
+        f["pieces"] += n > 1
+        self.headers(data[at + 8:], f)
+
+    @staticmethod
+    def number(data, at):
+        n = 1 << (data[at] >> 6)
+        return int.from_bytes(data[at:at + n], "big") & ((1 << (8 * n - 2)) - 1), at + n
+
+    def headers(self, data, f):
+        """The long headers of a datagram, RFC 9000 17.2; of version 1 only."""
+        while len(data) > 7 and data[0] & 0xC0 == 0xC0 and data[1:5] == b"\0\0\0\1":
+            kind, at = data[0] >> 4 & 3, 6 + data[5]
+            f["quic"] = data[1:5].hex()
+            f["ids"].add((data[5], data[at]))
+            f["handshake"] |= kind == 2
+            at += 1 + data[at]
+            if kind == 3:
+                return
+            if kind == 0:
+                n, at = self.number(data, at)
+                at += n
+            n, at = self.number(data, at)
+            data = data[at + n:]
+
+    def stop(self):
+        self.stopped.set()
+        self.thread.join(5)
+        self.sock.close()
+
+
+@case(120, (*NEEDS, "ip"))
+def quic():
+    """real p2pd that speak QUIC: each flow as a tap on the link counts it, whose it is, who dialled; roles, RPCs"""
+    nets = [Net(), Net()]
+    link(*nets)
+    taps = [Tap(net, f"10.77.0.{i}") for i, net in enumerate(nets, 1)]
+    api = Api()
+    observer = Observer(api, {"targets": {"include": {"command": [f"*{Env.tmp}/gso-test-peer-*"]}},
+                              "forward": "events", "connections": {"interval": "1s"}}).start()
+    a = P2pdPeer(netns=nets[0], host="/ip4/10.77.0.1/udp/0/quic-v1")
+    b = P2pdPeer(a.addrs, nets[1], "/ip4/10.77.0.2/udp/0/quic-v1,/ip4/10.77.0.2/udp/0/quic-v1/webtransport")
+    own = [next(x for x in p.addrs if "/webtransport" not in x) for p in (a, b)]
+    ports = [int(x.split("/")[4]) for x in own]
+    ends = [(f"10.77.0.2:{ports[1]}", ports[0]), (f"10.77.0.1:{ports[0]}", ports[1])]
+    talk(a, b)
+    b.do("call", peer=a.id, name="Test.rpc_echo", size=3000000)
+    b.do("connect", peer=a.id, addrs=[own[0].split("/p2p/")[0]])
+    for peer in (a, b):
+        check_counts(observer, peer)
+        peer.do("list_peers")
+        peer.do("identify")
+        said = {x.split("/p2p/")[0] for x in peer.addrs}
+        wait_for(f"{said}", lambda peer=peer, said=said: set(view(observer, peer.pid)["addresses"]) == said)
+    assert any("/quic-v1/webtransport/certhash/u" in x for x in view(observer, b.pid)["addresses"])
+
+    def table(peer):
+        return next((n for n in json.loads(observer.get("/api/v1/peers"))["nodes"]
+                     if n["node"].startswith(f"pid {peer.pid} ")), {"udp": []})
+
+    def check(peer, other, tap, end, role, direction):
+        f = {(f["remote"], f["local_port"]): f for f in table(peer)["udp"]}.get(end)
+        truth = dict(tap.flows[end])
+        numbers = [k for k in truth if k.startswith(("packets", "bytes"))]
+        assert f, (table(peer)["udp"], tap.flows)
+        wrong = {k: (f[k], truth[k]) for k in numbers if f[k] != truth[k]}
+        assert not wrong, (f, truth, wrong)
+        assert (f["quic_version"], f["handshake_seen"]) == (truth["quic"], truth["handshake"]) == ("00000001", True), f
+        assert (f["dcid_len"], f["scid_len"]) in truth["ids"], (f, truth)
+        assert (f["pid"], f["process"], f["comm"]) == (peer.p2pd, "p2pd", "p2pd"), f
+        assert (f["role"], f["peer_id"], f["direction"]) == (role, other.id, direction), f
+        assert truth["bytes_sent"] > 3000000 and truth["dialled"] == (direction == "out"), truth
+        return True
+
+    for args in ((a, b, taps[0], ends[0], "dht_peer", "in"), (b, a, taps[1], ends[1], "bootnode", "out")):
+        wait_for(f"the same numbers, {args[3:]}", lambda args=args: check(*args), 40)
 
 
 def endpoints(addrs):

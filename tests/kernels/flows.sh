@@ -37,6 +37,13 @@ else
 	cat "$dir/log" "$dir/peers"
 	bad=1
 fi
+if grep -q '127.0.0.7:53.*"pid":[1-9].*"first_seen":"2' "$dir/peers"; then
+	echo "ok flows: whose process has it"
+else
+	echo "not ok flows: whose process has it"
+	cat "$dir/peers"
+	bad=1
+fi
 echo >"$dir/go"
 kill "$observer"
 wait "$observer"

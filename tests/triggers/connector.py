@@ -4,7 +4,7 @@
 stdout. Its other arguments are only there to be found by.
 
 Sockets have names. Commands: listen, connect, accept, send, recv, close, reset, shutdown, fork, pass,
-storm, echo, dns, lookup, udp, hello, log."""
+storm, echo, dns, lookup, udp, udp_child, hello, log."""
 
 import array
 import errno
@@ -193,6 +193,20 @@ def udp(cmd):
     return {"answers": n}
 
 
+def udp_child(cmd):
+    """The same by a child, which lives as long as we do."""
+    r, w = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(w)
+        udp({"as": "child", **cmd})
+        os.read(r, 1)
+        os._exit(0)
+    os.close(r)
+    SOCKETS[f"pipe of {pid}"] = os.fdopen(w, "wb")
+    return {"pid": pid}
+
+
 def udp_open(cmd):
     """A UDP socket, connected if it is told with whom."""
     s = SOCKETS[cmd["as"]] = udp_socket(cmd["bind"])
@@ -222,7 +236,7 @@ def log(cmd):
 
 
 COMMANDS = {"log": log, "echo": echo, "dns": dns, "lookup": lookup, "udp": udp, "udp_open": udp_open,
-            "hello": hello,
+            "udp_child": udp_child, "hello": hello,
             "listen": listen, "connect": connect, "accept": accept, "send": send, "recv": recv,
             "close": close, "reset": reset, "shutdown": shutdown, "fork": fork, "pass": pass_on,
             "storm": storm}

@@ -19,6 +19,8 @@ static const struct {
 } cases[] = {
 	{ "/ip4/38.101.215.15/tcp/30021/p2p/" ID, 0, "::ffff:38.101.215.15", 30021, ID },
 	{ "/ip4/38.101.215.15/udp/30021/quic-v1/p2p/" ID, 0, "::ffff:38.101.215.15", 30021, ID },
+	{ "/ip6/2001:db8::1/udp/4001/quic-v1/webtransport/certhash/uHw/certhash/uEi_-/p2p/" ID, 0,
+	  "2001:db8::1", 4001, ID },
 	{ "/ip6/2001:db8::1/tcp/1/ipfs/" ID, 0, "2001:db8::1", 1, ID },
 	{ "/ip4/192.0.2.1/tcp/65535", 0, "::ffff:192.0.2.1", 65535, "" },
 	{ "/ip4/192.0.2.1/tcp/1/p2p/" ID "/p2p-circuit/p2p/QmOther", 0, "::ffff:192.0.2.1", 1, ID,

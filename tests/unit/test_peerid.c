@@ -92,6 +92,17 @@ static const struct {
 	{ "90030b2f746d702f782e736f636b", "/unix/tmp/x.sock" },
 	{ "a503221220ab5f8e4b2a3c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c3d2e1f0a9b8c7deea202",
 	  "/p2p/QmZscwEgkQhWaNp4KwD9z3SkskLLRrypDyMoXsSN9fcMVo/p2p-circuit" },
+	/* as a real p2pd says it */
+	{ "047f0000019102aa3bcd03d103d20322122075c664b86283c997e606bf79f22de34749186fa019a1"
+	  "2e7dbecb153eaea6f7cbd2032212201ce4fd8068d719ccfd6878b7ebd53d57b50ee2c2f153a26764"
+	  "13a4d35e5f00c5",
+	  "/ip4/127.0.0.1/udp/43579/quic-v1/webtransport"
+	  "/certhash/uEiB1xmS4YoPJl-YGv3nyLeNHSRhvoBmhLn2-yxU-rqb3yw"
+	  "/certhash/uEiAc5P2AaNcZzP1oeLfr1T1XtQ7iwvFTomdkE6TTXl8AxQ" },
+	{ "d203011f", "/certhash/uHw" },
+	{ "d203021fe0", "/certhash/uH-A" },
+	{ "d203031fe0ff", "/certhash/uH-D_" },
+	{ "d20300", NULL },
 	{ "", "" },
 	{ "04265f", NULL }, /* too short an address */
 	{ "ff7f", NULL },   /* no such protocol */

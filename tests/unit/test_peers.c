@@ -693,6 +693,76 @@ static void flows_not_seen_since_are_over(void **state)
 	obs_peers_free(&p);
 }
 
+/* The kernel forgets a flow that others push out, and begins anew; its process may end before it. */
+static void a_flow_keeps_what_was_known_of_it(void **state)
+{
+	struct obs_peers *p = new_peers(16, 16);
+	struct obs_flow_facts f = { .remote = at("192.0.2.1", 4001),
+				    .local_port = 1,
+				    .pid = 7,
+				    .quic_version = 1,
+				    .dcid_len = 8,
+				    .scid_len = 4,
+				    .handshake = true,
+				    .direction = OBS_DIRECTION_OUT };
+	struct obs_peer_hint nobody = { .process = "", .rpc_host = "" };
+	struct obs_flow *flow;
+	bool is_new;
+
+	(void)state;
+	flow = obs_peers_flow(p, &f, &nobody, 1, &is_new);
+	assert_string_equal(flow->process, "");
+	assert_int_equal(flow->peer->role, OBS_PEER_UNKNOWN);
+	obs_peers_flow(p, &f, &p2pd, 1, &is_new);
+	assert_string_equal(flow->process, "p2pd");
+	assert_int_equal(flow->peer->role, OBS_PEER_DHT);
+	f = (struct obs_flow_facts){ .remote = f.remote, .local_port = 1 };
+	obs_peers_flow(p, &f, &nobody, 1, &is_new);
+	assert_false(is_new);
+	assert_string_equal(flow->process, "p2pd");
+	assert_int_equal(flow->f.pid, 7);
+	assert_int_equal(flow->f.direction, OBS_DIRECTION_OUT);
+	assert_int_equal(flow->f.quic_version, 1);
+	assert_int_equal(flow->f.dcid_len, 8);
+	assert_int_equal(flow->f.scid_len, 4);
+	assert_true(flow->f.handshake);
+	obs_peers_free(&p);
+}
+
+static void who_calls_by_quic_is_outside(void **state)
+{
+	static const struct {
+		const char *remote;
+		enum obs_direction direction;
+		uint64_t answered;
+		bool outside;
+	} cases[] = {
+		{ "192.0.2.1", OBS_DIRECTION_IN, 1, true },
+		{ "192.0.2.1", OBS_DIRECTION_IN, 0, false },
+		{ "192.0.2.1", OBS_DIRECTION_OUT, 1, false },
+		{ "192.0.2.1", OBS_DIRECTION_UNKNOWN, 1, false },
+		{ "198.51.100.7", OBS_DIRECTION_IN, 1, false }, /* ourselves */
+		{ "127.0.0.1", OBS_DIRECTION_IN, 1, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct obs_peers *p = new_peers(16, 16);
+		struct obs_endpoint us = at("198.51.100.7", 0);
+		struct obs_flow_facts f = { .remote = at(cases[i].remote, 4001),
+					    .packets_in = 1,
+					    .packets_out = cases[i].answered,
+					    .direction = cases[i].direction };
+		bool is_new;
+
+		memcpy(f.local_ip, us.ip, sizeof(f.local_ip));
+		obs_peers_flow(p, &f, &p2pd, 9, &is_new);
+		if ((p->outside_ns == 9) != cases[i].outside)
+			fail_msg("case %zu", i);
+		obs_peers_free(&p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -703,6 +773,8 @@ int main(void)
 		cmocka_unit_test(refusals_of_a_listener_are_told_once),
 		cmocka_unit_test(udp_sockets_are_those_of_the_last_pass),
 		cmocka_unit_test(flows_not_seen_since_are_over),
+		cmocka_unit_test(a_flow_keeps_what_was_known_of_it),
+		cmocka_unit_test(who_calls_by_quic_is_outside),
 		cmocka_unit_test(outside_is_neither_loopback_nor_ourselves),
 		cmocka_unit_test(who_dials_us_is_known_by_address),
 		cmocka_unit_test(the_least_recently_used_makes_room),

@@ -106,6 +106,21 @@ static void print_udp_socket(const cJSON *s)
 	       *remote ? "connected with " : "whoever sends to it is unseen here", remote);
 }
 
+static void print_quic(const cJSON *f)
+{
+	const char *process = obs_ask_text(f, "process");
+
+	if (!*obs_ask_text(f, "quic_version"))
+		return;
+	printf("  %-28s %s, QUIC %s from port %.0f, %s, last packet at %s\n",
+	       obs_ask_text(f, "remote"), *process ? process : "unknown",
+	       obs_ask_text(f, "quic_version"), obs_ask_number(f, "local_port"),
+	       cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(f, "handshake_seen"))
+		       ? "handshake seen"
+		       : "no handshake seen",
+	       obs_ask_text(f, "last_seen"));
+}
+
 static void print_node(const cJSON *node, bool all)
 {
 	const cJSON *p, *totals = cJSON_GetObjectItemCaseSensitive(node, "totals");
@@ -126,6 +141,7 @@ static void print_node(const cJSON *node, bool all)
 		print_listener(p);
 	cJSON_ArrayForEach(p, cJSON_GetObjectItemCaseSensitive(node, "udp_sockets"))
 		print_udp_socket(p);
+	cJSON_ArrayForEach(p, cJSON_GetObjectItemCaseSensitive(node, "udp")) print_quic(p);
 }
 
 static int print_table(struct obs_buf *answer, bool all)

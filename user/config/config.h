@@ -79,6 +79,7 @@ struct obs_config {
 	struct {
 		double interval_s;	    /* between two looks at all sockets */
 		double snapshot_interval_s; /* 0 = no dht_snapshot */
+		double udp_idle_s;
 		uint64_t events_per_second; /* per node */
 	} connections;
 

@@ -12,7 +12,7 @@
 
 #define OBS_P2P_RPCS_MAX     32 /* names apart; the last one takes in all further names */
 #define OBS_P2P_ADDRS_MAX    16
-#define OBS_P2P_ADDR_LEN     160
+#define OBS_P2P_ADDR_LEN     256
 #define OBS_P2P_HANDLERS_MAX 32
 #define OBS_P2P_NAME_LEN     80
 #define OBS_P2P_ID_LEN	     96

@@ -402,10 +402,10 @@ static struct obs_listener *listener_of(struct obs_peers *p, uint32_t netns, uin
 }
 
 /* What comes from the gateway comes from the host itself, or by a proxy that hides who it is. */
-static bool is_outside(const struct obs_peers *p, const struct obs_conn_facts *f)
+static bool is_outside(const struct obs_peers *p, const uint8_t remote[16], const uint8_t local[16])
 {
-	return !obs_ip_is_loopback(f->remote.ip) && memcmp(f->remote.ip, f->local.ip, 16) != 0 &&
-	       !obs_network_is_gateway(&p->network, f->remote.ip);
+	return !obs_ip_is_loopback(remote) && memcmp(remote, local, 16) != 0 &&
+	       !obs_network_is_gateway(&p->network, remote);
 }
 
 /* Where the rung did not see the first SYN: a socket on a port that nobody listens on, or whose
@@ -423,13 +423,13 @@ static void count_accept(struct obs_peers *p, const struct obs_conn_facts *f, ui
 {
 	struct obs_listener *l = listener_of(p, f->netns, f->local.port);
 
-	if (is_outside(p, f))
+	if (is_outside(p, f->remote.ip, f->local.ip))
 		p->outside_ns = wall_ns;
 	if (!l || (l->restored && f->preexisting)) /* it was counted when it came */
 		return;
 	l->accepted++;
 	l->from_gateway += obs_network_is_gateway(&p->network, f->remote.ip);
-	if (!is_outside(p, f))
+	if (!is_outside(p, f->remote.ip, f->local.ip))
 		return;
 	l->from_outside++;
 	l->outside_ns = wall_ns;
@@ -650,6 +650,7 @@ static struct obs_flow *add_flow(struct obs_peers *p, const struct obs_flow_fact
 		return NULL;
 	flow->key = *key;
 	flow->peer = e;
+	flow->process = "";
 	e->open++;
 	e->unanswered++;
 	HASH_ADD(hh, p->flows, key, sizeof(flow->key), flow);
@@ -662,10 +663,36 @@ static uint64_t again_or_more(uint64_t now, uint64_t before)
 	return now >= before ? now - before : now;
 }
 
+/* Whose it is may be told late, and its process may be gone before the flow is over. */
+static void note_process(struct obs_peers *p, struct obs_flow *flow,
+			 const struct obs_peer_hint *hint)
+{
+	if (!*hint->process || strcmp(hint->process, flow->process) == 0)
+		return;
+	flow->process = hint->process;
+	judge(p, flow->peer, hint);
+}
+
+/* What was known of it, and that the kernel may have forgotten. */
+static void go_on(struct obs_flow *flow, const struct obs_flow_facts *was)
+{
+	if (!flow->f.pid)
+		flow->f.pid = was->pid;
+	if (flow->f.direction == OBS_DIRECTION_UNKNOWN)
+		flow->f.direction = was->direction;
+	flow->f.handshake |= was->handshake;
+	if (flow->f.quic_version)
+		return;
+	flow->f.quic_version = was->quic_version;
+	flow->f.dcid_len = was->dcid_len;
+	flow->f.scid_len = was->scid_len;
+}
+
 struct obs_flow *obs_peers_flow(struct obs_peers *p, const struct obs_flow_facts *f,
 				const struct obs_peer_hint *hint, uint64_t wall_ns, bool *ret_new)
 {
 	struct obs_flow_key_of key = { .remote = f->remote, .local_port = f->local_port };
+	struct obs_flow_facts was;
 	uint64_t out, in;
 	struct obs_flow *flow;
 
@@ -675,6 +702,7 @@ struct obs_flow *obs_peers_flow(struct obs_peers *p, const struct obs_flow_facts
 		flow = add_flow(p, f, &key, hint, wall_ns);
 	if (!flow)
 		return NULL;
+	note_process(p, flow, hint);
 	out = again_or_more(f->bytes_out, flow->f.bytes_out);
 	in = again_or_more(f->bytes_in, flow->f.bytes_in);
 	p->totals.udp_packets_shown += again_or_more(f->packets_out, flow->f.packets_out) +
@@ -687,7 +715,12 @@ struct obs_flow *obs_peers_flow(struct obs_peers *p, const struct obs_flow_facts
 		flow->peer->unanswered--;
 		flow->peer->opened_ns = wall_ns;
 	}
+	if (f->direction == OBS_DIRECTION_IN && f->packets_out &&
+	    is_outside(p, f->remote.ip, f->local_ip))
+		p->outside_ns = wall_ns;
+	was = flow->f;
 	flow->f = *f;
+	go_on(flow, &was);
 	return flow;
 }
 

@@ -147,12 +147,15 @@ struct obs_conn {
 /* UDP between a port of the node and a remote. */
 struct obs_flow_facts {
 	struct obs_endpoint remote;
+	uint8_t local_ip[16]; /* of the first packet; all 0 = unknown */
 	uint16_t local_port;
 	uint64_t packets_out, packets_in, bytes_out, bytes_in; /* bytes with IP headers */
 	uint64_t first_ns, last_ns;			       /* CLOCK_BOOTTIME */
 	uint32_t quic_version;				       /* 0 = no long header was seen */
 	uint8_t dcid_len, scid_len;
-	bool handshake; /* a QUIC Handshake packet was seen */
+	bool handshake;		      /* a QUIC Handshake packet was seen */
+	enum obs_direction direction; /* who sent the first packet, where that was an Initial */
+	uint32_t pid;		      /* 0 = unknown */
 };
 
 struct obs_flow {
@@ -163,6 +166,9 @@ struct obs_flow {
 	struct obs_flow_facts f;
 	struct obs_peer *peer; /* borrowed */
 	bool told;
+	const char *process; /* role of the process that has it, static; "" = unknown */
+	char comm[16];
+	uint64_t first_wall_ns, last_wall_ns; /* CLOCK_REALTIME; 0 = nobody has said */
 	UT_hash_handle hh;
 };
 

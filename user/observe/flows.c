@@ -26,6 +26,7 @@ struct obs_flows {
 	struct obs_shared_flows *shared; /* owned; NULL where sockets cannot be marked */
 	struct {
 		struct bpf_link *in, *out; /* owned; NULL = not watched */
+		struct bpf_link *create;   /* owned; NULL = sockets are not marked */
 		char *path;		   /* owned; of the cgroup */
 	} links[OBS_TARGETS_MAX];
 	int n_cpus;
@@ -56,6 +57,7 @@ static void leave_out_shared(struct flows_bpf *skel)
 	bpf_program__set_autoload(skel->progs.obs_shared_egress, false);
 	bpf_program__set_autoload(skel->progs.obs_mark_sockets, false);
 	bpf_map__set_autocreate(skel->maps.marks, false);
+	skel->rodata->with_marks = 0;
 }
 
 static int load_programs(struct obs_kernel *kernel, struct obs_flows *f,
@@ -174,7 +176,8 @@ int obs_flows_open(struct obs_kernel *kernel, struct obs_targets *targets,
 	p->first_choice = f->shared != NULL;
 	if (!f->shared)
 		snprintf(p->unseen, sizeof(p->unseen),
-			 "UDP and QUIC flows, and names, of nodes that run outside a container");
+			 "UDP and QUIC flows, and names, of nodes that run outside a container; "
+			 "which process of a container has a flow");
 	else if (!tcp || !obs_connections_has_events(tcp))
 		snprintf(p->unseen, sizeof(p->unseen),
 			 "names by TLS of nodes that run outside a container");
@@ -220,7 +223,12 @@ static int container_path(pid_t pid, const char *id, char *out, size_t size)
 	return snprintf(out, size, "%.*s", (int)path.len, path.p) < (int)size ? 0 : -ENAMETOOLONG;
 }
 
-/* What of the two is missing. */
+static bool is_attached(const struct obs_flows *f, uint32_t slot)
+{
+	return f->links[slot].in && f->links[slot].out && (f->links[slot].create || !f->shared);
+}
+
+/* What of them is missing. */
 static int attach(struct obs_flows *f, uint32_t slot)
 {
 	struct bpf_link **in = &f->links[slot].in, **out = &f->links[slot].out;
@@ -235,7 +243,10 @@ static int attach(struct obs_flows *f, uint32_t slot)
 		*in = bpf_program__attach_cgroup(f->skel->progs.obs_ingress, fd);
 	if (*in && !*out)
 		*out = bpf_program__attach_cgroup(f->skel->progs.obs_egress, fd);
-	return *in && *out ? 0 : -errno;
+	if (*out && f->shared && !f->links[slot].create)
+		f->links[slot].create =
+			bpf_program__attach_cgroup(f->skel->progs.obs_sock_create, fd);
+	return is_attached(f, slot) ? 0 : -errno;
 }
 
 static int watch_container(struct obs_flows *f, const struct obs_node *node, pid_t pid)
@@ -251,20 +262,24 @@ static int watch_container(struct obs_flows *f, const struct obs_node *node, pid
 	snprintf(full, sizeof(full), "%s%s", f->mount, path);
 	free(f->links[node->slot].path);
 	f->links[node->slot].path = strdup(full);
-	return attach(f, node->slot);
+	r = attach(f, node->slot);
+	if (r == 0 && f->shared)
+		obs_shared_flows_watch(f->shared, node, true);
+	return r;
 }
 
 int obs_flows_watch(struct obs_flows *f, const struct obs_node *node, pid_t pid)
 {
 	int r = f->links[node->slot].in ? 0 : watch_container(f, node, pid);
 
-	return r == -ENOTSUP && f->shared ? obs_shared_flows_watch(f->shared, node) : r;
+	return r == -ENOTSUP && f->shared ? obs_shared_flows_watch(f->shared, node, false) : r;
 }
 
 void obs_flows_unwatch(struct obs_flows *f, uint32_t slot)
 {
 	bpf_link__destroy(f->links[slot].in);
 	bpf_link__destroy(f->links[slot].out);
+	bpf_link__destroy(f->links[slot].create);
 	free(f->links[slot].path);
 	memset(&f->links[slot], 0, sizeof(f->links[slot]));
 	if (f->shared)
@@ -294,7 +309,8 @@ size_t obs_flows_mend(struct obs_flows *f)
 	for (uint32_t slot = 1; slot < OBS_TARGETS_MAX; slot++) {
 		drop_if_gone(&f->links[slot].in);
 		drop_if_gone(&f->links[slot].out);
-		if (!f->links[slot].path || (f->links[slot].in && f->links[slot].out))
+		drop_if_gone(&f->links[slot].create);
+		if (!f->links[slot].path || is_attached(f, slot))
 			continue;
 		if (attach(f, slot) != -ENOENT)
 			gone++; /* and not with its cgroup, which ends with the container */
@@ -320,10 +336,18 @@ bool obs_flows_saw_canary(struct obs_flows *f)
 
 /* --- reading --- */
 
+static enum obs_direction direction_of(const struct obs_flow_value *v)
+{
+	if (v->flags & OBS_FLOW_DIALLED)
+		return OBS_DIRECTION_OUT;
+	return v->flags & OBS_FLOW_CALLED ? OBS_DIRECTION_IN : OBS_DIRECTION_UNKNOWN;
+}
+
 /* Each CPU has counted its share. */
 static struct obs_flow_facts add_up(const struct obs_flows *f, const struct obs_flow_key *key)
 {
 	struct obs_flow_facts sum = { .local_port = key->local_port };
+	uint64_t owned_ns = 0;
 
 	memcpy(sum.remote.ip, key->remote, sizeof(sum.remote.ip));
 	sum.remote.port = key->remote_port;
@@ -335,8 +359,15 @@ static struct obs_flow_facts add_up(const struct obs_flows *f, const struct obs_
 		sum.bytes_out += v->bytes_out;
 		sum.bytes_in += v->bytes_in;
 		sum.handshake |= (v->flags & OBS_FLOW_HANDSHAKE) != 0;
-		if (v->first_ns && (!sum.first_ns || v->first_ns < sum.first_ns))
+		if (v->first_ns && (!sum.first_ns || v->first_ns < sum.first_ns)) {
 			sum.first_ns = v->first_ns;
+			sum.direction = direction_of(v);
+			memcpy(sum.local_ip, v->local, sizeof(sum.local_ip));
+		}
+		if (v->tgid && v->last_ns >= owned_ns) {
+			owned_ns = v->last_ns;
+			sum.pid = v->tgid;
+		}
 		if (v->last_ns > sum.last_ns)
 			sum.last_ns = v->last_ns;
 		if (v->quic_version) {

@@ -45,6 +45,8 @@ struct obs_shared_flows {
 	size_t n_attached;
 	uint32_t holders[OBS_TARGETS_MAX]; /* by slot; 0 = not ours */
 	uint32_t last_holder, n_watched;
+	bool contained[OBS_TARGETS_MAX]; /* by slot: marked, and nothing else */
+	uint32_t n_contained;
 	struct obs_cgroup_set wanted;
 	uint64_t ids
 		[IDS_MAX]; /* of the cgroups that sockets were in when they were last looked at */
@@ -245,15 +247,12 @@ static bool attach_wanted(struct obs_shared_flows *s)
 
 /* --- what the owner calls --- */
 
-static void each_pid(struct obs_shared_flows *s, void (*fn)(void *ctx, pid_t pid))
+static void each_pid(struct obs_shared_flows *s, uint32_t slot, void (*fn)(void *ctx, pid_t pid))
 {
-	for (uint32_t slot = 1; slot < OBS_TARGETS_MAX; slot++) {
-		const struct obs_node *node =
-			s->holders[slot] ? obs_targets_node(s->targets, slot) : NULL;
+	const struct obs_node *node = obs_targets_node(s->targets, slot);
 
-		if (node)
-			obs_targets_each_pid(s->targets, node, fn, s);
-	}
+	if (node)
+		obs_targets_each_pid(s->targets, node, fn, s);
 }
 
 static int tell_kernel(struct obs_shared_flows *s, uint32_t slot)
@@ -267,15 +266,35 @@ static void mark_sockets(struct obs_shared_flows *s)
 	s->n_ids = 0;
 	s->marked_crowd = s->crowd;
 	s->marked_ns = obs_boot_ns();
-	each_pid(s, mark_sockets_of);
+	for (uint32_t slot = 1; slot < OBS_TARGETS_MAX; slot++) {
+		if (s->holders[slot] || s->contained[slot])
+			each_pid(s, slot, mark_sockets_of);
+	}
+}
+
+static void count_member(void *ctx, pid_t pid)
+{
+	struct obs_shared_flows *s = ctx;
+
+	s->crowd += XXH3_64bits(&pid, sizeof(pid));
+}
+
+static void want_cgroups(struct obs_shared_flows *s)
+{
+	s->crowd = 0;
+	for (uint32_t slot = 1; slot < OBS_TARGETS_MAX; slot++) {
+		if (s->holders[slot])
+			each_pid(s, slot, want_cgroup_of_member);
+		else if (s->contained[slot])
+			each_pid(s, slot, count_member);
+	}
 }
 
 void obs_shared_flows_follow(struct obs_shared_flows *s)
 {
-	if (!s->n_watched && !s->n_attached)
+	if (!s->n_watched && !s->n_contained && !s->n_attached)
 		return;
-	s->crowd = 0;
-	each_pid(s, want_cgroup_of_member);
+	want_cgroups(s);
 	if (s->crowd != s->marked_crowd || obs_boot_ns() - s->marked_ns > MARK_NS)
 		mark_sockets(s);
 	for (size_t i = 0; i < s->n_ids; i++)
@@ -300,13 +319,20 @@ static int watch_slot(struct obs_shared_flows *s, uint32_t slot)
 	return 0;
 }
 
-int obs_shared_flows_watch(struct obs_shared_flows *s, const struct obs_node *node)
+int obs_shared_flows_watch(struct obs_shared_flows *s, const struct obs_node *node, bool contained)
 {
-	return watch_slot(s, node->slot);
+	if (!contained)
+		return watch_slot(s, node->slot);
+	s->n_contained += !s->contained[node->slot];
+	s->contained[node->slot] = true;
+	each_pid(s, node->slot, mark_sockets_of);
+	return 0;
 }
 
 void obs_shared_flows_unwatch(struct obs_shared_flows *s, uint32_t slot)
 {
+	s->n_contained -= s->contained[slot];
+	s->contained[slot] = false;
 	if (!s->holders[slot])
 		return;
 	s->holders[slot] = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * shared_flows.h - packets of nodes that share their cgroup with others: the sockets are marked,
- * and the programs of bpf/flows.bpf.c sit on the cgroups that the nodes' processes are in.
+ * shared_flows.h - UDP sockets of nodes are marked with their process; and packets of nodes that
+ * share their cgroup with others: the programs of bpf/flows.bpf.c sit on the cgroups that the
+ * nodes' processes are in.
  *
  * Belongs to the event loop's thread.
  */
@@ -24,8 +25,9 @@ int obs_shared_flows_new(struct flows_bpf *skel, const char *mount, struct obs_t
 			 struct obs_probe_status *status, struct obs_shared_flows **ret);
 void obs_shared_flows_free(struct obs_shared_flows **s);
 
-/** obs_shared_flows_watch(), _unwatch() - mark the sockets of @node; no more those of @slot. */
-int obs_shared_flows_watch(struct obs_shared_flows *s, const struct obs_node *node);
+/** obs_shared_flows_watch(), _unwatch() - mark the sockets of @node; no more those of @slot.
+ * @contained: it has a cgroup of its own, and somebody else sits on that */
+int obs_shared_flows_watch(struct obs_shared_flows *s, const struct obs_node *node, bool contained);
 void obs_shared_flows_unwatch(struct obs_shared_flows *s, uint32_t slot);
 
 /** obs_shared_flows_carry_canary() - see flows.h. */

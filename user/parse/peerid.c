@@ -59,7 +59,16 @@ bool obs_peer_id_is_valid(struct obs_slice in)
 	return in.p[0] == 0x12 ? in.p[1] == 0x20 : in.p[0] == 0x00;
 }
 
-enum address_kind { ADDR_NONE, ADDR_IP4, ADDR_IP6, ADDR_PORT, ADDR_TEXT, ADDR_PATH, ADDR_PEER };
+enum address_kind {
+	ADDR_NONE,
+	ADDR_IP4,
+	ADDR_IP6,
+	ADDR_PORT,
+	ADDR_TEXT,
+	ADDR_PATH,
+	ADDR_PEER,
+	ADDR_HASH
+};
 
 static const struct protocol {
 	uint32_t code;
@@ -75,16 +84,22 @@ static const struct protocol {
 	{ 55, "dns6", ADDR_TEXT },
 	{ 56, "dnsaddr", ADDR_TEXT },
 	{ 273, "udp", ADDR_PORT },
+	{ 280, "webrtc-direct", ADDR_NONE },
+	{ 281, "webrtc", ADDR_NONE },
 	{ 290, "p2p-circuit", ADDR_NONE },
 	{ 400, "unix", ADDR_PATH },
 	{ 421, "p2p", ADDR_PEER },
 	{ 443, "https", ADDR_NONE },
 	{ 448, "tls", ADDR_NONE },
+	{ 449, "sni", ADDR_TEXT },
+	{ 454, "noise", ADDR_NONE },
 	{ 460, "quic", ADDR_NONE },
 	{ 461, "quic-v1", ADDR_NONE },
 	{ 465, "webtransport", ADDR_NONE },
+	{ 466, "certhash", ADDR_HASH },
 	{ 477, "ws", ADDR_NONE },
 	{ 478, "wss", ADDR_NONE },
+	{ 480, "http", ADDR_NONE },
 };
 
 static const struct protocol *find_protocol(uint64_t code)
@@ -136,6 +151,30 @@ static bool is_plain(struct obs_slice s)
 	return s.len > 0;
 }
 
+/* As multibase has it: 'u', and base64 as URLs do, without padding. */
+static int format_hash(struct obs_slice a, char *out, size_t size)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	size_t used = 0, len = 1 + (a.len * 8 + 5) / 6;
+	uint32_t bits = 0, n_bits = 0;
+
+	if (a.len == 0)
+		return -EBADMSG;
+	if (a.len > OBS_MULTIADDR_MAX || len >= size)
+		return -EMSGSIZE;
+	out[used++] = 'u';
+	for (size_t i = 0; i < a.len; i++) {
+		bits = bits << 8 | (uint8_t)a.p[i];
+		for (n_bits += 8; n_bits >= 6; n_bits -= 6)
+			out[used++] = digits[bits >> (n_bits - 6) & 63];
+	}
+	if (n_bits)
+		out[used++] = digits[bits << (6 - n_bits) & 63];
+	out[used] = '\0';
+	return (int)used;
+}
+
 static int format_address(enum address_kind kind, struct obs_slice a, char *out, size_t size)
 {
 	switch (kind) {
@@ -148,6 +187,8 @@ static int format_address(enum address_kind kind, struct obs_slice a, char *out,
 		return snprintf(out, size, "%u", (uint8_t)a.p[0] << 8U | (uint8_t)a.p[1]);
 	case ADDR_PEER:
 		return obs_base58_format(a, out, size);
+	case ADDR_HASH:
+		return format_hash(a, out, size);
 	case ADDR_TEXT:
 	case ADDR_PATH:
 		if (!is_plain(a))

@@ -30,7 +30,6 @@
 #define FRESH_NS       OBS_NS_PER_S	  /* a look this old will do for showing the model */
 #define UNSEEN_PASSES  2
 #define SNAPSHOT_PEERS 64
-#define IDLE_NS	       (60 * OBS_NS_PER_S) /* a UDP flow is over */
 #define KEEP_NS	       (60 * OBS_NS_PER_S)
 #define KEPT_PEERS     1024
 #define RTTS_MAX       4096
@@ -422,9 +421,13 @@ static void on_record(void *part, struct obs_node *node, const struct obs_record
 static void begin_flow_event(const struct watched *w, struct obs_event *ev, const char *name,
 			     const struct obs_flow *flow, struct spoken *words, char version[16])
 {
-	struct obs_conn_facts f = { .remote = flow->f.remote };
+	struct obs_conn_facts f = { .remote = flow->f.remote,
+				    .pid = flow->f.pid,
+				    .direction = flow->f.direction };
 
-	begin_event(w, ev, name, &f, flow->peer, "", words);
+	memcpy(f.local.ip, flow->f.local_ip, sizeof(f.local.ip));
+	f.local.port = flow->f.local_port;
+	begin_event(w, ev, name, &f, flow->peer, flow->process, words);
 	obs_event_add_uint(ev, "local_port", flow->f.local_port);
 	add_known(ev, "host_port",
 		  obs_network_host_port(&w->peers->network, flow->f.local_port, true));
@@ -445,7 +448,7 @@ static void tell_flow(struct part *p, struct watched *w, struct obs_flow *flow)
 	flow->told = true;
 	begin_flow_event(w, &ev, "connected", flow, &words, version);
 	ev.wall_ns = p->env.to_wall(p->env.ctx, flow->f.first_ns);
-	emit(p, w, &ev, "");
+	emit(p, w, &ev, flow->comm);
 }
 
 static void end_flow(struct part *p, struct watched *w, struct obs_flow *flow)
@@ -461,26 +464,49 @@ static void end_flow(struct part *p, struct watched *w, struct obs_flow *flow)
 		obs_event_add_real(&ev, "duration_ms",
 				   (double)(flow->f.last_ns - flow->f.first_ns) / 1e6);
 		add_text(&ev, "closed_by", "idle");
-		emit(p, w, &ev, "");
+		emit(p, w, &ev, flow->comm);
 	}
 	obs_peers_flow_end(w->peers, flow, obs_wall_ns());
 }
 
-/* Only p2pd speaks QUIC in a node, except to web servers. */
+/* Where sockets have no marks: only p2pd speaks QUIC in a node, except to web servers. */
+static const char *likely_role(const struct obs_flow_facts *f)
+{
+	return !f->pid && f->quic_version && f->remote.port != 443 ? obs_role_str(OBS_ROLE_P2PD)
+								   : "";
+}
+
+static struct obs_flow *see_flow(struct part *p, struct watched *w, const struct obs_flow_facts *f)
+{
+	char comm[16];
+	const char *role = role_of(p, w, f->pid, comm);
+	struct obs_peer_hint hint = { *role ? role : likely_role(f), p->rpc_host };
+	struct obs_flow *flow;
+	bool is_new;
+
+	flow = obs_peers_flow(w->peers, f, &hint, obs_wall_ns(), &is_new);
+	if (!flow)
+		return NULL;
+	if (*comm)
+		memcpy(flow->comm, comm, sizeof(flow->comm));
+	if (!flow->first_wall_ns)
+		flow->first_wall_ns = p->env.to_wall(p->env.ctx, f->first_ns);
+	flow->last_wall_ns = p->env.to_wall(p->env.ctx, f->last_ns);
+	return flow;
+}
+
 static bool on_flow(void *ctx, uint32_t slot, const struct obs_flow_facts *f)
 {
 	struct part *p = ctx;
 	struct watched *w = watched_in(p, slot);
-	bool swarm = f->quic_version && f->remote.port != 443, is_new;
-	struct obs_peer_hint hint = { swarm ? obs_role_str(OBS_ROLE_P2PD) : "", p->rpc_host };
 	struct obs_flow *flow;
 
 	if (!w)
 		return false;
-	flow = obs_peers_flow(w->peers, f, &hint, obs_wall_ns(), &is_new);
+	flow = see_flow(p, w, f);
 	if (flow)
 		tell_flow(p, w, flow);
-	if (obs_boot_ns() - f->last_ns < IDLE_NS)
+	if (obs_boot_ns() - f->last_ns < (uint64_t)(p->env.config->connections.udp_idle_s * 1e9))
 		return true;
 	if (flow)
 		end_flow(p, w, flow);
@@ -501,16 +527,16 @@ static void take_network(struct part *p, struct watched *w)
 /* Where no packets are seen. A socket that is not connected tells of nobody. */
 static void see_udp(struct part *p, struct watched *w, const struct obs_conn_facts *f)
 {
-	struct obs_peer_hint hint = { role_of(p, w, f->pid, NULL), p->rpc_host };
 	struct obs_flow_facts flow = { .remote = f->remote,
 				       .local_port = f->local.port,
 				       .first_ns = p->looked_ns,
-				       .last_ns = p->looked_ns };
-	bool is_new;
+				       .last_ns = p->looked_ns,
+				       .pid = f->pid };
 
-	obs_peers_udp(w->peers, f, hint.process);
+	obs_peers_udp(w->peers, f, role_of(p, w, f->pid, NULL));
+	memcpy(flow.local_ip, f->local.ip, sizeof(flow.local_ip));
 	if (f->remote.port)
-		obs_peers_flow(w->peers, &flow, &hint, obs_wall_ns(), &is_new);
+		see_flow(p, w, &flow);
 }
 
 static void on_sample(void *ctx, uint32_t slot, const struct obs_conn_facts *f)

@@ -71,9 +71,15 @@ static void put_flow(struct obs_json *j, const struct obs_peers *p, const struct
 	key_endpoint(j, "remote", &f->f.remote);
 	obs_put_count(j, "local_port", f->f.local_port);
 	key_known(j, "host_port", obs_network_host_port(&p->network, f->f.local_port, true));
+	obs_put_text(j, "direction", obs_direction_str(f->f.direction));
 	obs_put_text(j, "role", obs_peer_role_str(f->peer->role));
 	obs_put_text(j, "name", f->peer->name);
 	obs_put_text(j, "peer_id", f->peer->peer_id);
+	key_known(j, "pid", f->f.pid);
+	obs_put_text(j, "process", f->process);
+	obs_put_text(j, "comm", f->comm);
+	obs_put_time(j, "first_seen", f->first_wall_ns);
+	obs_put_time(j, "last_seen", f->last_wall_ns);
 	obs_put_count(j, "packets_sent", f->f.packets_out);
 	obs_put_count(j, "packets_received", f->f.packets_in);
 	obs_put_count(j, "bytes_sent", f->f.bytes_out);
