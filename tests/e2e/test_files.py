@@ -283,6 +283,65 @@ def truncated_unread(rung):
     assert s.lost() == 0, f"{s.lost()} lost, {end - at} were unread"
 
 
+CAPTURED = 4000  # bytes of one write, probes.payload_bytes' default
+
+
+def long_write(s, at):
+    """The observer stands still while one write of 10,000 bytes is made. Of that it will find what
+    the ring took: returns the texts of the lines in there, the last one half, and all of it."""
+    data = b"".join(b"long %02d " % i + b"x" * 291 + b"\n" for i in range(40))[:9999] + b"\n"
+    s.observer.process.send_signal(signal.SIGSTOP)
+    s.write(data)
+    for line in data[:CAPTURED].decode().split("\n"):
+        at = s.expect(at, line)
+    return data
+
+
+def lost_by(s, reason):
+    return s.observer.metrics()[f'gswarm_lost_bytes_total{{reason="{reason}"}}']
+
+
+@each_rung(rungs=("bpf",))
+def truncated_long_write(rung):
+    """emptied behind a write longer than what is captured of one: told, the rest counted to the byte
+
+    Once with a file that stays short, once with one that has grown past it again."""
+    s = Scene(rung)
+    for i, more in enumerate((5, 400)):
+        s.open(s.log, "w")
+        s.do("f.close()")
+        s.open()
+        at = s.lines(f"read {i}", 20)
+        wait_for("the first lines", lambda: len(s.stored()) == len(s.expected), 15, 0.1)
+        data = long_write(s, at)
+        assert len(data) == 10000
+        os.truncate(s.log, 0)
+        s.lines("after it, and in no place of what was there before", more)
+        s.observer.process.send_signal(signal.SIGCONT)
+        s.check()
+        wait_for("what is lost", lambda i=i: lost_by(s, "truncated") == (i + 1) * 6000, 15)
+        assert lost_by(s, "unreadable") == 0
+
+
+@each_rung(rungs=("bpf",))
+def copytruncate_long_write(rung):
+    """the same with a copy made before: the rest of the write stands there, nothing is lost"""
+    s = Scene(rung)
+    s.open()
+    at = s.lines("read", 20)
+    wait_for("the first lines", lambda: len(s.stored()) == 20, 15, 0.1)
+    data = long_write(s, at)
+    shutil.copy(s.log, s.log + ".1")
+    os.truncate(s.log, 0)
+    s.lines("after", 5)
+    s.observer.process.send_signal(signal.SIGCONT)
+    at += CAPTURED
+    for line in data[CAPTURED:-1].decode().split("\n"):
+        at = s.expect(at, line, s.log + ".1")
+    s.check(ordered=False)
+    assert s.lost() == 0
+
+
 @each_rung()
 def same_again(rung):
     """emptied by `>` at each start and written again, to the same length, the same text"""

@@ -91,6 +91,21 @@ report() {
     [ -z "$late" ] || say "not ok" "all is there in time, which it was not when $late"
 }
 
+# cut_long's write of 10,000 bytes, of which 4,000 were captured: without a probe nobody knew of it
+lost_is() { # REASON BYTES
+    [ "$(metric "gswarm_lost_bytes_total{reason=\"$1\"}")" = "$2" ]
+}
+
+check_lost() {
+    cut=6000
+    [ "$rung" != inotify ] || cut=0
+    if wait_for lost_is truncated "$cut" && lost_is unreadable 0; then
+        say ok "lost is what was cut off: $cut bytes"
+    else
+        say "not ok" "lost: $(metric 'gswarm_lost_bytes_total.*' | tr '\n' ' ')bytes, not $cut"
+    fi
+}
+
 play() {
     tell first
     settled first
@@ -99,6 +114,7 @@ play() {
     kill -CONT "$observer"
     tell resumed
     settled resumed
+    check_lost
     kill -KILL "$observer"
     wait "$observer" 2>/dev/null
     tell away1

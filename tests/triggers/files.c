@@ -21,9 +21,11 @@
 #include "util/cleanup.h"
 #include "ways.h"
 
-#define HUGE_BYTES 8000000
-#define LINE_LIMIT 65536 /* limits.line_bytes of the observer */
-#define TAIL_LINES 100	 /* initial_tail_lines' default */
+#define HUGE_BYTES     8000000
+#define LINE_LIMIT     65536 /* limits.line_bytes of the observer */
+#define LONG_BYTES     10000
+#define CAPTURED_BYTES 4000 /* of one write: probes.payload_bytes' default */
+#define TAIL_LINES     100  /* initial_tail_lines' default */
 
 enum phase { BEFORE, FIRST, PAUSED, RESUMED, AWAY1, AWAY2, AWAY3, BACK, GONE, PHASES };
 
@@ -193,6 +195,32 @@ static void cut_unread(struct scene *s, enum phase phase)
 		if (!s->told)
 			quiet.name = "nobody";
 		put_lines(&quiet, &s->log, "unread", 20);
+		empty(&s->log);
+		put_lines(s, &s->log, "after", 5);
+	}
+}
+
+/* The last write is longer than what is captured of one: the rest of it is lost, which the script
+ * finds counted. */
+static void cut_long(struct scene *s, enum phase phase)
+{
+	cleanup_free char *data = NULL;
+
+	if (phase == FIRST) {
+		open_log(s);
+		put_lines(s, &s->log, "read", 20);
+	} else if (phase == PAUSED) {
+		data = malloc(LONG_BYTES);
+		if (!data)
+			fail("malloc");
+		memset(data, 'l', LONG_BYTES);
+		data[CAPTURED_BYTES / 2 - 1] = data[LONG_BYTES - 1] = '\n';
+		if (s->told) {
+			expect(s, s->log.at, "%.*s", CAPTURED_BYTES / 2 - 1, data);
+			expect(s, s->log.at + CAPTURED_BYTES / 2, "%.*s", CAPTURED_BYTES / 2,
+			       data + CAPTURED_BYTES / 2);
+		}
+		put(&s->log, data, LONG_BYTES);
 		empty(&s->log);
 		put_lines(s, &s->log, "after", 5);
 	}
@@ -525,6 +553,7 @@ static struct situation {
 	{ "renamed", renamed },
 	{ "copytruncate", copytruncate },
 	{ "cut_unread", cut_unread },
+	{ "cut_long", cut_long },
 	{ "rot_create", rotated },
 	{ "rot_create_gz", rotated },
 	{ "rot_copy", rotated },

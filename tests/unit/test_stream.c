@@ -427,6 +427,8 @@ static void captured_bytes_of_a_file_that_is_gone_are_kept(void **state)
 
 static void bytes_that_nothing_holds_are_counted(void **state)
 {
+	struct obs_stream_start start = { .from_zero = true };
+	struct obs_file_id id = { .ino = 1, .dev = 2, .gen = 3 };
 	struct fixture *f = *state;
 	struct obs_chunk c;
 
@@ -435,9 +437,120 @@ static void bytes_that_nothing_holds_are_counted(void **state)
 	assert_int_equal(ftruncate(f->fd, 0), 0);
 	give(f, c);
 	expect(f, "seen@5;");
-	assert_int_equal(get(&f->counters.bytes_lost_truncated) +
-				 get(&f->counters.bytes_lost_unreadable),
-			 5);
+	assert_int_equal(get(&f->counters.bytes_lost_truncated), 5);
+	assert_int_equal(get(&f->counters.bytes_lost_unreadable), 0);
+
+	/* A file that could not be opened. */
+	obs_stream_free(&f->stream);
+	assert_int_equal(
+		obs_stream_new_file(&f->opt, &id, -1, f->path, NULL, &start, NULL, &f->stream), 0);
+	c.offset = 7;
+	give(f, c);
+	c.offset = 12;
+	c.len += 3;
+	give(f, c);
+	expect(f, "seen@5;seen@7;seen@12;");
+	assert_int_equal(get(&f->counters.bytes_lost_truncated), 5);
+	assert_int_equal(get(&f->counters.bytes_lost_unreadable), 7 + 3);
+}
+
+/* Emptied before its end was read, of which the last record had only the beginning. */
+static struct obs_chunk cut_write(struct fixture *f)
+{
+	struct obs_chunk c = append(f, "captured\nhalf, the rest is not\n");
+
+	c.payload.len = 13;
+	assert_int_equal(ftruncate(f->fd, 0), 0);
+	f->size = 0;
+	return c;
+}
+
+static void what_a_cut_write_had_more_is_lost_unless_copied(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_cursor cut;
+	uint64_t lost;
+
+	give(f, append(f, "before\n"));
+	give(f, cut_write(f));
+	assert_false(obs_stream_is_behind(f->stream)); /* records of before may follow */
+	give(f, append(f, "after\n"));
+	expect(f, "before@0;captured@7;half@16;after@0;");
+	assert_true(obs_stream_take_cut(f->stream, &cut, &lost));
+	assert_int_equal(cut.offset, 20);
+	assert_int_equal(lost, 18);
+	/* who took it looks for a copy, and counts */
+	assert_int_equal(get(&f->counters.bytes_lost_truncated), 0);
+	assert_false(obs_stream_take_cut(f->stream, &cut, &lost));
+	assert_int_equal(lost, 0);
+	obs_stream_free(&f->stream);
+	assert_int_equal(get(&f->counters.bytes_lost_truncated), 0);
+	assert_int_equal(get(&f->counters.bytes_lost_unreadable), 0);
+}
+
+/* Another record of before the cut: there is a gap between the two, whatever a copy may hold. */
+static void a_gap_before_a_cut_is_counted(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_chunk a = append(f, "long long\n"), b = append(f, "next\n");
+
+	a.payload.len = 4;
+	assert_int_equal(ftruncate(f->fd, 0), 0);
+	give(f, a);
+	give(f, b);
+	expect(f, "long@0;next@10;");
+	assert_int_equal(get(&f->counters.bytes_lost_truncated), 6);
+}
+
+/* The second time it is emptied nobody has asked after the first. */
+static void the_loss_of_a_cut_that_nobody_took_is_counted(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_cursor cut;
+	uint64_t lost;
+
+	give(f, cut_write(f));
+	give(f, append(f, "after\n"));
+	assert_int_equal(get(&f->counters.bytes_lost_truncated), 0);
+	give(f, append(f, "and\n"));
+	assert_int_equal(ftruncate(f->fd, 0), 0);
+	f->size = 0;
+	give(f, append(f, "anew\n"));
+	assert_int_equal(get(&f->counters.bytes_lost_truncated), 18);
+	assert_true(obs_stream_take_cut(f->stream, &cut, &lost));
+	assert_int_equal(lost, 0);
+
+	/* and when the file is followed no longer, with what is gone, and with a cut */
+	give(f, append(f, "it goes on\n"));
+	give(f, cut_write(f));
+	obs_stream_free(&f->stream);
+	assert_int_equal(get(&f->counters.bytes_lost_truncated), 2 * 18);
+	open_stream(f, NULL, -1);
+	give(f, cut_write(f));
+	give(f, append(f, "after\n"));
+	obs_stream_free(&f->stream);
+	assert_int_equal(get(&f->counters.bytes_lost_truncated), 3 * 18);
+}
+
+/* A writer that keeps its offset had written what nobody read before the file was emptied. */
+static void what_zeroes_stand_for_is_counted(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_buf struct obs_buf old = {};
+	uint64_t unread;
+
+	for (int i = 0; i < 1000; i++)
+		obs_buf_printf(&old, "old %d\n", i);
+	give(f, append(f, obs_buf_cstr(&old)));
+	unread = append(f, obs_buf_cstr(&old)).len; /* its record is lost */
+	assert_int_equal(ftruncate(f->fd, 0), 0);
+	append(f, "new\n");
+	obs_buf_reset(&f->out);
+	obs_stream_catch_up(f->stream, true);
+	assert_non_null(strstr(obs_buf_cstr(&f->out), "new@"));
+	assert_int_equal(get(&f->counters.lines_parsed), 1001);
+	assert_int_equal(get(&f->counters.truncations), 1);
+	assert_int_equal(get(&f->counters.bytes_lost_truncated), unread);
 }
 
 static void a_cursor_goes_on_where_it_stood(void **state)
@@ -586,6 +699,10 @@ int main(void)
 		T(room_in_between_is_waited_for),
 		T(captured_bytes_of_a_file_that_is_gone_are_kept),
 		T(bytes_that_nothing_holds_are_counted),
+		T(what_a_cut_write_had_more_is_lost_unless_copied),
+		T(a_gap_before_a_cut_is_counted),
+		T(the_loss_of_a_cut_that_nobody_took_is_counted),
+		T(what_zeroes_stand_for_is_counted),
 		T(a_cursor_goes_on_where_it_stood),
 		T(a_cursor_of_another_file_is_not_believed),
 		T(only_the_tail_of_an_old_file_is_read),

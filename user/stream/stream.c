@@ -60,6 +60,7 @@ struct obs_stream {
 	uint64_t room_at;	/* offset of the NUL at which reading stopped, */
 	uint64_t room_ns;	/* … and since when; 0 = never */
 	bool left_behind;	/* its name leads elsewhere: nobody will end its last line */
+	uint64_t gone_to;	/* it had reached up to here; what stood behind offset is gone */
 	uint64_t former;	/* offset when it was last emptied; 0 = never */
 	uint64_t sure;		/* offset when the file was last seen to be the one that was read */
 	uint64_t rewritten;	/* end of what was written anew from offset 0 on; 0 = nothing */
@@ -264,6 +265,18 @@ static bool is_replaced(struct obs_stream *s)
 	return false;
 }
 
+/* Why does the file not give the bytes up to @end, which were written? */
+static _Atomic uint64_t *reason_of(const struct obs_stream *s, uint64_t end, bool gone)
+{
+	struct obs_counters *c = s->opt->counters;
+	struct stat st;
+
+	if (s->fd < 0 || fstat(s->fd, &st) < 0)
+		return &c->bytes_lost_unreadable;
+	return gone || (uint64_t)st.st_size < end ? &c->bytes_lost_truncated
+						  : &c->bytes_lost_unreadable;
+}
+
 /* Bytes up to @end can be had from nowhere: what stood before them ends here. */
 static void give_up(struct obs_stream *s, uint64_t end, _Atomic uint64_t *reason)
 {
@@ -432,11 +445,13 @@ static void start_over(struct obs_stream *s)
 {
 	uint64_t known = s->due > s->sweep_size ? s->due : s->sweep_size;
 
+	if (known < s->gone_to)
+		known = s->gone_to;
 	obs_count(&s->opt->counters->truncations, 1);
 	s->run = (struct obs_rewrite){};
 	s->rewritten = 0;
 	s->odd = false;
-	s->due = s->sweep_size = 0;
+	s->due = s->sweep_size = s->gone_to = 0;
 	if (goes_on_behind_zeroes(s)) {
 		s->epoch++;
 		return;
@@ -561,9 +576,19 @@ static void fill_hole(struct obs_stream *s, uint64_t end)
 	if (!is_gone(s))
 		read_up_to(s, end, NULL);
 	if (s->offset < end && !is_paused(s))
-		give_up(s, end,
-			is_gone(s) ? &s->opt->counters->bytes_lost_truncated
-				   : &s->opt->counters->bytes_lost_unreadable);
+		give_up(s, end, reason_of(s, end, is_gone(s)));
+}
+
+/* The file does not hold the bytes up to @end: it was emptied (@gone), and then a copy of it may,
+ * which is looked for when it is begun anew (obs_stream_take_cut). */
+static void miss(struct obs_stream *s, uint64_t end, bool gone)
+{
+	if (!gone || s->fd < 0) {
+		give_up(s, end, reason_of(s, end, gone));
+		return;
+	}
+	s->gone_to = s->due > end ? s->due : end;
+	s->due = s->offset;
 }
 
 /* The cursor stands inside the written range: take the rest of it. */
@@ -581,9 +606,7 @@ static void take_range(struct obs_stream *s, const struct obs_chunk *chunk)
 	if (skip < chunk->payload.len)
 		feed(s, obs_slice(chunk->payload.p + skip, chunk->payload.len - skip), chunk);
 	if (s->offset < end)
-		give_up(s, end,
-			gone ? &s->opt->counters->bytes_lost_truncated
-			     : &s->opt->counters->bytes_lost_unreadable);
+		miss(s, end, gone);
 }
 
 /* The file was emptied: was this written before that, or does it stand in what came since? */
@@ -1053,6 +1076,8 @@ void obs_stream_free(struct obs_stream **sp)
 	if (!s)
 		return;
 	obs_count(&s->opt->counters->bytes_lost_truncated, s->cut_lost);
+	if (s->gone_to > s->offset)
+		obs_count(&s->opt->counters->bytes_lost_truncated, s->gone_to - s->offset);
 	obs_closep(&s->fd);
 	obs_lines_free(&s->lines);
 	obs_parser_free(&s->parser);
