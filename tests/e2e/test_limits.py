@@ -90,6 +90,48 @@ def files_of_the_kernel():
     assert said(observer, "more files than the kernel's table holds") == 1, observer.log()
 
 
+def half_lines(args):
+    """half a line each in 60 files take more than may be kept: said, and each line comes once"""
+    n, part = 60, "x" * 3000
+    w = Writer(Env.tmp)
+    Env.cleanup.callback(w.end)
+    observer = Observer(None, {
+        "limits": {"assembly_bytes": "64KiB"}, "log_files": [f"{w.home}/*.log"],
+        "targets": {"include": {"command": [f"*{Env.tmp}/gso-test-node-*"]}}}, args).start()
+    wait_for("the node", lambda: observer.metrics().get("gswarm_nodes") == 1, 10)
+    w.do(f"files = [open(f'{{home}}/{{i}}.log', 'ab', buffering=0) for i in range({n})]\n"
+         f"for f in files: f.write(b'{part}')")
+    put_off = 'gswarm_assembly_full_total{what="put_off"}'
+    wait_for("a full assembly", lambda: observer.metrics()[put_off] >= n // 2, 15)
+    w.do("for f in files: f.write(b' more')")
+    w.do("for i, f in enumerate(files): f.write(b' end %d\\nwhole\\nhalf' % i)")
+    want = sorted([f"{part} more end {i}" for i in range(n)] + ["whole"] * n)
+    wait_for("the lines", lambda: sorted(messages(observer)) == want, 20, 0.3)
+    w.do("for f in files: f.write(b' and half\\n')")
+    want = sorted(want + ["half and half"] * n)
+    wait_for("the last lines", lambda: sorted(messages(observer)) == want, 20, 0.3)
+    m = observer.metrics()
+    assert m['gswarm_lines_total{place="captured"}'] + m['gswarm_lines_total{place="backfilled"}'] \
+        == 3 * n == m["gswarm_lines_parsed_total"]
+    assert m['gswarm_stream_bytes_total{place="captured"}'] \
+        + m['gswarm_stream_bytes_total{place="backfilled"}'] \
+        == sum(p.stat().st_size for p in Path(w.home).glob("*.log"))
+    assert not [k for k, v in m.items() if "lost_bytes" in k and v], "bytes were lost"
+    wait_for("a word about it", lambda: said(observer, "take limits.assembly_bytes") == 1, 5)
+
+
+@case(needs=("root", "bpf"))
+def assembly():
+    """half a line each in 60 files take more than may be kept: said, and each line comes once"""
+    half_lines([])
+
+
+@case(needs=("root",))
+def assembly_inotify():
+    """the same without BPF"""
+    half_lines(["--no-bpf"])
+
+
 @case(needs=("root", "prlimit"))
 def descriptors_raised():
     """started with few descriptors and allowed more: it takes what it may have"""

@@ -383,6 +383,7 @@ static void defaults(void **state)
 	assert_int_equal(c->limits.ring_bytes, 2 << 20);
 	assert_int_equal(c->limits.payload_bytes, 4000);
 	assert_int_equal(c->limits.line_bytes, 65536);
+	assert_int_equal(c->limits.assembly_bytes, 16 << 20);
 	assert_int_equal(c->limits.streams, 1024);
 	assert_int_equal(c->limits.pending_bytes, 1 << 20);
 	assert_string_equal(c->probes.file_write, "auto");

@@ -63,12 +63,13 @@ struct obs_config {
 	} store;
 
 	struct {
-		uint64_t ring_bytes;	/* power of two */
-		uint64_t payload_bytes; /* captured per write */
-		uint64_t line_bytes;	/* default 65536 */
-		uint64_t streams;	/* files followed at once */
-		uint64_t pending_bytes; /* per node still being identified */
-		uint64_t waiting_bytes; /* events that the store cannot take yet */
+		uint64_t ring_bytes;	 /* power of two */
+		uint64_t payload_bytes;	 /* captured per write */
+		uint64_t line_bytes;	 /* default 65536 */
+		uint64_t assembly_bytes; /* of all lines without an end; default 16 MiB */
+		uint64_t streams;	 /* files followed at once */
+		uint64_t pending_bytes;	 /* per node still being identified */
+		uint64_t waiting_bytes;	 /* events that the store cannot take yet */
 		uint64_t
 			console_pieces; /* remembered per container; 0 = its engine's file is not read */
 		uint64_t backfill_bytes_per_s;

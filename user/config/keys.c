@@ -109,6 +109,7 @@ const struct obs_key obs_keys[] = {
 	{ "limits.ring_bytes", OBS_KEY_SIZE, F(limits.ring_bytes), 64 * KIB, GIB, "2MiB", "Ring buffer between kernel and observer, a power of two.", OBS_KEY_POWER_OF_2 },
 	{ "limits.payload_bytes", OBS_KEY_SIZE, F(limits.payload_bytes), 64, 4096, "4000", "Bytes taken of one write; the rest is read back from the file." },
 	{ "limits.line_bytes", OBS_KEY_SIZE, F(limits.line_bytes), 256, 16 * MIB, "64KiB", "Longest line; longer ones are cut and marked." },
+	{ "limits.assembly_bytes", OBS_KEY_SIZE, F(limits.assembly_bytes), 4 * KIB, 16 * GIB, "16MiB", "Memory of all lines that have no end yet, together. Beyond it a file's are put off and read again, a console's are split." },
 	{ "limits.streams", OBS_KEY_COUNT, F(limits.streams), 1, 65536, "1024", "Files and consoles followed at once." },
 	{ "limits.waiting_bytes", OBS_KEY_SIZE, F(limits.waiting_bytes), 4 * MIB, GIB, "64MiB", "Events that may wait in memory, compressed, while the store cannot be written. From half of it on files are not read on; they keep the rest." },
 	{ "limits.console_pieces", OBS_KEY_COUNT, F(limits.console_pieces), 0, 1048576, "262144", "Captured console writes that are remembered per container until its engine's file shows them too; the file repairs what was not captured. 0 = do not read it." },

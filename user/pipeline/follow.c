@@ -124,7 +124,8 @@ struct obs_follow {
 	uint64_t live_ns;   /* CLOCK_BOOTTIME of the last new line that needed no reading back */
 	int64_t allowance;  /* bytes of old logs that may be read now */
 	uint64_t filled_ns; /* CLOCK_BOOTTIME of its last filling */
-	bool refused_told, places_told, skipped_told, forgotten_told;
+	struct obs_assembly assembly;
+	bool refused_told, assembly_told, places_told, skipped_told, forgotten_told;
 	struct errand *errands; /* list, owned; the newest is first */
 	size_t n_errands;
 	uint64_t start_ns;			 /* CLOCK_REALTIME when we began */
@@ -1557,6 +1558,16 @@ static bool is_abandoned(struct entry *en, uint64_t now_ns)
 	return quiet_ns > (st.st_nlink == 0 || en->rotated ? UNLINKED_KEEP_NS : ROTATED_KEEP_NS);
 }
 
+static void tell_assembly(struct obs_follow *f)
+{
+	const struct obs_counters *c = f->opt.stream.counters;
+
+	if (obs_counter_get(&c->lines_put_off) + obs_counter_get(&c->lines_split) > 0)
+		say_once(&f->assembly_told, "lines without an end take limits.assembly_bytes: "
+					    "those of files are read again later, those of "
+					    "consoles are split");
+}
+
 void obs_follow_sweep(struct obs_follow *f)
 {
 	uint64_t now_ns = obs_boot_ns();
@@ -1567,6 +1578,7 @@ void obs_follow_sweep(struct obs_follow *f)
 
 	find_configured(f);
 	run_errands(f);
+	tell_assembly(f);
 	look_at_places(f);
 	if (all)
 		f->fresh_ns = now_ns;
@@ -1765,6 +1777,8 @@ int obs_follow_new(const struct obs_follow_options *opt, struct obs_follow **ret
 	if (!f)
 		return -ENOMEM;
 	f->opt = *opt;
+	f->assembly.max_bytes = opt->config->limits.assembly_bytes;
+	f->opt.stream.assembly = &f->assembly;
 	f->fd_limit = fd_limit();
 	f->start_ns = obs_wall_ns();
 	r = obs_watch_new(opt->loop, on_modified, f, &f->watch);

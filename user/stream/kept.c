@@ -30,6 +30,8 @@ struct obs_kept {
 	bool skips;	      /* a line of text longer than an entry may be: up to its end */
 	struct obs_buf plain; /* scratch for unescaping */
 	uint64_t bad_bytes;
+	struct obs_assembly *assembly; /* borrowed, may be NULL */
+	size_t counted;		       /* bytes of part, there */
 };
 
 static void on_line(void *ctx, const struct obs_line *line)
@@ -63,6 +65,19 @@ int obs_kept_new(enum obs_kept_format format, size_t line_bytes, obs_kept_fn emi
 	return 0;
 }
 
+void obs_kept_set_assembly(struct obs_kept *k, struct obs_assembly *assembly)
+{
+	k->assembly = assembly;
+	obs_lines_set_assembly(k->out.lines, assembly);
+	obs_lines_set_assembly(k->err.lines, assembly);
+}
+
+static void release(struct obs_kept *k)
+{
+	obs_buf_free(&k->part);
+	obs_assembly_note(k->assembly, &k->part, &k->counted);
+}
+
 void obs_kept_free(struct obs_kept **kp)
 {
 	struct obs_kept *k = *kp;
@@ -71,7 +86,7 @@ void obs_kept_free(struct obs_kept **kp)
 		return;
 	obs_lines_free(&k->out.lines);
 	obs_lines_free(&k->err.lines);
-	obs_buf_free(&k->part);
+	release(k);
 	obs_buf_free(&k->plain);
 	free(k);
 	*kp = NULL;
@@ -172,6 +187,27 @@ void obs_kept_push(struct obs_kept *k, struct obs_slice bytes, uint64_t offset)
 		at += n;
 		take_all(k);
 	}
+	obs_buf_free(&k->plain);
+	if (k->part.len == 0)
+		release(k);
+	obs_assembly_note(k->assembly, &k->part, &k->counted);
+}
+
+bool obs_kept_shed(struct obs_kept *k)
+{
+	bool out = obs_lines_shed(k->out.lines), err = obs_lines_shed(k->err.lines);
+
+	return out || err;
+}
+
+bool obs_kept_reset(struct obs_kept *k)
+{
+	if (k->skips)
+		return false;
+	obs_lines_reset(k->out.lines);
+	obs_lines_reset(k->err.lines);
+	release(k);
+	return true;
 }
 
 bool obs_kept_pending(const struct obs_kept *k, int fd, struct obs_kept_place *ret)

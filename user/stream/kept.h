@@ -12,6 +12,7 @@
 
 #include "parse/kept.h"
 #include "parse/parse.h"
+#include "stream/assembly.h"
 
 struct obs_kept;
 
@@ -34,11 +35,24 @@ int obs_kept_new(enum obs_kept_format format, size_t line_bytes, obs_kept_fn emi
 		 struct obs_kept **ret);
 void obs_kept_free(struct obs_kept **k);
 
+/** obs_kept_set_assembly() - as obs_lines_set_assembly(). */
+void obs_kept_set_assembly(struct obs_kept *k, struct obs_assembly *assembly);
+
 /** obs_kept_push() - the next bytes of the file; @offset is that of the first of them. */
 void obs_kept_push(struct obs_kept *k, struct obs_slice bytes, uint64_t offset);
 
 /** obs_kept_pending() - is there half a line of descriptor @fd, or half an entry? @ret: its start. */
 bool obs_kept_pending(const struct obs_kept *k, int fd, struct obs_kept_place *ret);
+
+/** obs_kept_shed() - as obs_lines_shed(), for both descriptors. */
+bool obs_kept_shed(struct obs_kept *k);
+
+/**
+ * obs_kept_reset() - forget what has no end yet: it is pushed again, from the start of its entry.
+ *
+ * Return: false when that cannot be done, in the middle of what is skipped.
+ */
+bool obs_kept_reset(struct obs_kept *k);
 
 /** obs_kept_quiet() - nothing came for long: lines of which no more comes are told as they are.
  * Return: were there any? */

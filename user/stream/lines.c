@@ -29,8 +29,11 @@ struct obs_lines {
 	uint64_t start;	      /* offset of part's first byte */
 	bool open;	      /* part holds a line, perhaps of zero bytes so far */
 	bool cut;	      /* part is full or lost: skip to the line's end */
+	bool shed;	      /* … and was passed on already */
 	bool after_cr;	      /* a \n that comes next belongs to the \r before it */
 	uint64_t n_cut;
+	struct obs_assembly *assembly; /* borrowed, may be NULL */
+	size_t counted;		       /* bytes, there */
 };
 
 int obs_lines_new(size_t max_line_bytes, obs_lines_fn emit, void *ctx, struct obs_lines **ret)
@@ -50,10 +53,26 @@ int obs_lines_new(size_t max_line_bytes, obs_lines_fn emit, void *ctx, struct ob
 	return 0;
 }
 
+void obs_lines_set_assembly(struct obs_lines *l, struct obs_assembly *assembly)
+{
+	l->assembly = assembly;
+}
+
+/* Where memory is counted, what is not needed is given back. */
+static void release(struct obs_lines *l)
+{
+	if (l->assembly)
+		obs_buf_free(&l->part);
+	else
+		obs_buf_reset(&l->part);
+	obs_assembly_note(l->assembly, &l->part, &l->counted);
+}
+
 void obs_lines_free(struct obs_lines **l)
 {
 	if (!*l)
 		return;
+	release(*l);
 	obs_buf_free(&(*l)->part);
 	free(*l);
 	*l = NULL;
@@ -96,9 +115,20 @@ static void emit_line(struct obs_lines *l, struct obs_slice text, uint64_t offse
 
 static void emit_part(struct obs_lines *l)
 {
-	emit_line(l, obs_buf_slice(&l->part), l->start, l->cut);
-	obs_buf_reset(&l->part);
-	l->open = l->cut = false;
+	if (!l->shed)
+		emit_line(l, obs_buf_slice(&l->part), l->start, l->cut);
+	release(l);
+	l->open = l->cut = l->shed = false;
+}
+
+bool obs_lines_shed(struct obs_lines *l)
+{
+	if (!l->cut || l->shed)
+		return false;
+	emit_line(l, obs_buf_slice(&l->part), l->start, true);
+	release(l);
+	l->shed = true;
+	return true;
 }
 
 /* Keep bytes that have no line end yet; what passes the limit is not kept. */
@@ -120,9 +150,10 @@ static int keep(struct obs_lines *l, struct obs_slice s, uint64_t offset)
 	}
 	r = obs_buf_push(&l->part, s.p, s.len);
 	if (r < 0) {
-		obs_buf_reset(&l->part);
+		release(l);
 		l->cut = true;
 	}
+	obs_assembly_note(l->assembly, &l->part, &l->counted);
 	return r;
 }
 
@@ -175,9 +206,10 @@ int obs_lines_push(struct obs_lines *l, const struct obs_line *meta)
 
 bool obs_lines_pending(const struct obs_lines *l, uint64_t *ret_offset)
 {
-	if (l->open)
-		*ret_offset = l->start;
-	return l->open;
+	if (!l->open || l->shed)
+		return false;
+	*ret_offset = l->start;
+	return true;
 }
 
 void obs_lines_flush(struct obs_lines *l)
@@ -188,8 +220,8 @@ void obs_lines_flush(struct obs_lines *l)
 
 void obs_lines_reset(struct obs_lines *l)
 {
-	obs_buf_reset(&l->part);
-	l->open = l->cut = l->after_cr = false;
+	release(l);
+	l->open = l->cut = l->shed = l->after_cr = false;
 }
 
 uint64_t obs_lines_cut(const struct obs_lines *l)

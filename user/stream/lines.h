@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "parse/parse.h"
+#include "stream/assembly.h"
 
 struct obs_lines;
 
@@ -30,6 +31,10 @@ typedef void (*obs_lines_fn)(void *ctx, const struct obs_line *line);
 int obs_lines_new(size_t max_line_bytes, obs_lines_fn emit, void *ctx, struct obs_lines **ret);
 void obs_lines_free(struct obs_lines **l);
 
+/** obs_lines_set_assembly() - what it keeps is counted there, and given back with each line's
+ * end. Before the first push; borrowed, may be NULL. */
+void obs_lines_set_assembly(struct obs_lines *l, struct obs_assembly *assembly);
+
 /**
  * obs_lines_push() - the next bytes of the stream.
  * @meta: text is the bytes, offset that of the first of them; wall_ns, pid, comm and
@@ -42,6 +47,13 @@ int obs_lines_push(struct obs_lines *l, const struct obs_line *meta);
 
 /** obs_lines_pending() - bytes of a line without an end? *@ret_offset: its first byte. */
 bool obs_lines_pending(const struct obs_lines *l, uint64_t *ret_offset);
+
+/**
+ * obs_lines_shed() - of a line that is longer than the limit: pass it on now, skip the rest.
+ *
+ * Return: false when there is none, or it was passed on.
+ */
+bool obs_lines_shed(struct obs_lines *l);
 
 /** obs_lines_flush() - emit a partial last line as it is (end of input). */
 void obs_lines_flush(struct obs_lines *l);

@@ -43,13 +43,16 @@ struct obs_stream {
 	int fd; /* owned; -1 = none */
 	char *path;
 	void *owner;
-	uint64_t offset;     /* next byte to give to the line assembler */
-	uint64_t due;	     /* the file is known to reach up to here */
-	uint64_t read_ns;    /* CLOCK_BOOTTIME of the last look into the file */
-	uint64_t sweep_size; /* size at the sweep before */
-	uint64_t active_ns;  /* CLOCK_BOOTTIME of the last bytes */
-	uint64_t told;	     /* offset of the cursor last handed out */
-	uint64_t told_ns;    /* CLOCK_REALTIME when it was handed out */
+	uint64_t offset;      /* next byte to give to the line assembler */
+	uint64_t due;	      /* the file is known to reach up to here */
+	uint64_t counted;     /* bytes before this are in the ledger */
+	uint64_t put_off;     /* end of what was read and is put off: no room for it; 0 = nothing */
+	size_t put_off_bytes; /* memory that it took */
+	uint64_t read_ns;     /* CLOCK_BOOTTIME of the last look into the file */
+	uint64_t sweep_size;  /* size at the sweep before */
+	uint64_t active_ns;   /* CLOCK_BOOTTIME of the last bytes */
+	uint64_t told;	      /* offset of the cursor last handed out */
+	uint64_t told_ns;     /* CLOCK_REALTIME when it was handed out */
 	uint32_t told_epoch;
 	bool told_any;
 	uint64_t sweep_offset;	/* offset at the sweep before */
@@ -215,6 +218,18 @@ static void push_bytes(struct obs_stream *s, const struct obs_line *meta)
 	s->kept.bad_bytes = bad;
 }
 
+/* What is put off is read again, and was counted. */
+static void count_bytes(struct obs_stream *s, size_t len, bool captured)
+{
+	struct obs_counters *c = s->opt->counters;
+	uint64_t end = s->offset + len, from = s->offset > s->counted ? s->offset : s->counted;
+
+	if (end <= from)
+		return;
+	obs_count(captured ? &c->bytes_captured : &c->bytes_backfilled, end - from);
+	s->counted = end;
+}
+
 static void feed(struct obs_stream *s, struct obs_slice bytes, const struct obs_chunk *chunk)
 {
 	struct obs_line meta = { .text = bytes, .offset = s->offset, .backfilled = !chunk };
@@ -225,9 +240,7 @@ static void feed(struct obs_stream *s, struct obs_slice bytes, const struct obs_
 		memcpy(meta.comm, chunk->comm, sizeof(meta.comm));
 	}
 	if (!s->kept.heard) /* else what is taken of it is counted */
-		obs_count(chunk ? &s->opt->counters->bytes_captured
-				: &s->opt->counters->bytes_backfilled,
-			  bytes.len);
+		count_bytes(s, bytes.len, chunk != NULL);
 	s->active_ns = chunk ? chunk->boot_ns : s->read_ns;
 	push_bytes(s, &meta);
 	s->offset += bytes.len;
@@ -463,8 +476,116 @@ static void start_over(struct obs_stream *s)
 	s->epoch++;
 	s->kept.skip[0] = s->kept.skip[1] = 0;
 	s->former = s->sure;
-	s->offset = s->sure = 0;
+	s->offset = s->sure = s->counted = s->put_off = 0;
 	s->tail_len = 0;
+}
+
+/* --- lines without an end take too much memory together --- */
+
+/* Where the first line without an end starts. Return: false = there is none. */
+static bool part_start(const struct obs_stream *s, uint64_t *ret)
+{
+	struct obs_kept_place out, err;
+	bool any_out, any_err;
+
+	if (!s->kept.file)
+		return obs_lines_pending(s->lines, ret);
+	any_out = obs_kept_pending(s->kept.file, 1, &out);
+	any_err = obs_kept_pending(s->kept.file, 2, &err);
+	if (any_out || any_err)
+		*ret = !any_err || (any_out && out.entry < err.entry) ? out.entry : err.entry;
+	return any_out || any_err;
+}
+
+/* Of an engine's file: what the other descriptor said since is not to be taken again. */
+static bool forget_kept_part(struct obs_stream *s)
+{
+	struct obs_kept_place at[2] = { { s->offset, s->offset }, { s->offset, s->offset } };
+
+	flush_records(s);
+	for (int fd = 1; fd <= 2; fd++)
+		obs_kept_pending(s->kept.file, fd, &at[fd - 1]);
+	if (!obs_kept_reset(s->kept.file))
+		return false;
+	for (int i = 0; i < 2; i++) {
+		if (at[i].offset > s->kept.skip[i])
+			s->kept.skip[i] = at[i].offset;
+	}
+	return true;
+}
+
+/* The file has it: it is read again when there is room, a second later at the earliest. */
+static void put_off(struct obs_stream *s, uint64_t start, size_t bytes)
+{
+	bool behind = s->due > s->offset;
+
+	if (s->kept.file && !forget_kept_part(s))
+		return;
+	if (!s->kept.file)
+		obs_lines_reset(s->lines);
+	obs_count(&s->opt->counters->lines_put_off, 1);
+	s->put_off = behind ? 0 : s->offset;
+	s->put_off_bytes = bytes;
+	s->offset = start;
+	load_tail(s);
+	if (behind)
+		return;
+	s->due = start;
+	s->found = false;
+	if (s->sweep_size < s->put_off)
+		s->sweep_size = s->put_off;
+}
+
+/* What was captured of a console stands nowhere else: it makes a line of its own. */
+static void split(struct obs_stream *s)
+{
+	uint64_t unused;
+
+	if (!part_start(s, &unused))
+		return;
+	flush_lines(s);
+	obs_count(&s->opt->counters->lines_split, 1);
+}
+
+static size_t room_missing(const struct obs_stream *s, size_t more)
+{
+	const struct obs_assembly *a = s->opt->assembly;
+
+	return a && a->used_bytes + more > a->max_bytes ? a->used_bytes + more - a->max_bytes : 0;
+}
+
+/* A line that begins before @from, where reading began, and is not whole yet goes on: else a
+ * long one would never be read. */
+static void settle(struct obs_stream *s, uint64_t from)
+{
+	const struct obs_assembly *a = s->opt->assembly;
+	size_t used = a ? a->used_bytes : 0;
+	uint64_t start;
+
+	s->put_off = 0;
+	if (s->ends || room_missing(s, 0) == 0)
+		return;
+	if (s->kept.file ? obs_kept_shed(s->kept.file) : obs_lines_shed(s->lines))
+		obs_count(&s->opt->counters->lines_split, 1);
+	if (room_missing(s, 0) == 0 || !part_start(s, &start))
+		return;
+	if (s->kind == OBS_STREAM_CONSOLE || s->fd < 0 || is_replaced(s))
+		split(s);
+	else if (start > from || s->due <= s->offset)
+		put_off(s, start, used);
+}
+
+/* A write goes on with what was put off, and there is still no room: not each write reads it. */
+static bool stays_put_off(struct obs_stream *s, const struct obs_chunk *chunk)
+{
+	uint64_t end = chunk->offset + chunk->len;
+
+	if (s->put_off == 0 || chunk->offset < s->put_off || room_missing(s, s->put_off_bytes) == 0)
+		return false;
+	if (s->sweep_size < end)
+		s->sweep_size = end;
+	s->put_off = end;
+	return true;
 }
 
 /* --- captured writes --- */
@@ -664,12 +785,17 @@ static void write_console(struct obs_stream *s, const struct obs_chunk *chunk)
 
 void obs_stream_write(struct obs_stream *s, const struct obs_chunk *chunk)
 {
+	uint64_t from = s->offset;
+
 	if (s->kind == OBS_STREAM_CONSOLE)
 		write_console(s, chunk);
 	else if (chunk->flags & OBS_CHUNK_NO_OFFSET)
 		obs_stream_catch_up(s, true);
-	else
+	else if (!stays_put_off(s, chunk))
 		write_file(s, chunk);
+	else
+		return;
+	settle(s, from);
 }
 
 /* --- reading without a record --- */
@@ -696,12 +822,13 @@ bool obs_stream_catch_up(struct obs_stream *s, bool to_end)
 	from = s->offset;
 	to = end - from > slice_bytes(s) ? from + slice_bytes(s) : end;
 	look_up_to(s, to);
-	if (found)
+	if (found && s->put_off == 0)
 		obs_count(&s->opt->counters->growth_found, s->offset - from);
 	if (s->offset < to && !is_paused(s))
-		s->due = end = s->offset; /* that is all there is */
-	s->found = found && s->offset < end;
-	return s->offset < end;
+		s->due = s->offset; /* that is all there is */
+	s->found = found && s->offset < s->due;
+	settle(s, from);
+	return s->offset < s->due;
 }
 
 /* Without records: written to, and neither longer nor another than before. */
@@ -709,7 +836,7 @@ static void note_touch(struct obs_stream *s, const struct stat *st, uint64_t siz
 {
 	uint64_t ns = (uint64_t)st->st_mtim.tv_sec * 1000000000ULL + (uint64_t)st->st_mtim.tv_nsec;
 
-	if (!s->opt->captured && s->mtime_ns && ns != s->mtime_ns &&
+	if (!s->opt->captured && s->put_off == 0 && s->mtime_ns && ns != s->mtime_ns &&
 	    (uint64_t)st->st_size == size_before && s->offset == s->sweep_offset)
 		obs_count(&s->opt->counters->rewrites, 1);
 	s->mtime_ns = ns;
@@ -984,6 +1111,8 @@ static int new_stream(const struct obs_stream_options *opt, enum obs_source sour
 	s->active_ns = obs_boot_ns();
 	r = s->path ? obs_lines_new(opt->line_bytes, on_line, s, &s->lines) : -ENOMEM;
 	if (r == 0)
+		obs_lines_set_assembly(s->lines, opt->assembly);
+	if (r == 0)
 		r = obs_parser_new(source, on_event, s, &s->parser);
 	if (r < 0) {
 		obs_stream_free(&s);
@@ -1019,6 +1148,8 @@ static int open_kept(struct obs_stream *s, enum obs_kept_format format)
 {
 	int r = obs_kept_new(format, s->opt->line_bytes, on_kept_line, s, &s->kept.file);
 
+	if (r == 0)
+		obs_kept_set_assembly(s->kept.file, s->opt->assembly);
 	if (r == 0)
 		r = obs_parser_new(OBS_SOURCE_CONSOLE, on_event, s, &s->kept.err);
 	if (r == 0)

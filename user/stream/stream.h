@@ -16,6 +16,7 @@
 #include "parse/kept.h"
 #include "parse/parse.h"
 #include "pipeline/cursor.h"
+#include "stream/assembly.h"
 #include "util/counters.h"
 
 struct obs_stream;
@@ -48,7 +49,8 @@ struct obs_stream_options {
 	/* Borrowed, may be NULL. While it is true, nothing is taken out of files: that there is
 	 * more is noted, and catch_up goes on once it is false. Consoles cannot wait. */
 	const bool *paused;
-	bool captured; /* a write before the cursor is told of by a record */
+	struct obs_assembly *assembly; /* of the lines of all streams; borrowed, may be NULL */
+	bool captured;		       /* a write before the cursor is told of by a record */
 	struct obs_counters *counters;
 	struct obs_parser_options parser; /* of every stream; its zone is set per stream */
 	/* An event of @s; ev's id and origin are to be filled in. */

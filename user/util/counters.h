@@ -32,6 +32,8 @@
 	X(lines_parsed,		"lines_parsed_total",	"",	"Lines given to the parser") \
 	X(lines_blank,		"lines_blank_total",	"",	"Empty lines, which make no event") \
 	X(lines_cut,		"lines_cut_total",	"",	"Lines longer than limits.line_bytes, cut and marked") \
+	X(lines_put_off,	"assembly_full_total",	"what=\"put_off\"",	"Times that lines without an end filled limits.assembly_bytes: their file is read again later, or they were split") \
+	X(lines_split,		"assembly_full_total",	"what=\"split\"",	"Times that lines without an end filled limits.assembly_bytes: their file is read again later, or they were split") \
 	X(events_parsed,	"events_total",		"place=\"parsed\"",	"Events by the place they reached") \
 	X(events_emitted,	"events_total",		"place=\"emitted\"",	"Events by the place they reached") \
 	X(events_filtered,	"events_total",		"place=\"filtered\"",	"Events by the place they reached") \
