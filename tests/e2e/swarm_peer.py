@@ -204,19 +204,23 @@ class Peer:
         self.values = collections.defaultdict(dict)  # key -> subkey -> value
         self.streams = []
         self.lines = []
+        self.argv = [p2pd, "-autoRelay=0", "-autonat=1", f"-b={int(bool(args.bootstrap))}",
+                     "-connManager=1", "-idleTimeout=30s", f"-listen=/unix{self.path}", "-natPortMap=0",
+                     "-relay=1", "-relayHopLimit=0", "-tls=1", "-persistentConnMaxMsgSize=4194304",
+                     "-dhtServer=1", f"-hostAddrs={args.host}",
+                     *([f"-bootstrapPeers={args.bootstrap}"] if args.bootstrap else []),
+                     *([f"-id={args.identity}"] if args.identity else []), *args.flags.split()]
+        self.start_p2pd()
+
+    def start_p2pd(self):
         mine, theirs = socket.socketpair()
-        self.p2pd = subprocess.Popen(
-            [p2pd, "-autoRelay=0", "-autonat=1", f"-b={int(bool(args.bootstrap))}",
-             "-connManager=1", "-idleTimeout=30s", f"-listen=/unix{self.path}", "-natPortMap=0",
-             "-relay=1", "-relayHopLimit=0", "-tls=1", "-persistentConnMaxMsgSize=4194304",
-             "-dhtServer=1", f"-hostAddrs={args.host}",
-             *([f"-bootstrapPeers={args.bootstrap}"] if args.bootstrap else []),
-             *([f"-id={args.identity}"] if args.identity else []), *args.flags.split()],
-            stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
+        start = time.monotonic()
+        self.p2pd = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
         theirs.close()
         threading.Thread(target=self.read_output, args=(mine,), daemon=True).start()
         self.persistent = self.open_persistent()
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.took_s = time.monotonic() - start
+        threading.Thread(target=self.serve, args=(self.persistent,), daemon=True).start()
         for name in (PING, STORE, FIND, "Test.rpc_echo", "Test.rpc_fail", "Test.rpc_slow"):
             self.persistent_ask(field(2, field(1, name) + field(2, 0)))
 
@@ -246,10 +250,10 @@ class Peer:
         self.persistent.write(field(1, call) + message)
         return answer.get(timeout=limit_s)
 
-    def serve(self):
+    def serve(self, persistent):
         try:
             while True:
-                message = fields(self.persistent.read())
+                message = fields(persistent.read())
                 call = message[1][0]
                 if 3 in message:
                     threading.Thread(target=self.handle, args=(call, fields(message[3][0])),
@@ -329,6 +333,14 @@ class Peer:
     def do_identify(self):
         who = fields(self.short(field(1, 0))[4][0])
         return {"id": base58(who[1][0]), "addrs": len(who[2])}
+
+    def do_restart(self):
+        """p2pd is killed, and another one started in its place: how long until it answered."""
+        self.p2pd.kill()
+        self.p2pd.wait()
+        os.unlink(self.path)
+        self.start_p2pd()
+        return {"p2pd": self.p2pd.pid, "took_s": self.took_s, **self.do_identify()}
 
     def do_connect(self, peer, addrs):
         body = field(1, from_base58(peer)) + b"".join(field(2, multiaddr(a)) for a in addrs)

@@ -8,12 +8,14 @@ import os
 import re
 import socket
 import struct
+import subprocess
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from cases import case
-from harness import Api, Env, Observer, observer_cmd, wait_for
-from swarm import P2pdPeer, swarm
+from harness import Api, Env, Observer, ProcessNode, observer_cmd, wait_for
+from swarm import P2pdPeer, p2pd_path, swarm
 from test_connections import Net, link
 
 NEEDS = ("root", "bpf")
@@ -164,6 +166,122 @@ def observer_first():
     a.do("identify")
     wait_for("identity", lambda: value(observer, a.pid, "gswarm_p2p_identity",
                                        f'peer_id="{a.id}"') == 1)
+
+
+@case(90, NEEDS)
+def restarts():
+    """p2pd is killed and started again: how long each took; how many there were is known over the observer's own end"""
+    api = Api()
+    observer = Observer(api, {"targets": {"include": {"command": [f"*{Env.tmp}/gso-test-peer-*"]}},
+                              "forward": "events"}).start()
+    a = P2pdPeer()
+
+    def ready():
+        return list({e["event_id"]: e for e in api.events() if e["details"]["event"] == "p2pd_ready"}.values())
+
+    def last(n, peer_id, pid):
+        def told():
+            assert len(ready()) == n + 1, ready()
+            return ready()[-1]
+
+        e = wait_for(f"p2pd number {n + 1}", told)
+        assert (e["details"]["restarts"], e["origin"]["pid"]) == (n, pid), e
+        assert e["details"].get("peer_id", peer_id) == peer_id, e
+        return e["details"].get("ready_s")
+
+    last(0, a.id, a.p2pd)
+    again = a.do("restart")
+    took = last(1, again["id"], again["p2pd"])
+    assert 0 < took < again["took_s"] + 0.1, (took, again)
+    lives = [(e["details"]["event"], e["details"].get("signal"), e["origin"].get("pid")) for e in api.events()
+             if e["event_type"] == "node_lifecycle" and e["details"].get("role") == "p2pd"]
+    assert ("started", None, a.p2pd) in lives and ("restarted", None, again["p2pd"]) in lives, lives
+    assert any(pid == a.p2pd and signal for _, signal, pid in lives), lives
+    observer.stop()
+    observer.start()
+
+    def hears():
+        a.do("identify")
+        return view(observer, a.pid)
+
+    wait_for("the same p2pd is heard", hears)
+    again = a.do("restart")
+    last(2, again["id"], again["p2pd"])  # the one that was there is not told of again
+    observer.kill()
+    again = a.do("restart")
+    observer.start()
+    wait_for("the next p2pd is heard", hears)
+    assert last(3, again["id"], again["p2pd"]) is None  # nobody has seen how long it took
+
+
+@case(60, NEEDS)
+def start_failures():
+    """a real p2pd that cannot start: its last words are errors with their reason, and its death names them"""
+    dir_ = tempfile.mkdtemp(prefix="gso-test-peer-", dir=Env.tmp)
+    taken = socket.create_server(("127.0.0.1", 0))
+    port = taken.getsockname()[1]
+    here = "-hostAddrs=/ip4/127.0.0.1/tcp/0"
+    nobody = "/ip4/127.0.0.1/tcp/1/p2p/QmQ2gEXoPJg6iMBSUFWGzAabS2VhnzuS782Y637hGjfsRJ"
+    ways = {
+        "failed to connect to bootstrap peers": f"{here} -b=1 -bootstrapPeers={nobody}",
+        f"[listen tcp4 127.0.0.1:{port}: bind: address already in use]": f"-hostAddrs=/ip4/127.0.0.1/tcp/{port}",
+        f"{dir_}/none: no such file or directory": f"{here} -id={dir_}/none",
+        "\"nonsense\": must begin with /": f"{here} -b=1 -bootstrapPeers=nonsense",
+    }
+    api = Api()
+    observer = Observer(api, {"targets": {"include": {"command": [f"*{dir_}*"]}}, "forward": "events"}).start()
+    script = "".join(f"{p2pd_path()} -listen=/unix{dir_}/{i}.sock {args}\n" for i, args in enumerate(ways.values()))
+    node = subprocess.Popen(["sh", "-c", f"read _\n{script} read _", dir_], stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    Env.cleanup.callback(node.wait)
+    Env.cleanup.callback(node.stdin.close)
+    threading.Thread(target=node.stdout.read, daemon=True).start()
+    wait_for("the node", lambda: observer.health()["nodes"])
+    node.stdin.write(b"\n")
+    node.stdin.flush()
+
+    def errors():
+        return {e["details"]["reason"]: e for e in api.events() if e["event_type"] == "error"
+                and e["details"]["code"] == "DAEMON_START_FAILED"}
+
+    wait_for(f"{list(ways)}", lambda: set(errors()) == set(ways), 30)
+
+    def deaths():
+        return [e["details"] for e in api.events() if e["event_type"] == "node_lifecycle"
+                and e["details"]["event"] == "crashed" and e["details"]["role"] == "p2pd"]
+
+    found = wait_for("all have died", lambda: len(deaths()) == len(ways) and deaths())
+    for d, reason in zip(found, ways):
+        assert (d["exit_code"], d["code"]) == (1, "DAEMON_START_FAILED"), d
+        assert any(reason in line for line in d["last_lines"]), (reason, d)
+
+
+@case(60, NEEDS)
+def own_words():
+    """what a node's p2pd prints: errors of both its formats with their reasons, and nothing made of the rest"""
+    told = [
+        ('{"level":"error","ts":"2026-11-26T20:12:45.249Z","logger":"swarm2","caller":"swarm/dial.go:1","msg":"failed to dial",'
+         '"peer":"x","error":"connection refused"}', ("failed to dial", "connection refused")),
+        ('2026-11-26T20:12:45.249Z\\tERROR\\tp2pd\\tdaemon.go:198\\terror accepting connection\\t{"error": "use of closed"}',
+         ('error accepting connection\t{"error": "use of closed"}', "use of closed")),
+        ('{"level":"fatal","ts":"2026-11-26T20:12:45.249Z","logger":"p2pd","msg":"no more"}', ("no more", None)),
+    ]
+    quiet = ["Peer Addrs:", "/ip4/127.0.0.1/tcp/38331", "plain words, error: none",
+             '{"level":"warn","ts":"2026-11-26T20:12:45.249Z","logger":"swarm2","msg":"slow","error":"not yet"}']
+    api = Api()
+    node = ProcessNode("gate\n" + "\n".join(f"p2pd 0 {line}" for line in [*quiet, *(t for t, _ in told)]) + "\n")
+    observer = Observer(api, {"targets": {"include": {"command": [f"*{node.home}*"]}}, "forward": "events"}).start()
+    pid = node.process("p2pd")
+    wait_for("the node", lambda: observer.health()["nodes"])
+    node.gate()
+
+    def errors():
+        return [e for e in api.events() if e["event_type"] == "error"]
+
+    wait_for("all errors", lambda: len(errors()) == len(told))
+    for e, (_, (message, reason)) in zip(errors(), told):
+        assert (e["details"]["code"], e["details"].get("reason")) == ("LOG_ERROR", reason), e
+        assert (e["details"]["message"], e["origin"]["via"], e["origin"]["pid"]) == (message, "console", pid), e
 
 
 @case(60, NEEDS)

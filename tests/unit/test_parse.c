@@ -172,6 +172,19 @@ static const struct {
 	{ "go-log", OBS_SOURCE_CONSOLE,
 	  "{\"level\":\"warn\",\"ts\":\"2025-10-26T23:33:49.827Z\",\"logger\":\"dht\",\"msg\":\"x\"}\n",
 	  "log\n" },
+	{ "go-log with a reason", OBS_SOURCE_CONSOLE,
+	  "{\"level\":\"error\",\"ts\":\"2025-10-26T23:33:49.827Z\",\"logger\":\"dht\",\"msg\":\"x\",\"error\":\"no \\\"way\\\"\"}\n"
+	  "2026-11-26T20:12:45.249Z\tERROR\tp2pd\tdaemon.go:198\tit failed\t{\"n\": 3, \"error\": \"closed\"}\n"
+	  "2026-11-26T20:12:45.249Z\tERROR\tp2pd\tdaemon.go:198\tit failed\t{\"error\": \"clo\n"
+	  "2026-11-26T20:12:45.249Z\tERROR\tp2pd\tdaemon.go:198\tit failed\n",
+	  "LOG_ERROR reason=no \\\"way\\\"\n"
+	  "LOG_ERROR where=daemon.go:198 reason=closed\n"
+	  "LOG_ERROR where=daemon.go:198\nLOG_ERROR where=daemon.go:198\n" },
+	{ "last words of a p2pd, and the same of others", OBS_SOURCE_CONSOLE,
+	  "2026/11/26 20:22:32 open /x: permission denied\n"
+	  "open /x: permission denied\n"
+	  "{\"level\":\"warn\",\"ts\":\"2025-10-26T23:33:49.827Z\",\"logger\":\"dht\",\"msg\":\"open /x\"}\n",
+	  "DAEMON_START_FAILED reason=/x: permission denied\nlog\nlog\n" },
 };
 
 static void records_are_what_they_should_be(void **state)

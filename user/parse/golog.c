@@ -66,10 +66,9 @@ static void keep_member(struct obs_slice key, struct obs_slice value, struct obs
 	const struct {
 		struct obs_slice key, *to;
 	} members[] = {
-		{ OBS_SLICE("level"), &p->level },
-		{ OBS_SLICE("logger"), &p->logger },
-		{ OBS_SLICE("caller"), &p->where },
-		{ OBS_SLICE("msg"), &p->text },
+		{ OBS_SLICE("level"), &p->level },  { OBS_SLICE("logger"), &p->logger },
+		{ OBS_SLICE("caller"), &p->where }, { OBS_SLICE("msg"), &p->text },
+		{ OBS_SLICE("error"), &p->reason },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
@@ -96,6 +95,26 @@ bool obs_golog_scan(struct obs_slice s, struct obs_prefix *p)
 	return p->level.len && p->text.p && take_char(&s, '}');
 }
 
+/* "message\t{"error": "…"}": the message stays whole. */
+static void take_reason(struct obs_slice text, struct obs_prefix *p)
+{
+	const char *tab = text.len ? memrchr(text.p, '\t', text.len) : NULL;
+	struct obs_slice s, key, value;
+
+	if (!tab)
+		return;
+	s = slice_from(text, (size_t)(tab - text.p) + 1);
+	if (!take_char(&s, '{'))
+		return;
+	for (unsigned i = 0; i < KEYS_MAX && take_member(&s, &key, &value); i++) {
+		if (obs_slice_eq(key, OBS_SLICE("error")))
+			p->reason = value;
+		s = trim_left(s);
+		if (!take_char(&s, ','))
+			break;
+	}
+}
+
 bool obs_golog_console_scan(struct obs_slice s, struct obs_prefix *p)
 {
 	size_t n = obs_time_scan_iso(s, &p->time);
@@ -111,5 +130,6 @@ bool obs_golog_console_scan(struct obs_slice s, struct obs_prefix *p)
 	p->logger = logger;
 	p->where = where;
 	p->text = s;
+	take_reason(s, p);
 	return level.len > 0;
 }

@@ -158,6 +158,7 @@ static void finish_event(struct obs_parser *p, const struct obs_prefix *px,
 	add_missing(ev, "animal", px->animal);
 	add_missing(ev, "peer_id", px->peer_id);
 	add_missing(ev, "where", px->where);
+	add_missing(ev, "reason", px->reason);
 	ev->truncated |= first->truncated;
 	if (p->options.patterns &&
 	    (ev->type == OBS_EVENT_LOG || (ev->code && !strcmp(ev->code, "LOG_ERROR"))))

@@ -396,6 +396,8 @@ static bool context_ok(const struct obs_pattern_row *row, const struct obs_prefi
 		return false;
 	if (row->flags & OBS_ROW_DHT && !obs_slice_starts(p->logger, OBS_SLICE("hivemind.dht")))
 		return false;
+	if (row->flags & OBS_ROW_GO && (p->grammar != OBS_GRAMMAR_G12 || p->level.len))
+		return false;
 	return true;
 }
 

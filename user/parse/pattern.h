@@ -35,6 +35,7 @@ enum obs_pattern_flags {
 	OBS_ROW_GAME = 1 << 5,	    /* details.where of a known exception below: game_run */
 	OBS_ROW_TRAINING = 1 << 6,  /* … training */
 	OBS_ROW_SUBMIT = 1 << 7,    /* … submit */
+	OBS_ROW_GO = 1 << 8,	    /* only behind Go's own time: p2pd's last words */
 };
 
 struct obs_pattern_row {

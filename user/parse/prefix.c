@@ -360,7 +360,7 @@ static inline void clear(struct obs_prefix *p, enum obs_grammar grammar, struct 
 	p->grammar = grammar;
 	p->time.kind = OBS_TIME_NONE;
 	p->level = p->logger = p->where = none;
-	p->animal = p->peer_id = p->script_line = none;
+	p->animal = p->peer_id = p->script_line = p->reason = none;
 	p->text = text;
 }
 

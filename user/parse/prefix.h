@@ -34,7 +34,8 @@ struct obs_prefix {
 	enum obs_grammar grammar;
 	struct obs_text_time time;
 	struct obs_slice level, logger, where, animal, peer_id, script_line;
-	struct obs_slice text; /* the message */
+	struct obs_slice reason; /* G12: go-log's "error", escaped as it stands there */
+	struct obs_slice text;	 /* the message */
 };
 
 struct obs_grammar_row {

@@ -7,18 +7,19 @@
 #include "pipeline/part.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "collect/p2pd.h"
 #include "collect/p2pd_file.h"
+#include "pipeline/engine.h"
 #include "pipeline/p2pd_events.h"
 #include "pipeline/role_sources.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
-
-#define READY_MAX_NS (120 * (uint64_t)OBS_NS_PER_S) /* a p2pd older than that was there before us */
 
 struct p2pd_part;
 
@@ -27,8 +28,9 @@ struct p2pd_node {
 	const struct obs_node *node;
 	struct obs_p2pd *p2pd; /* owned */
 	struct obs_p2pd_limit limit;
-	pid_t daemon; /* 0 = none was seen */
-	uint32_t daemons;
+	pid_t daemon;	  /* 0 = none was seen */
+	uint64_t mark;	  /* of the last one, over restarts of the observer; 0 = unknown */
+	uint32_t daemons; /* that have answered */
 	uint64_t snapshot_due_ns;
 	uint64_t calls_told; /* of the last snapshot */
 };
@@ -38,6 +40,7 @@ struct p2pd_part {
 	struct p2pd_node *nodes[OBS_TARGETS_MAX]; /* by slot, owned; made when p2pd is heard */
 	const struct obs_p2p_view *views[OBS_TARGETS_MAX]; /* what the model shows */
 	FILE *save;					   /* owned; NULL = nothing is saved */
+	uint64_t started_ns;				   /* CLOCK_BOOTTIME */
 };
 
 static void emit(const struct p2pd_node *n, struct obs_event *ev)
@@ -78,6 +81,54 @@ static const struct obs_p2pd_ops ops = { .failed = on_failed,
 					 .sync = on_sync,
 					 .address = on_address };
 
+/* --- over a restart of the observer: how many p2pds there were, and which was the last --- */
+
+/* Containers by their id, plain trees by their first process. */
+static void state_name(const struct obs_node *node, char *out, size_t size)
+{
+	snprintf(out, size, "p2pd/%s", *node->ref.id ? node->ref.id : node->title);
+}
+
+static void keep(const struct p2pd_node *n)
+{
+	const struct obs_outlet *o = n->part->env.outlet;
+	char name[192], body[48];
+
+	if (!o->put_state)
+		return;
+	state_name(n->node, name, sizeof(name));
+	snprintf(body, sizeof(body), "%" PRIu32 " %" PRIx64, n->daemons, n->mark);
+	o->put_state(o->ctx, name, obs_slice_str(body));
+}
+
+static void recall(struct p2pd_node *n)
+{
+	const struct obs_outlet *o = n->part->env.outlet;
+	cleanup_buf struct obs_buf body = {};
+	uint64_t mark;
+	uint32_t daemons;
+	char name[192];
+
+	state_name(n->node, name, sizeof(name));
+	if (!o->get_state || o->get_state(o->ctx, name, &body) < 0 ||
+	    obs_buf_push(&body, "", 1) < 0 ||
+	    sscanf(body.p, "%" SCNu32 " %" SCNx64, &daemons, &mark) != 2)
+		return;
+	n->daemons = daemons;
+	n->mark = mark;
+}
+
+static void forget(const struct p2pd_node *n)
+{
+	const struct obs_outlet *o = n->part->env.outlet;
+	char name[192];
+
+	if (!o->put_state)
+		return;
+	state_name(n->node, name, sizeof(name));
+	o->put_state(o->ctx, name, obs_slice(NULL, 0));
+}
+
 static struct p2pd_node *node_of(struct p2pd_part *part, const struct obs_node *node)
 {
 	struct p2pd_node *n = part->nodes[node->slot];
@@ -94,26 +145,37 @@ static struct p2pd_node *node_of(struct p2pd_part *part, const struct obs_node *
 		return NULL;
 	}
 	part->nodes[node->slot] = n;
+	recall(n);
 	return n;
 }
 
-/* The first answer of a p2pd: it is ready. */
-static void on_ready(struct p2pd_node *n, pid_t pid, uint64_t boot_ns)
+static void tell_ready(struct p2pd_node *n, pid_t pid, uint64_t took_ns, uint64_t boot_ns)
 {
 	struct p2pd_part *part = n->part;
-	const struct obs_process *o = obs_targets_process(part->env.targets, pid);
-	uint64_t start_ns = o ? obs_ticks_ns(o->start_ticks) : 0;
 	struct obs_event ev = {};
-	bool is_new = start_ns && start_ns <= boot_ns && boot_ns - start_ns < READY_MAX_NS;
 
-	n->daemon = pid;
-	n->daemons++;
-	obs_p2pd_ready_event(obs_p2pd_view(n->p2pd)->peer_id, is_new ? boot_ns - start_ns : 0,
-			     n->daemons - 1, &ev);
+	obs_p2pd_ready_event(obs_p2pd_view(n->p2pd)->peer_id, took_ns, n->daemons - 1, &ev);
 	ev.wall_ns = part->env.to_wall(part->env.ctx, boot_ns);
 	ev.origin.pid = (uint32_t)pid;
 	ev.origin.comm = OBS_SLICE("p2pd");
 	emit(n, &ev);
+}
+
+/* The first answer of a p2pd: it is ready. One that is older than we are has answered before. */
+static void on_ready(struct p2pd_node *n, pid_t pid, uint64_t boot_ns)
+{
+	struct p2pd_part *part = n->part;
+	const struct obs_process *o = obs_targets_process(part->env.targets, pid);
+	uint64_t start_ns = o ? obs_ticks_ns(o->start_ticks) : 0, mark = obs_process_mark(o);
+	bool is_new = start_ns >= part->started_ns && start_ns <= boot_ns;
+
+	n->daemon = pid;
+	if (mark && mark == n->mark)
+		return; /* told by an observer before us */
+	n->mark = mark;
+	n->daemons++;
+	keep(n); /* before the event: durable with it, or neither */
+	tell_ready(n, pid, is_new ? boot_ns - start_ns : 0, boot_ns);
 }
 
 static void save(struct p2pd_part *part, const struct obs_p2pd_write *w)
@@ -205,6 +267,7 @@ static void p2pd_gone(void *ctx, struct obs_node *node)
 		return;
 	obs_p2pd_finish(n->p2pd);
 	snapshot(n);
+	forget(n);
 	obs_p2pd_free(&n->p2pd);
 	free(n);
 	part->nodes[node->slot] = NULL;
@@ -266,6 +329,7 @@ static int p2pd_start(const struct obs_part_env *env, void **ret)
 	if (!part)
 		return -ENOMEM;
 	part->env = *env;
+	part->started_ns = obs_boot_ns();
 	open_save(part);
 	*ret = part;
 	return 0;
