@@ -6,7 +6,9 @@ and streams that hivemind's own code made and answered.
 """
 
 import argparse
+import asyncio
 import collections
+import contextlib
 import json
 import os
 import sys
@@ -14,26 +16,30 @@ from pathlib import Path
 
 import hivemind
 import torch
+from hivemind.proto import dht_pb2
 from hivemind.utils import get_dht_time
 
 # Counted where hivemind hands over and takes back: {"out DHTProtocol.rpc_find": [calls, answers,
-# request bytes, answer bytes]}, of streams [opened, 0, bytes written, messages written, bytes that
+# request bytes, answer bytes, failed, cancelled]}, and what finds and stores say by hivemind's own decoder:
+# {"hits": [keys]}, as the observer's metrics call it; of streams [opened, 0, bytes written, messages written, bytes that
 # came, messages that came]. The DHT and an averager run in forked children: their counts come by
 # files, one of each.
-COUNTS = collections.defaultdict(lambda: [0, 0, 0, 0])
+COUNTS = collections.defaultdict(lambda: [0] * 6)
+DHT = collections.defaultdict(lambda: [0])
 STREAMS = collections.defaultdict(lambda: [0, 0, 0, 0, 0, 0])
 DIR = None
 
 
 def forget():
     COUNTS.clear()
+    DHT.clear()
     STREAMS.clear()
 
 
 def save():
     path = os.path.join(DIR, f"counts-{os.getpid()}.json")
     with open(path + ".new", "w") as f:
-        json.dump({"counts": COUNTS, "streams": STREAMS}, f)
+        json.dump({"counts": COUNTS, "streams": STREAMS, "dht": DHT}, f)
     os.replace(path + ".new", path)
 
 
@@ -46,37 +52,57 @@ def saved(what):
     return sums
 
 
+def note_records(way, proto, answer):
+    """What an answer says of keys."""
+    out, name = way == "out", proto.rsplit(".", 1)[-1]
+    if name == "rpc_find":
+        for result in dht_pb2.FindResponse.FromString(answer).results:
+            key = "misses" if result.type == dht_pb2.NOT_FOUND else "hits"
+            DHT[key if out else f"{key}_of_peers"][0] += 1
+    elif name == "rpc_store":
+        for ok in dht_pb2.StoreResponse.FromString(answer).store_ok:
+            if out or ok:
+                DHT[("records_sent" if ok else "records_refused") if out else "records_taken"][0] += 1
+
+
+@contextlib.contextmanager
+def counted(way, proto, data):
+    """One RPC; its answer is put into what this gives."""
+    c, answers = COUNTS[f"{way} {proto}"], []
+    c[0] += 1
+    c[2] += len(data)
+    try:
+        yield answers
+        c[1] += 1
+        c[3] += len(answers[0])
+        note_records(way, proto, answers[0])
+    except asyncio.CancelledError:
+        c[5] += 1
+        raise
+    except Exception:
+        c[4] += 1
+        raise
+    finally:
+        save()
+
+
 def count_calls():
     from hivemind.p2p.p2p_daemon_bindings.control import ControlClient
 
     call, add = ControlClient.call_unary_handler, ControlClient.add_unary_handler
 
     async def counted_call(self, peer_id, proto, data):
-        c = COUNTS["out " + proto]
-        c[0] += 1
-        c[2] += len(data)
-        try:
-            answer = await call(self, peer_id, proto, data)
-            c[1] += 1
-            c[3] += len(answer)
-            return answer
-        finally:
-            save()
+        with counted("out", proto, data) as answers:
+            answers.append(await call(self, peer_id, proto, data))
+        return answers[0]
 
     async def counted_add(self, proto, handler, balanced=False):
-        async def counted(data, peer_id):
-            c = COUNTS["in " + proto]
-            c[0] += 1
-            c[2] += len(data)
-            try:
-                answer = await handler(data, peer_id)
-                c[1] += 1
-                c[3] += len(answer)
-                return answer
-            finally:
-                save()
+        async def counted_handler(data, peer_id):
+            with counted("in", proto, data) as answers:
+                answers.append(await handler(data, peer_id))
+            return answers[0]
 
-        return await add(self, proto, counted, balanced)
+        return await add(self, proto, counted_handler, balanced)
 
     ControlClient.call_unary_handler = counted_call
     ControlClient.add_unary_handler = counted_add
@@ -179,7 +205,7 @@ class Peer:
         return {"values": [t[0].item() for t in got[1]] if got else []}
 
     def do_counts(self):
-        return {"counts": saved("counts"), "streams": saved("streams")}
+        return {what: saved(what) for what in ("counts", "streams", "dht")}
 
 
 def main():

@@ -171,12 +171,29 @@ class HivemindPeer(Driven):
         super().__init__([*prefix, hivemind_python(), HERE / "hivemind_peer.py", "--dir", self.dir,
                           "--host", host, "--bootstrap", ",".join(bootstrap)],
                          netns, limit_s=120, env={"OMP_NUM_THREADS": "1"})
-        self.pid = self.hello["pid"]
+        self.pid = self.hello["pid"]  # in its container
+        self.container = container
+        self.node = container or self.pid  # as metrics name it
         me = self.do("addrs")
         self.id, self.addrs = me["id"], me["addrs"]
 
     def glob(self):
         return f"*{self.dir}*"
+
+
+def comm(pid):
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def p2pd_of(peer):
+    """The pid, on this machine, of a HivemindPeer's p2pd."""
+    if not peer.container:
+        return next(pid for pid in descendants(peer.pid) if comm(pid) == "p2pd")
+    top = docker("top", peer.container, "-o", "pid,comm")
+    return next(int(line.split()[0]) for line in top.splitlines() if line.split()[1] == "p2pd")
 
 
 def hivemind_container():

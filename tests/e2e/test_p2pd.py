@@ -26,20 +26,26 @@ def observe(peers, api=None, **config):
                           "forward": "events", **config}).start()
 
 
-def rpcs(observer, pid):
-    """{(rpc, direction): {metric: value}} of the node whose first process is pid."""
+def is_node(label, who):
+    """Is this the node of whose first process is who (a pid), or that is called so (a container)?"""
+    return label == who or f"pid {who} " in label + " "
+
+
+def rpcs(observer, who):
+    """{(rpc, direction): {metric: value}} of a node."""
     out = {}
     for line, value in observer.metrics().items():
         m = re.fullmatch(r'gswarm_rpc_(\w+)\{node="([^"]*)",slot="\d+",rpc="([^"]*)",'
                          r'direction="(\w+)"\}', line)
-        if m and f"pid {pid} " in m[2] + " ":
+        if m and is_node(m[2], who):
             out.setdefault((m[3], m[4]), {})[m[1]] = value
     return out
 
 
-def value(observer, pid, metric, labels=""):
+def value(observer, who, metric, labels=""):
     for line, v in observer.metrics().items():
-        if line.startswith(metric + "{") and f'node="pid {pid} ' in line and labels in line:
+        m = re.match(rf'{metric}{{node="([^"]*)"', line)
+        if m and is_node(m[1], who) and labels in line:
             return v
     return None
 
@@ -356,9 +362,11 @@ def rounds():
     got = b.do("find", peer=a.id, key="39512")["bytes"] + b.do("find", peer=c.id, key="39512")["bytes"]
 
     def syncs():
-        return [e["details"] for e in api.events() if e["details"]["event"] == "swarm_sync"]
+        return [e for e in api.events() if e["details"]["event"] == "swarm_sync"]
 
-    d = wait_for("swarm_sync", syncs, 30)[0]
+    e = wait_for("swarm_sync", syncs, 30)[0]
+    assert e["origin"]["pid"] == b.p2pd, e  # whose it is
+    d = e["details"]
     assert d["round"] == 39512 and d["key"] == "39512", d
     assert d["sent_bytes"] == 3000 and d["stored_on"] == 2, d
     assert d["received_from"] == 1 and d["received_bytes"] == got, d

@@ -5,27 +5,48 @@ what hivemind's own code counted, and against its own API."""
 import json
 
 from cases import case
-from harness import Api, wait_for
-from swarm import HivemindPeer
+from harness import Api, Env, Observer, wait_for
+from swarm import HivemindPeer, p2pd_of
 from test_p2pd import observe, rpcs, value, view
 
 
 def check(observer, peer):
-    """Calls, answers and bytes of every RPC in both directions, as hivemind counted them."""
+    """Calls, ends and bytes of every RPC in both directions, and the keys in them, as hivemind counted
+    them; none that it did not make."""
+    who = peer.node
+    numbers = ("calls_total", "answered_total", "request_bytes_total", "answer_bytes_total", "failed_total",
+               "cancelled_total")
 
     def same():
-        truth = peer.do("counts")["counts"]
-        have = rpcs(observer, peer.pid)
-        for key, (calls, answers, request_bytes, answer_bytes) in truth.items():
-            way, name = key.split()
-            got = have.get((name, way), {})
-            want = {"calls_total": calls, "answered_total": answers,
-                    "request_bytes_total": request_bytes, "answer_bytes_total": answer_bytes}
-            wrong = {k: (got.get(k), v) for k, v in want.items() if got.get(k) != v}
-            assert not wrong, f"{peer.pid} {key}: (seen, true) {wrong}"
-        return truth
+        said = peer.do("counts")
+        have = rpcs(observer, who)
+        truth = {tuple(key.split()[::-1]): dict(zip(numbers, row)) for key, row in said["counts"].items()}
+        assert set(have) == set(truth), f"{who}: RPCs {set(have)} seen, {set(truth)} true"
+        for key, want in truth.items():
+            wrong = {k: (have[key].get(k), v) for k, v in want.items() if have[key].get(k) != v}
+            assert not wrong, f"{who} {key}: (seen, true) {wrong}"
+        for what in ("hits", "misses", "records_sent", "records_refused", "records_taken", "hits_of_peers",
+                     "misses_of_peers"):
+            got, want = value(observer, who, "gswarm_dht_total", f'what="{what}"'), said["dht"].get(what, [0])[0]
+            assert got == want, f"{who} {what}: {got} seen, {want} true"
+        return said["counts"]
 
     return wait_for("the same counts", same, 30)
+
+
+def check_rounds(api, key, sizes):
+    """Each node (by its p2pd) has told of the round: its own stored at all others, theirs received."""
+
+    def syncs():
+        found = {e["origin"]["pid"]: e["details"] for e in api.events()
+                 if e["details"]["event"] == "swarm_sync" and e["details"]["key"] == key}
+        return found if len(found) == len(sizes) else None
+
+    others = len(sizes) - 1
+    for pid, d in wait_for("the round of all", syncs, 30).items():
+        theirs = sum(sizes.values()) - sizes[pid]
+        assert (d["round"], d["stored_on"], d["received_from"]) == (int(key), others, others), d
+        assert d["sent_bytes"] >= sizes[pid] and d["received_bytes"] >= theirs, (d, sizes)
 
 
 @case(300, ("root", "bpf", "long"))
@@ -33,7 +54,9 @@ def dht():
     """three real DHT processes exchange a round: RPCs, sizes, identity and peers are hivemind's own"""
     api = Api()
     first = HivemindPeer()
-    observer = observe([first], api)  # it comes later than this one
+    # it comes later than this one, and before the others
+    observer = Observer(api, {"targets": {"include": {"command": [f"*{Env.tmp}/gso-test-hivemind-*"]}},
+                              "forward": "events"}).start()
     peers = [first, HivemindPeer(first.addrs), HivemindPeer(first.addrs)]
     late = observe(peers[1:], Api())  # and later than these
     # Below 16 KiB: longer commands go to the DHT process in two writes, of which it may read only the
@@ -45,23 +68,17 @@ def dht():
         assert peer.do("get", key="nobody stored this")["subkeys"] == []
         assert set(peer.do("addrs")["addrs"])
 
-    for peer, by in zip(peers, (observer, late, late)):
+    for peer in peers:
+        truth = check(observer, peer)
+        assert truth["in DHTProtocol.rpc_store"][0] >= 2, truth
         # what a late observer has not seen it cannot count
-        if by is observer:
-            truth = check(by, peer)
-            assert truth["in DHTProtocol.rpc_store"][0] >= 2, truth
-        wait_for("identity", lambda p=peer, o=by: value(o, p.pid, "gswarm_p2p_identity",
-                                                        f'peer_id="{p.id}"') == 1)
-        assert value(by, peer.pid, "gswarm_p2p_peers") == 2
-        offset = value(by, peer.pid, "gswarm_dht_clock_offset_seconds")
-        assert offset is None or abs(offset) < 2, offset
-
-    def syncs():
-        return [e["details"] for e in api.events() if e["details"]["event"] == "swarm_sync"]
-
-    d = wait_for("the round", syncs, 30)[0]
-    assert d["round"] == 39512 and d["stored_on"] == 2, d
-    assert d["received_from"] == 2 and d["received_bytes"] > 12000, d
+        for by in (observer, late)[:1 if peer is first else 2]:
+            wait_for("identity", lambda p=peer, o=by: value(o, p.pid, "gswarm_p2p_identity",
+                                                            f'peer_id="{p.id}"') == 1)
+            assert value(by, peer.pid, "gswarm_p2p_peers") == 2
+            offset = value(by, peer.pid, "gswarm_dht_clock_offset_seconds")
+            assert offset is None or abs(offset) < 2, offset
+    check_rounds(api, "39512", {p2pd_of(p): size for p, size in zip(peers, (3000, 12000, 700))})
     m = observer.metrics()
     assert m["gswarm_p2pd_messages_bad_total"] == 0
     for peer in peers:

@@ -10,11 +10,14 @@ import signal
 import sys
 
 from cases import case
-from harness import Api, Env, Observer, descendants, docker, wait_for
-from swarm import HivemindPeer, hivemind_container
+from harness import Api, Env, Observer, wait_for
+from swarm import HivemindPeer, hivemind_container, p2pd_of
 from test_connections import Net, Switch, events_of, peers, sh, wait_event
 from test_p2pd import value
-from test_p2pd_real import check
+from test_p2pd_real import check, check_rounds
+
+
+SIZES = (3000, 2000, 700, 900)  # of what each one stores
 
 
 class Place:
@@ -37,17 +40,26 @@ class Place:
         """For `ip link add … netns NAME`: a name or a pid."""
         return self.net.name if self.net else str(self.pid)
 
-    def ss(self):
-        """{(local, remote): (pid, rtt_us, bytes_received, retransmits)} of what is established."""
+    def sh(self, *args):
         prefix = ["ip", "netns", "exec", self.net.name] if self.net else \
             ["nsenter", f"--net=/proc/{self.pid}/ns/net"]
+        return sh(*prefix, *args)
+
+    def ss(self):
+        """{(local, remote): {"pid", "rtt_us", "cwnd", …}} of what is established."""
         out = {}
-        for line in sh(*prefix, "ss", "-tinpOH", "state", "established").splitlines():
+        for line in self.sh("ss", "-tinpOH", "state", "established").splitlines():
+            row = {name: int(m[1]) if (m := re.search(rf"\b{pattern}(\d+)", line)) else 0
+                   for name, pattern in SS_HAS.items()}
+            rtt = re.search(r"\brtt:([\d.]+)/", line)  # printed with six digits
             at = re.match(r"\d+ +\d+ +(\S+) +(\S+)", line)
-            pid = re.search(r"pid=(\d+)", line)
-            numbers = [re.search(rf"\b{key}:(\d+)", line) for key in ("bytes_received", "bytes_sent")]
-            out[at[1], at[2]] = (int(pid[1]) if pid else 0, *(int(m[1]) if m else 0 for m in numbers))
+            out[at[1], at[2]] = row | {"rtt_us": float(rtt[1]) * 1000}
         return out
+
+
+# what ss calls what the observer has by another name
+SS_HAS = {"pid": "pid=", "bytes_received": "bytes_received:", "bytes_sent": "bytes_sent:",
+          "bytes_acked": "bytes_acked:", "cwnd": "cwnd:", "retransmits": r"retrans:\d+/"}
 
 
 def put_up(n_plain, n_containers):
@@ -71,29 +83,14 @@ def equals_ss(observer, place, p2pd):
     before = place.ss()
     seen = ours(observer).get(p2pd, {})
     after = place.ss()
-    still = {k: v for k, v in before.items() if after.get(k) == v and v[0] == p2pd}
+    still = {k: v for k, v in before.items() if after.get(k) == v and v["pid"] == p2pd}
     assert set(still) == set(seen) and len(still) >= 3, (before, after, sorted(seen))
-    for key, (_, received, sent) in still.items():
+    for key, truth in still.items():
         c = seen[key]
-        assert (c["bytes_received"], c["bytes_sent"]) == (received, sent), (key, c, still[key])
+        wrong = {name: (c.get(name), truth[name]) for name in SS_HAS if c.get(name) != truth[name]}
+        assert not wrong, f"{key}: (seen, ss) {wrong}"
+        assert abs(c["rtt_us"] - truth["rtt_us"]) <= 1 + truth["rtt_us"] * 1e-5, (c, truth)
     return len(still)
-
-
-def p2pd_of(peer, place):
-    # of a container's peer the pid is that within
-    for pid in descendants(place.pid if place.container else peer.process.pid):
-        if comm(pid) == "p2pd":
-            return pid
-    top = docker("top", place.container, "-o", "pid,comm") if place.container else ""
-    return next(int(line.split()[0]) for line in top.splitlines() if line.split()[1] == "p2pd")
-
-
-def comm(pid):
-    try:
-        with open(f"/proc/{pid}/comm") as f:
-            return f.read().strip()
-    except OSError:
-        return ""
 
 
 def ips_of(addrs):
@@ -118,9 +115,9 @@ def full():
     for i, place in enumerate(places[1:], 2):
         swarm.append(HivemindPeer(boot, place.net, f"/ip4/10.77.0.{i}/tcp/0", place.container))
     late = observe(late_api, places)
-    p2pds = [p2pd_of(peer, place) for peer, place in zip(swarm, places)]
+    p2pds = [p2pd_of(peer) for peer in swarm]
 
-    for size, peer in zip((3000, 2000, 700, 900), swarm):
+    for size, peer in zip(SIZES, swarm):
         assert peer.do("store", key="77", size=size)["ok"]
     for peer in swarm:
         assert peer.do("get", key="77")["subkeys"] == sorted(p.id for p in swarm)
@@ -137,13 +134,12 @@ def full():
     assert all(c["preexisting"] for t in ours(late).values() for c in t.values())
     assert not any(c["preexisting"] for t in ours(early).values() for c in t.values())
 
-    # RPCs and sizes, ids and visible addresses: of those whose pid is also theirs
-    for peer, place in zip(swarm, places):
-        if place.container:
-            continue
+    # RPCs, their sizes, ends and keys; ids and visible addresses
+    for peer in swarm:
         counts = check(early, peer)
         print(json.dumps(counts), file=sys.stderr)
-        wait_for("identity", lambda p=peer: value(early, p.pid, "gswarm_p2p_identity", f'peer_id="{p.id}"') == 1)
+        wait_for("identity", lambda p=peer: value(early, p.node, "gswarm_p2p_identity", f'peer_id="{p.id}"') == 1)
+    check_rounds(early_api, "77", dict(zip(p2pds, SIZES)))
     said = wait_for("addresses", lambda: {a for e in early_api.events() for a in e["details"].get("addrs", ())})
     visible = {a.split("/p2p/")[0] for peer in swarm[:2] for a in peer.do("addrs")["addrs"]}
     assert {a for a in visible if "127.0.0.1" not in a} <= {a.split("/p2p/")[0] for a in said}, (visible, said)
@@ -160,21 +156,38 @@ def full():
     e = wait_event(early_api, "connect_failed", 60, error="refused", errno=111)
     assert e["details"]["remote"].startswith(at), e
 
-    # another one's line is cut: what is sent to it is sent again, and dialling it leads nowhere
+    # another one's line is cut, and nobody is told that it is not there: what is sent to it is sent again
+    # until it is given up, and so is dialling it
+    for place in places[:3]:
+        cut_off(place, "10.77.0.4", places[3])
     switch.plug(3, "down")
     before = lost(early)
     swarm[2].send("store", key="79", size=100)
     wait_for("retransmissions", lambda: lost(early) > before, 60)
     swarm[2].answer(120)
 
-    def nowhere():
-        return [e for e in events_of(early_api, "connect_failed", "disconnected")
-                if e["details"]["remote"].startswith("10.77.0.4")
-                and (e["details"].get("error") in ("timeout", "unreachable", "given_up")
-                     or e["details"].get("closed_by") == "local")]
+    for name, api in (("disconnected", early_api), ("disconnected", late_api), ("connect_failed", early_api)):
+        told = wait_for(f"{name} with the silent one", lambda n=name, a=api: to_silent(a, n), 120)
+        print(json.dumps(told), file=sys.stderr)
+        assert {d["error"] for d in told} == {"timeout"}, told
+        assert name != "disconnected" or {d["closed_by"] for d in told} == {"timeout"}, told
+        if name == "disconnected" and api is late_api:  # it is asked for once more, by one that had it
+            swarm[2].send("get", key="80")
+            swarm[2].answer(120)
 
-    e = wait_for("an end or a failure with the silent one", nowhere, 120)[0]
-    print(json.dumps(e["details"]), file=sys.stderr)
+
+def cut_off(place, ip, other):
+    """Its neighbour stays its neighbour, and what it does not answer is given up after seconds."""
+    mac = json.loads(other.ip("-j", "link", "show", "dev", "eth0"))[0]["address"]
+    place.ip("neigh", "replace", ip, "lladdr", mac, "nud", "permanent", "dev", "eth0")
+    for name, n in (("tcp_retries2", 3), ("tcp_syn_retries", 1)):
+        place.sh("sysctl", "-qw", f"net.ipv4.{name}={n}")
+
+
+def to_silent(api, name):
+    """What was told of ends and failures with it, by those who live and whose line is whole."""
+    return [d for e in events_of(api, name) for d in [e["details"]]
+            if d.get("remote", "").startswith("10.77.0.4") and re.match(r"10\.77\.0\.[13]:", d["local"])]
 
 
 def lost(observer):

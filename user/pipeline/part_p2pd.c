@@ -43,8 +43,13 @@ struct p2pd_part {
 	uint64_t started_ns;				   /* CLOCK_BOOTTIME */
 };
 
+/* What no single write made is still this p2pd's: else nothing tells of which plain node it is. */
 static void emit(const struct p2pd_node *n, struct obs_event *ev)
 {
+	if (!ev->origin.pid && n->daemon) {
+		ev->origin.pid = (uint32_t)n->daemon;
+		ev->origin.comm = OBS_SLICE("p2pd");
+	}
 	n->part->env.emit(n->part->env.ctx, n->node, ev);
 }
 
@@ -156,8 +161,6 @@ static void tell_ready(struct p2pd_node *n, pid_t pid, uint64_t took_ns, uint64_
 
 	obs_p2pd_ready_event(obs_p2pd_view(n->p2pd)->peer_id, took_ns, n->daemons - 1, &ev);
 	ev.wall_ns = part->env.to_wall(part->env.ctx, boot_ns);
-	ev.origin.pid = (uint32_t)pid;
-	ev.origin.comm = OBS_SLICE("p2pd");
 	emit(n, &ev);
 }
 
