@@ -23,7 +23,7 @@ FAST = {"connections": {"interval": "1s"}}
 def observe(*who, api=None, rung="auto", **limits):
     return Observer(api, {"targets": {"include": {"command": [f"*{w}*" for w in who]}},
                           "probes": {"connections": rung}, **FAST,
-                          "conditions": {"interval": "1s", "ended_after": "2s", **limits}}).start()
+                          "conditions": {"interval": "1s", "ended_after": "1s", **limits}}).start()
 
 
 def holding(observer):
@@ -68,7 +68,7 @@ def check_events(api, name, lasted_s=1):
     assert e["duration_s"] >= lasted_s, e
 
 
-def goes_on(observer, api, *names, look_s=4):
+def goes_on(observer, api, *names, look_s=2.5):
     """Over an end of the observer by kill -9, and over an orderly one: they have the same beginning,
     and do not seem to end."""
     began = {name: holding(observer)[name]["since"] for name in names}
@@ -192,15 +192,13 @@ def dialling():
     check_events(api, "half_open_storm")
 
 
-@case(180, NEEDS)
-def rtt():
-    """a real link gets 300 ms slower: more than five times the usual; then it is as before"""
+def rtt(rung):
     nets = Net(), Net()
     line = SlowLink(nets)
     api = Api()
     boot = P2pdPeer(netns=nets[0], host="/ip4/10.77.0.1/tcp/0")
     peer = P2pdPeer(boot.addrs, nets[1], "/ip4/10.77.0.2/tcp/0")
-    observer = observe(peer.dir, api=api, rtt_grew=5)
+    observer = observe(peer.dir, api=api, rung=rung, rtt_grew=5)
 
     def talk_until(check, limit_s):
         """A quiet connection measures nothing."""
@@ -226,6 +224,18 @@ def rtt():
     check_events(api, "rtt_grew")
 
 
+@case(180, NEEDS)
+def rtt_bpf():
+    """a real link gets 300 ms slower: more than five times the usual; then it is as before"""
+    rtt("bpf")
+
+
+@case(180, (*NEEDS, "long"))
+def rtt_diag():
+    """the same by sock_diag"""
+    rtt("diag")
+
+
 @case(90, NEEDS)
 def clock():
     """a peer's DHT clock is 2.5 s ahead: more than the limit"""
@@ -242,23 +252,29 @@ def clock():
     check_events(api, "clock_offset", 0)  # it ends with the node
 
 
-@case(120, NEEDS)
-def not_reachable():
-    """a node that dials others and is dialled by nobody; then somebody outside comes"""
+def not_reachable(rung):
     a, b = Net(), Net()
     link(a, b)
     api = Api()
     boot = P2pdPeer(netns=a, host="/ip4/10.77.0.1/tcp/0")
     peer = P2pdPeer(boot.addrs, b, "/ip4/10.77.0.2/tcp/0")
-    observer = observe(peer.dir, api=api, not_reachable="2s")
+    observer = observe(peer.dir, api=api, rung=rung, not_reachable="2s", no_dht_peer="1s")
     found = begins(observer, "not_reachable")
     assert re.match(r"10\.77\.0\.2:\d+ was never reached from outside", found["evidence"][0]), found
-    goes_on(observer, api, "not_reachable")
+    if rung == "bpf":
+        goes_on(observer, api, "not_reachable")
     third = P2pdPeer(peer.addrs, a, "/ip4/10.77.0.1/tcp/0")
     assert "error" not in third.do("ping", peer=peer.id)
     ends(observer, "not_reachable")
     check_events(api, "not_reachable")
     third.stop()
+    return boot, observer, api
+
+
+@case(120, NEEDS)
+def not_reachable_bpf():
+    """a node that dials others and is dialled by nobody; then somebody outside comes"""
+    _, observer, api = not_reachable("bpf")
     observer.stop()
     observer.start()  # who came before has come
 
@@ -267,5 +283,27 @@ def not_reachable():
         return next(p for p in node["listening"] if p["process"] == "p2pd" and p["local"].startswith("10."))
 
     assert wait_for("the port", port, 20)["reached_from_outside"]
-    time.sleep(4)
+    time.sleep(2.5)
     check_events(api, "not_reachable")
+
+
+@case(120, NEEDS)
+def not_reachable_diag():
+    """the same by sock_diag; then the others leave: no DHT peer"""
+    boot, observer, api = not_reachable("diag")
+    boot.stop()
+    begins(observer, "no_dht_peer")
+    wait_for("its event", lambda: events(api, "no_dht_peer"))
+
+
+@case(120, NEEDS)
+def not_reachable_proc():
+    """by files in /proc it does not stand who came to whom: nothing is claimed"""
+    boot = P2pdPeer()
+    peer = P2pdPeer(boot.addrs)
+    third = P2pdPeer(peer.addrs)
+    assert "error" not in third.do("ping", peer=peer.id)
+    observer = observe(peer.dir, rung="proc", not_reachable="1s")
+    wait_for("both", lambda: len(json.loads(observer.get("/api/v1/peers"))["nodes"][0]["connections"]) >= 2)
+    time.sleep(3)
+    assert holding(observer) == {}

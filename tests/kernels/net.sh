@@ -124,7 +124,7 @@ EOT
     [ $tries -lt 5 ]
 }
 
-# Everything that the end counted. sock_diag does not tell who dialled on a port that is listened on.
+# Everything that the end counted. /proc does not tell who dialled on a port that is listened on.
 agree() {
     counts=$(a counts)
     totals=$(peers | sed -n 's/.*"totals":{\([^}]*\)}.*/\1/p')
@@ -307,8 +307,6 @@ run_rung() { # NAME PROBE IN : probes.connections, and what those that come in c
 top=$PWD
 make_nets
 run_rung bpf bpf in
-run_rung diag diag unknown_direction
-if rmmod tcp_diag; then
-    run_rung proc diag unknown_direction
-fi
+run_rung diag diag in
+run_rung proc proc unknown_direction
 exit "$bad"

@@ -350,6 +350,29 @@ static void nobody_outside_came(void **state)
 	end_world(&w);
 }
 
+/* On a port that is listened on, and whoever began it: nobody can say that none came from outside. */
+static void who_dialled_is_not_told(void **state)
+{
+	struct world w = new_world();
+	struct obs_conn_facts listener = { .id = { 50, 1 },
+					   .local = at("192.0.2.1", 4001),
+					   .pid = 10 };
+	struct obs_conn_facts either = facts_of(9, "192.0.2.9", 5555);
+	bool is_new;
+
+	(void)state;
+	open_conn(&w, 1, "192.0.2.7", 1000);
+	obs_peers_listens(w.peers, &listener, "p2pd");
+	assert_true(look(&w, 1000, OBS_NOT_REACHABLE)->suspected_ns);
+	either.local = listener.local;
+	either.direction = OBS_DIRECTION_UNKNOWN;
+	assert_non_null(obs_peers_see(w.peers, &either, &p2pd, w.now_s * S, &is_new));
+	assert_int_equal(w.peers->totals.unknown, 1);
+	assert_false(look(&w, 1001, OBS_NOT_REACHABLE)->suspected_ns);
+	assert_false(look(&w, 2000, OBS_NOT_REACHABLE)->holds);
+	end_world(&w);
+}
+
 /* A limit of 0 turns it off; evidence stays within its bound. */
 static void off_and_bounded(void **state)
 {
@@ -384,6 +407,7 @@ int main(void)
 		cmocka_unit_test(rtt_of_half_of_them),
 		cmocka_unit_test(clock_of_most_peers),
 		cmocka_unit_test(nobody_outside_came),
+		cmocka_unit_test(who_dialled_is_not_told),
 		cmocka_unit_test(off_and_bounded),
 	};
 

@@ -71,7 +71,8 @@ static void describe_connections(const struct obs_config *c, struct obs_kernel *
 	struct obs_flows *flows = NULL;
 
 	obs_connections_open(&opt, model, &connections);
-	obs_flows_open(kernel, NULL, connections, model, &flows);
+	obs_flows_open(obs_connections_without_bpf(opt.rung) ? NULL : kernel, NULL, connections,
+		       model, &flows);
 	obs_flows_free(&flows);
 	obs_connections_free(&connections);
 }

@@ -120,7 +120,7 @@ const struct obs_key obs_keys[] = {
 
 	{ "probes.bpf", OBS_KEY_BOOL, F(probes.bpf), 0, 0, "true", "Use BPF. false: inotify and /proc only." },
 	{ "probes.file_write", OBS_KEY_CHOICE, F(probes.file_write), 0, 0, "auto", "Which probe sees file writes. auto: the best that this kernel allows.", .choices = "auto|fexit|sys_exit|inotify" },
-	{ "probes.connections", OBS_KEY_CHOICE, F(probes.connections), 0, 0, "auto", "Which probe sees TCP connections. auto: the best that this kernel allows; diag: looking at the sockets once a second.", .choices = "auto|bpf|diag|off" },
+	{ "probes.connections", OBS_KEY_CHOICE, F(probes.connections), 0, 0, "auto", "Which probe sees TCP connections. auto: the best that this kernel allows; diag: looking at the sockets once a second, by netlink; proc: the same by files in /proc, which have no counters.", .choices = "auto|bpf|diag|proc|off" },
 	{ "probes.processes", OBS_KEY_CHOICE, F(probes.processes), 0, 0, "auto", "Without BPF: how processes are seen that start and end. auto: the kernel tells (process connector, taskstats), for root; proc: looking at /proc once a second.", .choices = "auto|proc" },
 	{ "probes.canary_interval", OBS_KEY_SECONDS, F(probes.canary_interval_s), 0, DAY, "300s", "How often a child of the observer does what nodes do (writes lines, forks, opens connections), which every probe must see; /health tells what was not seen. 0: never." },
 

@@ -210,6 +210,9 @@ static enum verdict not_reachable(const struct obs_condition_facts *facts, doubl
 	say(f, "nobody outside has reached p2pd's %.0f ports; the node itself dials others%s",
 	    f->value,
 	    note_relays(f, facts->p2p) ? ", and they can reach it by way of relays only" : "");
+	/* some that stand may have come from outside: their rung does not tell */
+	if (f->value > 0 && facts->peers->totals.unknown)
+		return UNKNOWN;
 	return f->value > 0 ? YES : NO;
 }
 

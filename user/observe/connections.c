@@ -152,7 +152,12 @@ static int sample_bpf(struct obs_connections *c, obs_connections_fn fn, void *ct
 
 static int load_diag(struct obs_connections *c)
 {
-	return obs_tcp_diag_new(c->opt.targets, &c->diag);
+	return obs_tcp_diag_new(c->opt.targets, false, &c->diag);
+}
+
+static int load_proc(struct obs_connections *c)
+{
+	return obs_tcp_diag_new(c->opt.targets, true, &c->diag);
 }
 
 static const struct conn_rung {
@@ -167,7 +172,16 @@ static const struct conn_rung {
 	{ "diag", "sock_diag, /proc/PID/fd", load_diag,
 	  "connections that live for less than the interval, why a connect failed, exact times and "
 	  "final counters, MPTCP; of UDP all but its sockets, and whom they are connected with" },
+	{ "proc", "/proc/PID/net/tcp, /proc/PID/fd", load_proc,
+	  "connections that live for less than the interval, why a connect failed, who dialled, all "
+	  "counters and times, what listeners refused, MPTCP; of UDP all but its sockets, whom they are "
+	  "connected with" },
 };
+
+bool obs_connections_without_bpf(const char *rung)
+{
+	return strcmp(rung, "diag") == 0 || strcmp(rung, "proc") == 0;
+}
 
 static void take_rung(struct obs_connections *c, struct obs_probe_status *p)
 {

@@ -2,8 +2,8 @@
 /*
  * connections.h - who sees the TCP connections of nodes on this host, and how they stand.
  *
- * Two rungs: the programs of bpf/tcp.bpf.c (each connection from its first SYN to its end, by the
- * ring; a pass over the sockets for their counters), else the kernel's sock_diag and /proc (such a
+ * Rungs: the programs of bpf/tcp.bpf.c (each connection from its first SYN to its end, by the
+ * ring; a pass over the sockets for their counters), else the kernel's sock_diag, or /proc (such a
  * pass alone). Belongs to the event loop's thread.
  */
 #pragma once
@@ -16,7 +16,7 @@
 struct obs_connections;
 
 struct obs_connections_options {
-	const char *rung;	     /* "auto", "bpf", "diag", "off" */
+	const char *rung;	     /* "auto", "bpf", "diag", "proc", "off" */
 	uint32_t conns_max;	     /* of all nodes */
 	struct obs_kernel *kernel;   /* borrowed; NULL without BPF */
 	struct obs_targets *targets; /* borrowed */
@@ -32,6 +32,9 @@ struct obs_connections_options {
 int obs_connections_open(const struct obs_connections_options *opt, struct obs_model *model,
 			 struct obs_connections **ret);
 void obs_connections_free(struct obs_connections **c);
+
+/** obs_connections_without_bpf() - does this choice (obs_connections_options.rung) want none? */
+bool obs_connections_without_bpf(const char *rung);
 
 /** obs_connections_has_events() - do records tell of each connection (the first rung)? */
 bool obs_connections_has_events(const struct obs_connections *c);

@@ -51,7 +51,8 @@ struct netns {
 
 struct obs_tcp_diag {
 	struct obs_targets *targets; /* borrowed */
-	int own_ns;		     /* to come back to */
+	bool proc_only;
+	int own_ns; /* to come back to */
 	uint32_t own_inum;
 	uint32_t slot;		/* of the node being looked at */
 	struct holder *holders; /* owned, sorted by inode */
@@ -209,6 +210,8 @@ static void take_message(struct obs_tcp_diag *d, uint32_t netns, bool udp, const
 	set_ip(row->f.remote.ip, m->idiag_family, m->id.idiag_dst);
 	row->f.local.port = __builtin_bswap16(m->id.idiag_sport);
 	row->f.remote.port = __builtin_bswap16(m->id.idiag_dport);
+	row->f.recv_queue = m->idiag_rqueue;
+	row->f.send_queue = m->idiag_wqueue;
 	for (const struct rtattr *a = (const void *)(m + 1); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
 		if (a->rta_type == INET_DIAG_INFO)
 			obs_tcp_info_take(RTA_DATA(a), RTA_PAYLOAD(a), &row->f);
@@ -216,8 +219,6 @@ static void take_message(struct obs_tcp_diag *d, uint32_t netns, bool udp, const
 			 (udp || m->idiag_state == OBS_TCP_STATE_LISTEN))
 			row->f.drops = drops_in(RTA_DATA(a), RTA_PAYLOAD(a));
 	}
-	row->f.recv_queue = m->idiag_rqueue;
-	row->f.send_queue = m->idiag_wqueue;
 }
 
 /* What a dump ended with: without the module tcp_diag, that there is no such thing. */
@@ -247,7 +248,8 @@ static int take_reply(struct obs_tcp_diag *d, uint32_t netns, bool udp, const ch
 	return 1;
 }
 
-static int dump(struct obs_tcp_diag *d, uint32_t netns, int sock, bool udp, uint8_t family)
+static int dump(struct obs_tcp_diag *d, uint32_t netns, int sock, bool udp, uint8_t family,
+		uint32_t states)
 {
 	struct {
 		struct nlmsghdr h;
@@ -259,7 +261,7 @@ static int dump(struct obs_tcp_diag *d, uint32_t netns, int sock, bool udp, uint
 		.r = { .sdiag_family = family,
 		       .sdiag_protocol = udp ? IPPROTO_UDP : IPPROTO_TCP,
 		       .idiag_ext = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_SKMEMINFO - 1),
-		       .idiag_states = udp ? ~0U : STATES_ASKED },
+		       .idiag_states = states },
 	};
 	__attribute__((aligned(8))) char buf[REPLY_BYTES];
 	ssize_t n;
@@ -360,11 +362,12 @@ static int read_proc(struct obs_tcp_diag *d, const struct netns *ns, bool udp, c
 /* The kernel may have no module tcp_diag, or udp_diag. */
 static int look_at_all(struct obs_tcp_diag *d, const struct netns *ns, int sock, bool udp)
 {
+	uint32_t states = udp ? ~0U : STATES_ASKED;
 	size_t before = d->n_rows;
-	int r = sock < 0 ? sock : dump(d, ns->inum, sock, udp, AF_INET);
+	int r = sock < 0 ? sock : dump(d, ns->inum, sock, udp, AF_INET, states);
 
 	if (r == 0)
-		r = dump(d, ns->inum, sock, udp, AF_INET6);
+		r = dump(d, ns->inum, sock, udp, AF_INET6, states);
 	if (r == 0)
 		return 0;
 	d->n_rows = before;
@@ -375,7 +378,7 @@ static int look_at_all(struct obs_tcp_diag *d, const struct netns *ns, int sock,
 
 static int look_at(struct obs_tcp_diag *d, const struct netns *ns)
 {
-	cleanup_close int sock = open_in(d, ns);
+	cleanup_close int sock = d->proc_only ? -ECANCELED : open_in(d, ns);
 	int r = look_at_all(d, ns, sock, false);
 
 	return r < 0 ? r : look_at_all(d, ns, sock, true);
@@ -448,19 +451,32 @@ int obs_tcp_diag_sample(struct obs_tcp_diag *d, obs_connections_fn fn, void *ctx
 	return n + hand_out(d, false, fn, ctx);
 }
 
-int obs_tcp_diag_new(struct obs_targets *targets, struct obs_tcp_diag **ret)
+/* Does the kernel know of TCP here? In no state there is nothing to be told. */
+static int try_netlink(struct obs_tcp_diag *d)
+{
+	const struct netns own = { d->own_inum, getpid() };
+	cleanup_close int sock = open_in(d, &own);
+
+	return sock < 0 ? sock : dump(d, own.inum, sock, false, AF_INET, 0);
+}
+
+int obs_tcp_diag_new(struct obs_targets *targets, bool proc_only, struct obs_tcp_diag **ret)
 {
 	struct obs_tcp_diag *d = calloc(1, sizeof(*d));
+	int r = 0;
 
 	if (!d)
 		return -ENOMEM;
 	d->targets = targets;
+	d->proc_only = proc_only;
 	d->own_inum = netns_of(getpid());
 	d->own_ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (d->own_ns < 0) {
-		int r = -errno;
-
-		free(d);
+	if (d->own_ns < 0)
+		r = -errno;
+	else if (!proc_only)
+		r = try_netlink(d);
+	if (r < 0) {
+		obs_tcp_diag_free(&d);
 		return r;
 	}
 	*ret = d;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * tcp_diag.h - connections without BPF: sock_diag(7) in each network namespace of a node, and
- * /proc/PID/fd for whose they are. Where netlink is refused, /proc/PID/net/tcp{,6}, which
- * has no counters. Belongs to the event loop's thread.
+ * /proc/PID/fd for whose they are. Where netlink is refused, also in one namespace only, or not
+ * wanted: /proc/PID/net/tcp{,6}, which has no counters. Belongs to the event loop's thread.
  */
 #pragma once
 
@@ -10,8 +10,10 @@
 
 struct obs_tcp_diag;
 
-/** obs_tcp_diag_new() - Return: 0 or -ENOMEM, or what opening our own namespace says. */
-int obs_tcp_diag_new(struct obs_targets *targets, struct obs_tcp_diag **ret);
+/** obs_tcp_diag_new() - Return: 0 or -ENOMEM, or what opening our own namespace says, or what
+ * sock_diag says to TCP in it.
+ * @proc_only: do not ask sock_diag at all */
+int obs_tcp_diag_new(struct obs_targets *targets, bool proc_only, struct obs_tcp_diag **ret);
 void obs_tcp_diag_free(struct obs_tcp_diag **d);
 
 /** obs_tcp_diag_sample() - as obs_connections_sample(). */

@@ -9,6 +9,19 @@
 
 #include "model/peers.h"
 
+/* Who dialled, of a connection that stands: the kernel counts the SYN that was acknowledged among
+ * bytes_acked, and not among bytes_sent. What is under way is what waits and has been sent. */
+static enum obs_direction direction_in(const struct tcp_info *info, const struct obs_conn_facts *f)
+{
+	uint64_t under_way = info->tcpi_unacked ? f->send_queue - info->tcpi_notsent_bytes : 0;
+	uint64_t sent_once = info->tcpi_bytes_sent - info->tcpi_bytes_retrans;
+	uint64_t syns = info->tcpi_bytes_acked + under_way - sent_once;
+
+	if (f->state != OBS_TCP_STATE_ESTABLISHED && f->state != OBS_TCP_STATE_CLOSE_WAIT)
+		return OBS_DIRECTION_UNKNOWN;
+	return syns == 0 ? OBS_DIRECTION_IN : syns == 1 ? OBS_DIRECTION_OUT : OBS_DIRECTION_UNKNOWN;
+}
+
 void obs_tcp_info_take(const void *data, size_t len, struct obs_conn_facts *ret)
 {
 	struct tcp_info info = { 0 };
@@ -24,4 +37,6 @@ void obs_tcp_info_take(const void *data, size_t len, struct obs_conn_facts *ret)
 	ret->retransmits = info.tcpi_total_retrans;
 	ret->cwnd = info.tcpi_snd_cwnd;
 	ret->unacked_bytes = info.tcpi_unacked * info.tcpi_snd_mss;
+	if (len >= offsetof(struct tcp_info, tcpi_dsack_dups)) /* has bytes_retrans, from 4.19 on */
+		ret->direction = direction_in(&info, ret);
 }

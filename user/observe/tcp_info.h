@@ -9,5 +9,6 @@
 
 struct obs_conn_facts;
 
-/** obs_tcp_info_take() - the counters of a tcp_info, which may be an older, shorter one. */
+/** obs_tcp_info_take() - the counters of a tcp_info, which may be an older, shorter one, and who has
+ * dialled, where they tell. @ret: has its state and its queues */
 void obs_tcp_info_take(const void *data, size_t len, struct obs_conn_facts *ret);

@@ -1047,8 +1047,8 @@ static void load(void *part)
 
 	if (obs_connections_open(&opt, env->model, &p->source) < 0 || !p->source)
 		return;
-	obs_flows_open(strcmp(opt.rung, "diag") != 0 ? env->kernel : NULL, env->targets, p->source,
-		       env->model, &p->flows);
+	obs_flows_open(obs_connections_without_bpf(opt.rung) ? NULL : env->kernel, env->targets,
+		       p->source, env->model, &p->flows);
 	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
 		if (p->watched[i] && !p->watched[i]->gone)
 			watch_flows(p, p->watched[i]);
