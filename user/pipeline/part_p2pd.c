@@ -154,7 +154,7 @@ static struct p2pd_node *node_of(struct p2pd_part *part, const struct obs_node *
 	return n;
 }
 
-static void tell_ready(struct p2pd_node *n, pid_t pid, uint64_t took_ns, uint64_t boot_ns)
+static void tell_ready(struct p2pd_node *n, uint64_t took_ns, uint64_t boot_ns)
 {
 	struct p2pd_part *part = n->part;
 	struct obs_event ev = {};
@@ -178,7 +178,7 @@ static void on_ready(struct p2pd_node *n, pid_t pid, uint64_t boot_ns)
 	n->mark = mark;
 	n->daemons++;
 	keep(n); /* before the event: durable with it, or neither */
-	tell_ready(n, pid, is_new ? boot_ns - start_ns : 0, boot_ns);
+	tell_ready(n, is_new ? boot_ns - start_ns : 0, boot_ns);
 }
 
 static void save(struct p2pd_part *part, const struct obs_p2pd_write *w)
