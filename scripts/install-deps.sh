@@ -20,7 +20,7 @@ declare -A packages=(
         pkg-config git"
     [test]="libcmocka-dev docker.io:dockerd busybox-static iproute2 iptables python3
         curl jq procps prometheus:promtool python3-pip:pip3 logrotate tmux screen
-        btrfs-progs bsdutils:script npm:npm"
+        btrfs-progs bsdutils:script npm:npm e2fsprogs strace"
     [kernels]="qemu-system-x86:qemu-system-x86_64 qemu-system-arm:qemu-system-aarch64 lld:ld.lld
         cpio busybox-static kmod xz-utils util-linux e2fsprogs logrotate binutils iproute2
         debian-archive-keyring"

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from cases import case
-from harness import (Api, Env, Observer, ProcessNode, check_file, check_ledger, check_order,
+from harness import (Api, Env, Observer, ProcessNode, Skip, check_file, check_ledger, check_order,
                      of_file, wait_for)
 
 DB = "events.db"
@@ -223,6 +223,87 @@ def read_only():
     subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
     observer.start()
     assert observer.stop()[0] == 0
+
+
+def loop_disk(mib):
+    """An ext4 of its own for a state directory."""
+    image, path = Path(Env.tmp) / "disk.img", Path(Env.tmp) / "disk"
+    path.mkdir()
+    with open(image, "wb") as f:
+        f.truncate(mib << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
+    if subprocess.run(["mount", "-o", "loop", image, path], stderr=subprocess.DEVNULL).returncode:
+        raise Skip("no loop device with ext4 can be had")
+    Env.cleanup.callback(lambda: subprocess.run(["umount", "-l", path]))
+    return path
+
+
+def immutable(state, on):
+    """Nothing below can be written, not by those either who have it open."""
+    for path in (*state.iterdir(), state):
+        subprocess.run(["chattr", "+i" if on else "-i", path], check=True)
+
+
+@contextlib.contextmanager
+def refused_as_immutable(observer):
+    immutable(observer.state, True)
+    try:
+        yield
+    finally:
+        immutable(observer.state, False)
+
+
+@contextlib.contextmanager
+def refused_as_read_only(observer):
+    """What a disk answers that the kernel made read-only because of errors."""
+    strace = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64",
+                               "-e", "inject=pwrite64:error=EROFS", "-p",
+                               str(observer.process.pid)])
+    try:
+        yield
+    finally:
+        strace.terminate()
+        strace.wait()
+
+
+def refused_for_a_while(refused, words):
+    disk = loop_disk(64)
+    api = Api()
+    n = 10_000
+    observer = Observer(api, watching(state_dir=str(disk / "state"))).start()
+    observer.state = disk / "state"
+    node = ProcessNode("", "--burst", n, "--rate", 5_000, "--gate")
+    node.process("trainer")
+    node.gate()
+    api.wait_file(node, 1000)
+    with refused(observer):
+        wait_for("a refusal", lambda: observer.metrics()["gswarm_store_errors_total"] > 1, 20)
+        health = observer.health()
+        assert health["status"] == "degraded" and "store" in str(health["reasons"]), health
+        node.wait_written(n)  # it does not wait
+    api.wait_file(node, n, 40)
+    api.settle()
+    told = [x for x in observer.log().splitlines() if "refuses to write" in x]
+    assert len(told) == 1 and words in told[0], observer.log()
+    check_order(check_file(api.events(), node), node)
+    check_file(observer.stored(), node)
+    wait_for("a ledger that adds up", lambda: check_ledger(observer.metrics()) is None, 5)
+    assert observer.health()["status"] == "ok", observer.health()["reasons"]
+    assert "takes events again" in observer.log()
+    assert not list(observer.state.glob(DB + ".broken-*")), "it was set aside"
+
+
+@case(limit_s=90, needs=("root", "bpf", "mkfs.ext4", "chattr"))
+def not_writable_while_running():
+    """the store cannot be written for a while under a running observer: degraded, said once, the
+    node goes on; then all arrives once"""
+    refused_for_a_while(refused_as_immutable, "not permitted")
+
+
+@case(limit_s=90, needs=("root", "bpf", "mkfs.ext4", "strace", "long"))
+def read_only_while_running():
+    """the same on a disk that is read-only for a while"""
+    refused_for_a_while(refused_as_read_only, "Read-only")
 
 
 @case(needs=("root",))
