@@ -219,9 +219,33 @@ def seen_twice_without_bpf(driver, ending):
         return via
 
     via = wait_for("both", both, 15, 0.2)
-    # a line from the file of the log has no time but its own
-    details = {k: v for k, v in via["backfill"]["details"].items() if k != "time_source"}
-    assert details == via["console"]["details"], via
+    assert via["backfill"]["details"] == via["console"]["details"], via
+
+
+@case()
+def seen_twice_in_a_pod():
+    """the same with a log as a kubelet keeps it, where a long line stands in parts"""
+    text = "[2025-09-25 17:35:18,616][genrl.logging_utils.global_defs][INFO] - Joining round: 7"
+    observer = Observer(None, args=["--no-bpf"]).start()
+    node = ContainerNode(f"gate\nfile 0 {text}\n", opts=["--log-driver", "none"])
+    log = Env.tmp / "0.log"
+    link_log(f"gso-test_default_node-{node.id}.log", log)
+    log.write_text(f"2025-09-25T21:35:18.7Z stdout P {text[:60]}\n"
+                   f"2025-09-25T21:35:18.7Z stdout F {text[60:]}\n")
+    node.process("trainer")
+    node.gate()
+
+    def both():
+        found = [e for e in of_node(observer.stored(), node)
+                 if e["details"].get("event") == "round_joined"]
+        via = {e["origin"]["via"]: e for e in found}
+        assert len(found) == 2 and set(via) == {"backfill", "console"}, found
+        return via
+
+    via = wait_for("both", both, 15, 0.2)
+    assert via["backfill"]["details"] == via["console"]["details"], via
+    assert via["backfill"]["origin"]["time_source"] == "log"
+    assert "time_source" not in via["console"]["origin"], via  # the engine says when
 
 
 @case()
