@@ -8,11 +8,12 @@ too (scripts/kernel-test.sh), where there is no Python.
 
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from cases import case
-from harness import (ContainerNode, Env, Observer, check_ledger, docker, script_lines, split_lines,
-                     wait_for)
+from harness import (IMAGE, ContainerNode, Env, Observer, check_ledger, docker, script_lines,
+                     split_lines, unique, wait_for)
 
 
 class Ways:
@@ -129,11 +130,14 @@ def inotify_by_config():
 
 
 CONSOLE_LINES = 192  # of a way, 64 bytes each
+# no probe has a user's buffer of these
+UNCAUGHT = ("c-tee", "c-splice", "c-sendfile", "c-aio", "c-ring-write", "c-ringsplice")
 
 
 @case(needs=("root", "bpf"))
 def consoles():
-    """write, writev, vmsplice to a pipe on stdout: each line once; tee, splice, aio: counted as lost"""
+    """write, writev, vmsplice to a pipe on stdout: each line once; tee, splice, sendfile, aio, io_uring:
+    counted as lost"""
     ways = Ways()
     observer = Observer(config={"targets": {"include": {"command": [f"*console {ways.dir}*"]}}})
     observer.start()
@@ -153,13 +157,56 @@ def consoles():
         assert answer == "done\n", f"{way}: {answer}"
         return lost(observer) - before
 
-    for way in ("c-write", "c-writev", "c-vmsplice"):
+    for way in ("c-write", "c-pieces", "c-writev", "c-vmsplice"):
         assert run(way) == 0, way
         wait_for(f"the lines of {way}", lambda w=way: len(spoken(observer, w)) == CONSOLE_LINES)
         assert sorted(spoken(observer, way)) == [f"{way} {i:03}" for i in range(CONSOLE_LINES)]
-    for way in ("c-tee", "c-splice", "c-sendfile", "c-aio"):
+    for way in UNCAUGHT:
         assert run(way) == 64 * CONSOLE_LINES, way
         assert not spoken(observer, way), way
+
+
+@case()
+def consoles_of_a_container():
+    """the same in a container: what no probe can take is read from the engine's file, each line once"""
+    observer = Observer().start()
+    name = unique()
+    node = docker("create", "-i", "--name", name, "--network", "none", "--entrypoint", "/ways",
+                  "--tmpfs", "/tmp", "--security-opt", "seccomp=unconfined",  # Docker's forbids io_uring
+                  IMAGE, "console", "/tmp")
+    Env.cleanup.callback(lambda: docker("rm", "-f", node, check=False))
+    docker("cp", Ways().tool, f"{node}:/ways")
+    speaker = subprocess.Popen(["docker", "-H", f"unix://{Env.docker_socket}", "start", "-ai", node],
+                               text=True, bufsize=1, stdin=subprocess.PIPE,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    Env.cleanup.callback(speaker.kill)
+    wait_for("the node", lambda: observer.metrics()["gswarm_nodes"] == 1)
+    for way in ("c-write", *UNCAUGHT, "c-pieces"):
+        speaker.stdin.write(way + "\n")
+        answer = speaker.stderr.readline()
+        assert answer == "done\n", f"{way}: {answer}"
+    want = sorted(f"{way} {i:03}" for way in ("c-write", *UNCAUGHT, "c-pieces")
+                  for i in range(CONSOLE_LINES))
+
+    def told(captured):
+        return sorted(e["details"]["message"].rstrip(".") for e in observer.stored()
+                      if e["origin"].get("via") == "console" and "ways" in e["details"].get("logger", "")
+                      and (not captured or e["origin"].get("comm")))
+
+    def all_told():
+        got = told(False)
+        missing, extra = [x for x in want if x not in got], [x for x in got if x not in want]
+        assert got == want, (len(got), len(missing), missing[:3], extra[:3])
+        return True
+
+    wait_for("all lines", all_told, 20, 0.3)
+    time.sleep(2.5)  # nothing comes twice, later
+    assert told(False) == want
+    assert told(True) == [line for line in want if line.split()[0] in ("c-write", "c-pieces")]
+    m = observer.metrics()
+    assert m["gswarm_console_hole_bytes_total"] == 64 * CONSOLE_LINES * len(UNCAUGHT), m
+    assert m['gswarm_lost_bytes_total{reason="console"}'] == 0
+    speaker.stdin.close()
 
 
 def lost(observer):

@@ -52,6 +52,60 @@ speak() { # COMMAND NAME...
     wait_for has_nodes 0
 }
 
+lost_bytes() { metric 'gswarm_ring_lost_console_bytes_total{[^}]*}' | awk '{ s += $1 } END { print s + 0 }'; }
+all_lost() { [ "$(lost_bytes)" = "$1" ]; }
+
+# the same with ways of which no probe has the bytes: counted, and nothing else
+lose() { # NAME...
+    mkdir "$dir/lost"
+    mkfifo "$dir/lost/in" "$dir/lost/out" "$dir/lost/err"
+    cat <"$dir/lost/out" >/dev/null &
+    "$WAYS" console "$dir/lost" <"$dir/lost/in" >"$dir/lost/out" 2>"$dir/lost/err" &
+    speaker=$!
+    exec 3>"$dir/lost/in" 4<"$dir/lost/err"
+    wait_for has_nodes 1 || say "not ok" "lost: the node is not found"
+    for name; do
+        want=$(($(lost_bytes) + 64 * LINES))
+        echo "$name" >&3
+        answer=
+        while [ "$answer" != "done" ] && [ "$answer" != "not here" ] && read -r answer <&4; do :; done
+        if [ "$answer" = "not here" ]; then
+            say ok "console: $name: not to be had here"
+        elif [ "$answer" = "done" ] && wait_for all_lost "$want" && ! spoken "$name"; then
+            say ok "console: $name: counted as lost"
+        else
+            say "not ok" "console: $name: $answer, $(lost_bytes) of $want bytes lost"
+        fi
+    done
+    exec 3>&- 4<&-
+    wait $speaker
+    wait_for has_nodes 0
+}
+
+# Two processes on one pipe, each line in pieces: each process's lines are whole.
+mix() {
+    mkdir "$dir/mix"
+    mkfifo "$dir/mix/out" "$dir/mix/a" "$dir/mix/b"
+    cat <"$dir/mix/out" >/dev/null &
+    "$WAYS" console "$dir/mix" <"$dir/mix/a" >"$dir/mix/out" 2>/dev/null &
+    one=$!
+    "$WAYS" console "$dir/mix" <"$dir/mix/b" >"$dir/mix/out" 2>/dev/null &
+    two=$!
+    exec 3>"$dir/mix/a" 4>"$dir/mix/b"
+    wait_for has_nodes 2 || say "not ok" "two writers: the nodes are not found"
+    echo c-pieces >&3
+    echo c-pieces >&4
+    n=2
+    if wait_for spoken c-pieces; then
+        say ok "two writers on one pipe: each line of both is whole, once"
+    else
+        say "not ok" "two writers on one pipe: $(sort "$dir/spoken" | uniq -c | grep -c "^ *$n ") lines"
+    fi
+    exec 3>&- 4>&-
+    wait $one $two
+    wait_for has_nodes 0
+}
+
 entered() { # NAME: the way's lines are there, each once
     stored | grep "\"path\":\"$dir/logs/$1.log\"" | sed -n 's/.*"offset":\([0-9]*\).*/\1/p' >"$dir/spoken"
     [ "$(wc -l <"$dir/spoken")" = $LINES ] && [ "$(sort -u "$dir/spoken" | wc -l)" = $LINES ]
@@ -108,6 +162,8 @@ EOF
         speak console c-write c-writev c-vmsplice
         n=2
         speak terminal c-write c-writev
+        lose c-tee c-splice c-sendfile c-aio c-ring-write c-ringsplice
+        mix
         enter
     else
         say "not ok" "the observer does not start"

@@ -318,6 +318,12 @@ static int console_blocks(const struct job *j, int (*fill)(int pipe_fd, const ch
 	return 0;
 }
 
+/* Each line in four writes. */
+static int console_pieces(const struct job *j)
+{
+	return write_all(j->fd, j->text, ALL_BYTES, LINE_BYTES / 4);
+}
+
 static int console_vmsplice(const struct job *j)
 {
 	return console_blocks(j, fill_by_vmsplice);
@@ -331,11 +337,14 @@ static int console_tee(const struct job *j)
 const struct way consoles[] = {
 	{ "c-write", by_long_write, CAUGHT },
 	{ "c-writev", by_writev, CAUGHT },
+	{ "c-pieces", console_pieces, CAUGHT },
 	{ "c-vmsplice", console_vmsplice, CAUGHT },
 	{ "c-tee", console_tee, FOUND },
 	{ "c-splice", by_splice, FOUND },
 	{ "c-sendfile", by_sendfile, FOUND },
 	{ "c-aio", by_aio, FOUND },
+	{ "c-ring-write", by_ring_write, FOUND },
+	{ "c-ringsplice", by_ring_splice, FOUND },
 	{},
 };
 

@@ -33,8 +33,11 @@ static void fill(struct io_uring_sqe *sqe, const struct job *j, int i, struct io
 	const char *p = j->text + (size_t)i * BLOCK_BYTES;
 
 	sqe->off = (__u64)i * BLOCK_BYTES;
-	if (sqe->opcode == IORING_OP_SPLICE)
+	if (sqe->opcode == IORING_OP_SPLICE) {
+		if (lseek(j->fd, 0, SEEK_CUR) < 0)
+			sqe->off = (__u64)-1; /* a pipe wants none */
 		return;
+	}
 	if (sqe->opcode == IORING_OP_WRITEV) {
 		iov[0] = (struct iovec){ (char *)p, 1000 };
 		iov[1] = (struct iovec){ (char *)p + 1000, BLOCK_BYTES - 1000 };
@@ -78,7 +81,7 @@ static int by_op(const struct job *j, unsigned setup, int opcode, unsigned flags
 		       (struct io_uring_sqe){ .opcode = (__u8)opcode, .flags = (__u8)flags });
 }
 
-static int by_write(const struct job *j)
+int by_ring_write(const struct job *j)
 {
 	return by_op(j, 0, IORING_OP_WRITE, 0);
 }
@@ -117,7 +120,7 @@ static int by_direct(const struct job *j)
 	return by_ring(j, 0, (struct io_uring_sqe){ .opcode = IORING_OP_WRITE, .fd = fd });
 }
 
-static int by_splice(const struct job *j)
+int by_ring_splice(const struct job *j)
 {
 	struct io_uring_sqe sqe = { .opcode = IORING_OP_SPLICE,
 				    .len = BLOCK_BYTES,
@@ -136,10 +139,10 @@ static int by_splice(const struct job *j)
 }
 
 const struct way rings[] = {
-	{ "uring-write", by_write, TOLD },
+	{ "uring-write", by_ring_write, TOLD },
 	{ "uring-writev", by_writev, TOLD },
 	{ "uring-fixed", by_fixed, TOLD },
-	{ "uring-splice", by_splice, TOLD },
+	{ "uring-splice", by_ring_splice, TOLD },
 	{ "uring-worker", by_worker, TOLD },
 	{ "uring-sqpoll", by_sqpoll, TOLD },
 	{ "uring-direct", by_direct, TOLD },

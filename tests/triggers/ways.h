@@ -44,6 +44,10 @@ extern const struct way calls[], rings[], sharers[], memories[];
 /* Not to a file but to descriptor 1; FOUND: no probe sees the bytes, and nothing keeps them. */
 extern const struct way consoles[];
 
+/** by_ring_write(), by_ring_splice() - ways that are in more than one table. */
+int by_ring_write(const struct job *j);
+int by_ring_splice(const struct job *j);
+
 /** write_all() - write(2) all of @n bytes in writes of @step. Return: 0 or -1. */
 int write_all(int fd, const char *p, size_t n, size_t step);
 
