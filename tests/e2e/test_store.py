@@ -239,7 +239,9 @@ def loop_disk(mib):
 
 
 def immutable(state, on):
-    """Nothing below can be written, not by those either who have it open."""
+    """Nothing below can be written, not by those either who have it open. The index of the WAL is
+    mapped: once what was written is on the disk, the next store into it is refused, too."""
+    subprocess.run(["sync", "-f", state], check=True)
     for path in (*state.iterdir(), state):
         subprocess.run(["chattr", "+i" if on else "-i", path], check=True)
 

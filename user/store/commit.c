@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/shm.h"
 #include "store/sql.h"
 #include "store/state.h"
 #include "util/cleanup.h"
@@ -296,6 +297,8 @@ int obs_store_commit(struct obs_store *s)
 	r = obs_store_seal(s);
 	if (r == 0 && !has_work(s, w.now_ns))
 		return 0;
+	if (r == 0)
+		r = obs_shm_restore();
 	if (r == 0)
 		r = write_all(s, &w);
 	if (r == -EUCLEAN && s->replace_broken)

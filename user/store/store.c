@@ -12,6 +12,7 @@
 
 #include "store/lock.h"
 #include "store/schema.h"
+#include "store/shm.h"
 #include "store/sql.h"
 #include "store/state.h"
 #include "store/wal.h"
@@ -210,6 +211,7 @@ void obs_store_close_database(struct obs_store *s)
 {
 	for (size_t i = 0; i < ARRAY_LEN(s->stmt); i++)
 		obs_sql_finalizep(&s->stmt[i]);
+	obs_shm_forget();
 	obs_sql_closep(&s->db);
 }
 
@@ -268,6 +270,7 @@ int obs_store_open(const struct obs_store_options *opt, int *ret_pid, struct obs
 	if (!s)
 		return -ENOMEM;
 
+	obs_shm_guard();
 	s->lock_fd = -1;
 	s->max_bytes = opt->max_bytes;
 	s->max_age_ns =
