@@ -152,6 +152,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
         request = Request({k.lower(): v for k, v in self.headers.items()}, body)
+        if self.server.api.stalls():
+            self.close_connection = True
+            return
         status, headers = self.server.api.take(request)
         self.send_response(status)
         for name, value in headers.items():
@@ -197,6 +200,8 @@ class Api:
         self.lock = threading.Lock()
         self.server = None
         self.port = 0
+        self.stalled = None  # an Event: requests wait for it, and are then dropped
+        self.waiting = 0  # requests that did
         self.open()
         Env.cleanup.callback(self.close)
 
@@ -205,6 +210,12 @@ class Api:
         return f"http://127.0.0.1:{self.port}/v1/ingest"
 
     def open(self):
+        """Listen, or answer again."""
+        if self.stalled:
+            self.stalled.set()
+            self.stalled = None
+        if self.server:
+            return
         self.server = _Server(self, self.port)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
@@ -213,12 +224,30 @@ class Api:
         """As if the machine had gone: nobody listens, connections break."""
         if not self.server:
             return
+        if self.stalled:
+            self.stalled.set()
+            self.stalled = None
         server, self.server = self.server, None
         server.shutdown()
         server.server_close()
         for c in list(server.connections):
             with contextlib.suppress(OSError):
                 c.shutdown(socket.SHUT_RDWR)
+
+    def stall(self):
+        """As if it hung: connections and requests are taken and never answered. Those that it
+        had when open() is called are dropped then."""
+        self.stalled = threading.Event()
+
+    def stalls(self):
+        """A request has come. Returns whether it is dropped, after a wait for open()."""
+        stalled = self.stalled
+        if not stalled:
+            return False
+        with self.lock:
+            self.waiting += 1
+        stalled.wait()
+        return True
 
     def answer(self, status, seconds=None, times=None, **headers):
         """From now, after what was planned before: answer so for some seconds or times."""

@@ -16,6 +16,14 @@ from harness import (IMAGE, ContainerNode, Env, Observer, check_ledger, docker, 
                      split_lines, unique, wait_for)
 
 
+def may_lack(way):
+    """Can this machine be without a way to write? What else is absent would be unseen."""
+    if not way.startswith("uring"):
+        return False
+    off = Path("/proc/sys/kernel/io_uring_disabled")
+    return not off.exists() or off.read_text().strip() != "0"
+
+
 class Ways:
     """`ways run` in a directory of its own, as the observer's only node."""
 
@@ -24,6 +32,7 @@ class Ways:
         self.dir = tempfile.mkdtemp(prefix="gso-test-ways-", dir=on or Env.tmp)
         Env.cleanup.callback(lambda: subprocess.run(["rm", "-rf", self.dir], check=False))
         self.popen = None
+        self.absent = set()
 
     def start(self):
         self.popen = subprocess.Popen([self.tool, "run", self.dir], text=True, bufsize=1,
@@ -43,7 +52,18 @@ class Ways:
         self.popen.stdin.write(command + "\n")
         answer = self.popen.stdout.readline()
         assert answer.startswith("done"), f"{command}: {answer}"
+        absent = answer.rsplit(":", 1)[1].split()
+        assert [name for name in absent if not may_lack(name)] == [], answer
+        self.absent |= set(absent)
         return answer
+
+    def check_all(self, observer):
+        """check(), and that no way is left out of it that can be gone here."""
+        names = subprocess.run([self.tool, "list"], text=True, stdout=subprocess.PIPE, check=True)
+        want = {n for n in names.stdout.split() if not n.startswith("rewrite-")} - self.absent
+        have = {line.split()[1].rstrip(":") for line in self.check(observer).splitlines()
+                if line.startswith("ok ")}
+        assert have == want, have ^ want
 
     def check(self, observer, *args):
         """Does the store hold every line of these ways' files once? Else why not."""
@@ -98,7 +118,7 @@ def told():
     assert observer.metrics()["gswarm_growth_found_bytes_total"] > 0, observer.metrics()
     check_ledger(observer.metrics(), delivered=False)
     assert observer.stop()[0] == 0, observer.log()
-    ways.check(observer)
+    ways.check_all(observer)
 
 
 def by_inotify(args, **more):
@@ -109,12 +129,19 @@ def by_inotify(args, **more):
     ways.start()
     ways.tell("told")
     ways.wait_check(observer)
-    ways.tell("rewrite-middle")
+    assert not rewrites(observer), rewrites(observer)
+    ways.tell("rewrite-middle")  # nobody knows where, and by whom
+    (e,) = wait_for("the rewrite", lambda: rewrites(observer))
+    assert e["event_type"] == "observer", e
+    assert e["origin"]["path"] == f"{ways.dir}/rewrite.log", e
+    assert "comm" not in e["origin"] and "pid" not in e["origin"], e
+    assert [e["details"][k] for k in ("writes", "from_offset", "to_offset")] == [1, 0, 12288], e
     ways.tell("found")
     ways.wait_check(observer)
+    assert observer.metrics()["gswarm_rewrites_total"] == 1
     check_ledger(observer.metrics(), delivered=False)
     assert observer.stop()[0] == 0, observer.log()
-    ways.check(observer)
+    ways.check_all(observer)
 
 
 @case(needs=("root",))

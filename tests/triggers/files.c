@@ -248,7 +248,7 @@ static void rotated(struct scene *s, enum phase phase)
 	}
 }
 
-/* By `>` at each start, to the same length: the same text, for inotify another one. */
+/* By `>` at each start, to the same length, the same text. */
 static void same_again(struct scene *s, enum phase phase)
 {
 	if (phase == FIRST)
@@ -256,7 +256,7 @@ static void same_again(struct scene *s, enum phase phase)
 			   O_APPEND); /* so that inotify has the directory */
 	if (phase == FIRST || phase == PAUSED) {
 		open_place(s, &s->log, "app.log", O_TRUNC);
-		put_lines(s, &s->log, phase == FIRST || s->told ? "start" : "again", 30);
+		put_lines(s, &s->log, "start", 30);
 		close_place(&s->log);
 	}
 }
@@ -344,7 +344,7 @@ static void huge_line(struct scene *s, enum phase phase)
 	put_lines(s, &s->log, "after", 3);
 }
 
-/* NUL, not UTF-8, CRLF; text as JSON has it. */
+/* NUL, not UTF-8, CRLF, lone CRs; text as JSON has it. */
 static void strange(struct scene *s, enum phase phase)
 {
 	static const struct {
@@ -357,6 +357,9 @@ static void strange(struct scene *s, enum phase phase)
 		{ "windows\r\n", 9, "windows" },
 		{ "unix\n", 5, "unix" },
 		{ "split\r\n", 7, "split" },
+		{ " 50%|#  \r", 9, " 50%|#  " },
+		{ "100%|###\r", 9, "100%|###" },
+		{ "done\n", 5, "done" },
 	};
 
 	if (phase != FIRST)

@@ -3,7 +3,7 @@
  * ways.c - writes log files in every way there is; static, so that it runs in an empty image.
  *
  *   ways run DIR         commands from standard input, one a line, each answered by one line:
- *       told             every way that a probe must tell of    -> "done N ways, N not here"
+ *       told             every way that a probe must tell of    -> "done N ways, N not here: NAME…"
  *       found            those that only a look at the file finds
  *       NAME             one way                                -> the same
  *   ways console DIR     the same with names of console ways, which write to standard output;
@@ -159,12 +159,21 @@ static int obey_console(const char *dir, const char *command)
 static int obey(const char *dir, const char *command)
 {
 	int n[3] = {}, *failed = &n[0], *missing = &n[1], *done = &n[2];
+	char absent[1024] = "";
 
-	for (size_t t = 0; t < ARRAY_LEN(tables); t++)
-		for (const struct way *w = tables[t]; w->name; w++)
-			if (is_meant(w, command))
-				n[run_child(dir, w) + 1]++;
-	printf("%s %d ways, %d not here\n", *failed ? "FAILED" : "done", *done + *failed, *missing);
+	for (size_t t = 0; t < ARRAY_LEN(tables); t++) {
+		for (const struct way *w = tables[t]; w->name; w++) {
+			int r = is_meant(w, command) ? run_child(dir, w) : 2;
+			size_t len = strlen(absent);
+
+			if (r <= 1)
+				n[r + 1]++;
+			if (r == 0)
+				snprintf(absent + len, sizeof(absent) - len, " %s", w->name);
+		}
+	}
+	printf("%s %d ways, %d not here:%s\n", *failed ? "FAILED" : "done", *done + *failed,
+	       *missing, absent);
 	return *failed ? 1 : 0;
 }
 

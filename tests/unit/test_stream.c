@@ -51,7 +51,7 @@ static void open_stream(struct fixture *f, const struct obs_cursor *cursor, int6
 	struct obs_file_id id = { .ino = 1, .dev = 2, .gen = 3 };
 
 	assert_int_equal(obs_stream_new_file(&f->opt, &id, open(f->path, O_RDONLY | O_CLOEXEC),
-					     f->path, cursor, &start, NULL, &f->stream),
+					     f->path, cursor, &start, f, &f->stream),
 			 0);
 }
 
@@ -413,6 +413,101 @@ static void room_in_between_is_waited_for(void **state)
 	assert_non_null(strstr(obs_buf_cstr(&f->out), "@14b;"));
 }
 
+/* The same file, whose writes nobody tells of. */
+static void follow_untold(struct fixture *f, const struct obs_cursor *cursor)
+{
+	obs_stream_free(&f->stream);
+	f->opt.captured = false;
+	open_stream(f, cursor, -1);
+}
+
+/* Both sweeps that it takes; later than the file's time of before. Return: is it to be read? */
+static bool sweep_twice(struct fixture *f)
+{
+	assert_false(obs_stream_sweep(f->stream));
+	return obs_stream_sweep(f->stream);
+}
+
+static void write_later(struct fixture *f, const char *text, uint64_t at)
+{
+	usleep(20000); /* more than a tick: the file gets another time */
+	assert_int_equal(pwrite(f->fd, text, strlen(text), (off_t)at), strlen(text));
+}
+
+static void the_same_again_is_new_when_its_signs_say_so(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_rewrite r;
+
+	follow_untold(f, NULL);
+	append(f, "one\ntwo\n");
+	obs_stream_catch_up(f->stream, true);
+	write_later(f, "one\ntwo\n", 0);
+	obs_stream_sign(f->stream, OBS_STREAM_OPENED);
+	obs_stream_sign(f->stream, OBS_STREAM_MODIFIED);
+	assert_true(sweep_twice(f));
+	obs_stream_catch_up(f->stream, false);
+	expect(f, "one@0b;two@4b;one@0b;two@4b;");
+	assert_int_equal(obs_stream_epoch(f->stream), 1);
+	assert_int_equal(get(&f->counters.truncations), 1);
+	assert_int_equal(get(&f->counters.rewrites), 0);
+	assert_false(sweep_twice(f));
+	assert_false(obs_stream_take_rewrites(f->stream, &r));
+
+	/* only written to: in place, for all we know */
+	write_later(f, "one\ntwo\n", 0);
+	obs_stream_sign(f->stream, OBS_STREAM_MODIFIED);
+	assert_false(sweep_twice(f));
+	assert_true(obs_stream_take_rewrites(f->stream, &r));
+	assert_int_equal(r.writes, 1);
+	assert_int_equal(r.offset, 0);
+	assert_int_equal(r.end, 8);
+	assert_int_equal(r.pid, 0);
+	assert_true(r.wall_ns > 0);
+	assert_int_equal(get(&f->counters.rewrites), 1);
+	expect(f, "one@0b;two@4b;one@0b;two@4b;");
+}
+
+/* Another text where the cursor's own bytes do not reach. */
+static void a_write_in_place_that_nobody_tells_of_is_told(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_buf struct obs_buf old = {};
+	struct obs_cursor cursor;
+	struct obs_rewrite r;
+
+	for (int i = 0; i < 1000; i++)
+		obs_buf_printf(&old, "old %d\n", i);
+	follow_untold(f, NULL);
+	append(f, obs_buf_cstr(&old));
+	obs_stream_catch_up(f->stream, true);
+	assert_int_equal(get(&f->counters.lines_parsed), 1000);
+	write_later(f, "new", 6);
+	obs_stream_sign(f->stream, OBS_STREAM_OPENED | OBS_STREAM_MODIFIED);
+	assert_false(sweep_twice(f));
+	assert_true(obs_stream_take_rewrites(f->stream, &r));
+	assert_int_equal(get(&f->counters.rewrites), 1);
+	assert_true(obs_stream_cursor(f->stream, &cursor));
+
+	/* the same while nobody was there: the cursor is older than the file */
+	write_later(f, "New", 6);
+	follow_untold(f, &cursor);
+	assert_true(obs_stream_take_rewrites(f->stream, &r));
+	assert_int_equal(r.end, f->size);
+	assert_int_equal(get(&f->counters.rewrites), 2);
+	assert_false(sweep_twice(f));
+	assert_false(obs_stream_take_rewrites(f->stream, &r));
+	assert_int_equal(get(&f->counters.lines_parsed), 1000);
+
+	/* and the same again is known after a restart, too */
+	write_later(f, "New", 6);
+	obs_stream_sign(f->stream, OBS_STREAM_OPENED | OBS_STREAM_MODIFIED);
+	assert_true(sweep_twice(f));
+	obs_stream_catch_up(f->stream, false);
+	assert_int_equal(get(&f->counters.lines_parsed), 2000);
+	assert_int_equal(get(&f->counters.rewrites), 2);
+}
+
 static void captured_bytes_of_a_file_that_is_gone_are_kept(void **state)
 {
 	struct fixture *f = *state;
@@ -697,6 +792,8 @@ int main(void)
 		T(what_was_captured_before_a_cut_is_kept),
 		T(last_words_are_taken),
 		T(room_in_between_is_waited_for),
+		T(the_same_again_is_new_when_its_signs_say_so),
+		T(a_write_in_place_that_nobody_tells_of_is_told),
 		T(captured_bytes_of_a_file_that_is_gone_are_kept),
 		T(bytes_that_nothing_holds_are_counted),
 		T(what_a_cut_write_had_more_is_lost_unless_copied),

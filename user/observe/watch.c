@@ -15,6 +15,13 @@ struct obs_watch {
 	void *ctx;
 };
 
+static unsigned what_of(uint32_t mask)
+{
+	return (mask & IN_MODIFY ? OBS_WATCH_MODIFIED : 0) |
+	       (mask & IN_OPEN ? OBS_WATCH_OPENED : 0) |
+	       (mask & (IN_CREATE | IN_MOVED_TO) ? OBS_WATCH_CAME : 0);
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	char buf[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
@@ -26,7 +33,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	for (ssize_t at = 0; at < n;) {
 		const struct inotify_event *e = (const void *)(buf + at);
 
-		w->fn(w->ctx, e->wd);
+		w->fn(w->ctx, e->wd, what_of(e->mask));
 		at += (ssize_t)(sizeof(*e) + e->len);
 	}
 }
@@ -66,7 +73,7 @@ static int add(struct obs_watch *w, int fd, uint32_t mask)
 
 int obs_watch_add(struct obs_watch *w, int fd)
 {
-	return add(w, fd, IN_MODIFY);
+	return add(w, fd, IN_MODIFY | IN_OPEN);
 }
 
 int obs_watch_add_dir(struct obs_watch *w, int fd)

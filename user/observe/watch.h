@@ -8,8 +8,14 @@
 
 struct obs_watch;
 
-/** typedef obs_watch_fn - the file watched as @wd was written to. */
-typedef void (*obs_watch_fn)(void *ctx, int wd);
+enum obs_watch_what {
+	OBS_WATCH_MODIFIED = 1, /* written to, or its size was changed */
+	OBS_WATCH_OPENED = 2,
+	OBS_WATCH_CAME = 4, /* into a directory */
+};
+
+/** typedef obs_watch_fn - of what is watched as @wd; @what: enum obs_watch_what */
+typedef void (*obs_watch_fn)(void *ctx, int wd, unsigned what);
 
 /** obs_watch_new() - Return: 0, -ENOMEM, or a negative errno. */
 int obs_watch_new(uv_loop_t *loop, obs_watch_fn fn, void *ctx, struct obs_watch **ret);

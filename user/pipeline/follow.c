@@ -1737,7 +1737,13 @@ void obs_follow_cursors(struct obs_follow *f, int (*put)(void *ctx, const struct
 
 /* --- life --- */
 
-static void on_modified(void *ctx, int wd)
+static uint32_t signs_of(unsigned what)
+{
+	return (what & OBS_WATCH_MODIFIED ? OBS_STREAM_MODIFIED : 0) |
+	       (what & OBS_WATCH_OPENED ? OBS_STREAM_OPENED : 0);
+}
+
+static void on_watched(void *ctx, int wd, unsigned what)
 {
 	struct obs_follow *f = ctx;
 	struct entry *en, *next;
@@ -1750,6 +1756,9 @@ static void on_modified(void *ctx, int wd)
 	HASH_ITER(hh, f->entries, en, next)
 	{
 		if (en->wd != wd)
+			continue;
+		obs_stream_sign(en->stream, signs_of(what));
+		if (!(what & OBS_WATCH_MODIFIED))
 			continue;
 		f->live_ns = obs_boot_ns();
 		set_behind(f, en, true, true);
@@ -1781,7 +1790,7 @@ int obs_follow_new(const struct obs_follow_options *opt, struct obs_follow **ret
 	f->opt.stream.assembly = &f->assembly;
 	f->fd_limit = fd_limit();
 	f->start_ns = obs_wall_ns();
-	r = obs_watch_new(opt->loop, on_modified, f, &f->watch);
+	r = obs_watch_new(opt->loop, on_watched, f, &f->watch);
 	if (r < 0)
 		obs_warn("inotify is not to be had (%s): files outside of nodes are looked at once "
 			 "a second",

@@ -19,6 +19,7 @@
 #define SLICE_BYTES	(8 * 1024 * 1024)
 #define RECORD_QUIET_NS 1000000000ULL
 #define PROMPT_QUIET_NS 3000000000ULL
+#define SUM_BYTES	(1024 * 1024) /* a sum is kept of files that nobody tells of, up to here */
 #define ROOM_NS		2000000000ULL /* for a mapping to be filled */
 /* A cursor that nobody has seen for long is dropped from the store: say now and then that the
  * file is still there. */
@@ -55,8 +56,12 @@ struct obs_stream {
 	uint64_t told_ns;     /* CLOCK_REALTIME when it was handed out */
 	uint32_t told_epoch;
 	bool told_any;
-	uint64_t sweep_offset;	/* offset at the sweep before */
-	uint64_t mtime_ns;	/* of the file, at the sweep before; 0 = there was none */
+	uint64_t seen_ns;   /* mtime of the file when all of it had been read; 0 = never */
+	uint64_t seen_size; /* … and its size */
+	uint32_t signs;	    /* enum obs_stream_signs since then */
+	bool touched;	    /* at the last sweep it had another mtime, and this size */
+	XXH64_state_t *sum; /* owned; of its first sum_at bytes, NULL = none is kept */
+	uint64_t sum_at;
 	bool odd;		/* at the last sweep its bytes were not those that were read */
 	bool found;		/* the next bytes read were found by looking */
 	bool ends;		/* nothing more will be written */
@@ -204,6 +209,83 @@ static void load_tail(struct obs_stream *s)
 	s->sure = s->offset;
 }
 
+/* Are its writes told of by records? */
+static bool is_told(const struct obs_stream *s)
+{
+	return s->kept.file || (s->opt->captured && s->owner);
+}
+
+static void drop_sum(struct obs_stream *s)
+{
+	XXH64_freeState(s->sum);
+	s->sum = NULL;
+}
+
+/* What stands in the file from sum_at on was read. */
+static void add_to_sum(struct obs_stream *s, struct obs_slice bytes)
+{
+	if (!s->sum)
+		return;
+	if (s->sum_at != s->offset || s->sum_at + bytes.len > SUM_BYTES || is_told(s)) {
+		drop_sum(s);
+		return;
+	}
+	XXH64_update(s->sum, bytes.p, bytes.len);
+	s->sum_at += bytes.len;
+}
+
+static void start_sum(struct obs_stream *s)
+{
+	if (is_told(s) || s->kind != OBS_STREAM_FILE)
+		return;
+	if (!s->sum)
+		s->sum = XXH64_createState();
+	if (s->sum)
+		XXH64_reset(s->sum, 0);
+	s->sum_at = 0;
+}
+
+/* Return: true when the file's first @len bytes have been added to @sum. */
+static bool sum_file(int fd, uint64_t len, XXH64_state_t *sum)
+{
+	for (uint64_t at = 0; at < len;) {
+		uint64_t want = len - at < READ_BYTES ? len - at : READ_BYTES;
+		ssize_t n = pread(fd, read_buffer, want, (off_t)at);
+
+		if (n <= 0)
+			return false;
+		XXH64_update(sum, read_buffer, (size_t)n);
+		at += (uint64_t)n;
+	}
+	return true;
+}
+
+/* Reading begins in the middle: what stands before that counts, too. */
+static void load_sum(struct obs_stream *s)
+{
+	start_sum(s);
+	if (!s->sum)
+		return;
+	if (s->fd < 0 || s->offset > SUM_BYTES || !sum_file(s->fd, s->offset, s->sum))
+		drop_sum(s);
+	else
+		s->sum_at = s->offset;
+}
+
+/* Does the file hold what was read of it, byte for byte? false: no, or it is not known. */
+static bool holds_the_same(const struct obs_stream *s)
+{
+	XXH64_state_t *now = s->sum && s->sum_at == s->offset ? XXH64_createState() : NULL;
+	bool same;
+
+	if (!now)
+		return false;
+	XXH64_reset(now, 0);
+	same = sum_file(s->fd, s->offset, now) && XXH64_digest(now) == XXH64_digest(s->sum);
+	XXH64_freeState(now);
+	return same;
+}
+
 static void push_bytes(struct obs_stream *s, const struct obs_line *meta)
 {
 	uint64_t bad;
@@ -243,6 +325,7 @@ static void feed(struct obs_stream *s, struct obs_slice bytes, const struct obs_
 		count_bytes(s, bytes.len, chunk != NULL);
 	s->active_ns = chunk ? chunk->boot_ns : s->read_ns;
 	push_bytes(s, &meta);
+	add_to_sum(s, bytes);
 	s->offset += bytes.len;
 	if (s->kind == OBS_STREAM_FILE)
 		keep_tail(s, bytes);
@@ -478,6 +561,8 @@ static void start_over(struct obs_stream *s)
 	s->former = s->sure;
 	s->offset = s->sure = s->counted = s->put_off = 0;
 	s->tail_len = 0;
+	s->seen_ns = 0;
+	start_sum(s);
 }
 
 /* --- lines without an end take too much memory together --- */
@@ -800,6 +885,20 @@ void obs_stream_write(struct obs_stream *s, const struct obs_chunk *chunk)
 
 /* --- reading without a record --- */
 
+static uint64_t mtime_ns(const struct stat *st)
+{
+	return (uint64_t)st->st_mtim.tv_sec * 1000000000ULL + (uint64_t)st->st_mtim.tv_nsec;
+}
+
+/* All that the file had when @st was taken has been read. */
+static void note_seen(struct obs_stream *s, const struct stat *st)
+{
+	s->seen_ns = mtime_ns(st);
+	s->seen_size = (uint64_t)st->st_size;
+	s->signs = 0;
+	s->touched = false;
+}
+
 bool obs_stream_catch_up(struct obs_stream *s, bool to_end)
 {
 	uint64_t end = s->due, from, to;
@@ -828,19 +927,52 @@ bool obs_stream_catch_up(struct obs_stream *s, bool to_end)
 		s->due = s->offset; /* that is all there is */
 	s->found = found && s->offset < s->due;
 	settle(s, from);
+	if (s->offset == (uint64_t)st.st_size)
+		note_seen(s, &st);
 	return s->offset < s->due;
 }
 
-/* Without records: written to, and neither longer nor another than before. */
-static void note_touch(struct obs_stream *s, const struct stat *st, uint64_t size_before)
+/* Without records nobody knows where it was written to. */
+static void tell_touch(struct obs_stream *s, uint64_t wall_ns)
 {
-	uint64_t ns = (uint64_t)st->st_mtim.tv_sec * 1000000000ULL + (uint64_t)st->st_mtim.tv_nsec;
+	struct obs_rewrite r = { .writes = 1, .end = s->offset, .wall_ns = wall_ns };
 
-	if (!s->opt->captured && s->put_off == 0 && s->mtime_ns && ns != s->mtime_ns &&
-	    (uint64_t)st->st_size == size_before && s->offset == s->sweep_offset)
-		obs_count(&s->opt->counters->rewrites, 1);
-	s->mtime_ns = ns;
-	s->sweep_offset = s->offset;
+	count_rewrite(s, &r);
+}
+
+/*
+ * Without records: was it written to since all of it was read, and is as long as it was? When
+ * it was opened, written to, and holds the same text, it was emptied by `>` and written again.
+ * Looked at twice, since the signs of it may still be on their way.
+ * Return: true when it is begun anew.
+ */
+static bool note_touch(struct obs_stream *s, const struct stat *st)
+{
+	const uint32_t both = OBS_STREAM_OPENED | OBS_STREAM_MODIFIED;
+	bool before = s->touched;
+
+	s->touched = !is_told(s) && s->seen_ns && s->seen_ns != mtime_ns(st) &&
+		     s->seen_size == (uint64_t)st->st_size && s->seen_size == s->offset;
+	if (!s->touched) {
+		if (s->seen_size != (uint64_t)st->st_size || s->seen_ns == mtime_ns(st))
+			s->signs = 0;
+		return false;
+	}
+	if (!before)
+		return false;
+	if ((s->signs & both) == both && s->offset > 0 && holds_the_same(s)) {
+		start_over(s);
+		s->due = (uint64_t)st->st_size;
+		return true;
+	}
+	tell_touch(s, mtime_ns(st));
+	note_seen(s, st);
+	return false;
+}
+
+void obs_stream_sign(struct obs_stream *s, uint32_t signs)
+{
+	s->signs |= signs;
 }
 
 bool obs_stream_sweep(struct obs_stream *s)
@@ -861,7 +993,8 @@ bool obs_stream_sweep(struct obs_stream *s)
 		return again;
 	}
 	s->odd = false;
-	note_touch(s, &st, before);
+	if (note_touch(s, &st))
+		return true;
 	if (before <= s->offset)
 		return false;
 	if (s->due < before) {
@@ -1091,8 +1224,18 @@ static void find_place(struct obs_stream *s, const struct obs_cursor *cursor,
 static void place(struct obs_stream *s, const struct obs_cursor *cursor,
 		  const struct obs_stream_start *start)
 {
+	struct stat st;
+
 	find_place(s, cursor, start);
 	load_tail(s);
+	load_sum(s);
+	if (s->fd < 0 || fstat(s->fd, &st) < 0 || s->offset != (uint64_t)st.st_size)
+		return;
+	note_seen(s, &st);
+	/* Whoever wrote to it since we saw it did that in place, or emptied it and wrote the same. */
+	if (cursor && s->offset > 0 && cursor->offset == s->offset && !s->kept.file &&
+	    cursor->seen_ns < mtime_ns(&st))
+		tell_touch(s, mtime_ns(&st));
 }
 
 /* --- life --- */
@@ -1215,6 +1358,7 @@ void obs_stream_free(struct obs_stream **sp)
 	obs_kept_free(&s->kept.file);
 	obs_parser_free(&s->kept.err);
 	obs_zone_free(&s->zone);
+	drop_sum(s);
 	free(s->path);
 	free(s);
 	*sp = NULL;

@@ -50,7 +50,7 @@ struct obs_stream_options {
 	 * more is noted, and catch_up goes on once it is false. Consoles cannot wait. */
 	const bool *paused;
 	struct obs_assembly *assembly; /* of the lines of all streams; borrowed, may be NULL */
-	bool captured;		       /* a write before the cursor is told of by a record */
+	bool captured;		       /* writes of files with an owner are told of by records */
 	struct obs_counters *counters;
 	struct obs_parser_options parser; /* of every stream; its zone is set per stream */
 	/* An event of @s; ev's id and origin are to be filled in. */
@@ -115,16 +115,23 @@ bool obs_stream_catch_up(struct obs_stream *s, bool to_end);
  * obs_stream_sweep() - once a second: has the file been cut, or has it grown behind our back?
  *
  * Growth is read only when it was there at the sweep before too: its record may still be on
- * its way. Return: true when catch_up is due.
+ * its way. Of a file whose writes are not told of, also: was it written to in place, or emptied
+ * and written again to the same length? Return: true when catch_up is due.
  */
 bool obs_stream_sweep(struct obs_stream *s);
+
+/* What is told of a file whose writes are not captured. */
+enum obs_stream_signs { OBS_STREAM_MODIFIED = 1, OBS_STREAM_OPENED = 2 };
+
+/** obs_stream_sign() - something was told; see obs_stream_sweep(). */
+void obs_stream_sign(struct obs_stream *s, uint32_t signs);
 
 /* Writes before the cursor: their lines had been taken, and are not emitted again. */
 struct obs_rewrite {
 	uint64_t writes;
 	uint64_t offset, end; /* the lowest byte, and behind the highest */
 	uint64_t wall_ns;     /* of the last one */
-	uint32_t pid;	      /* its writer */
+	uint32_t pid;	      /* its writer, 0 = not known; then where it wrote is not, either */
 	char comm[16];
 };
 
