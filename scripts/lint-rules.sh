@@ -167,6 +167,17 @@ check_statements "$all"
 check_includes "$all"
 check_file_heads "${sources[@]}"
 
+# Observed processes never wait for us: no signal, no ptrace, nothing written into them. Who sends a
+# signal sends it to a child of its own (or 0, to ask whether a process lives).
+own_children='user/(observe/canary(_child)?|collect/nvidia_smi|store/lock)\.c:'
+hits=$(grep -E '^(user|bpf)/' "$all" |
+    grep -E ':.*\b(ptrace|process_vm_writev|process_madvise|bpf_(send_signal(_thread|_task)?|probe_write_user))\(' || true)
+complain_each 'observed processes never wait for us' <<<"$hits"
+hits=$(grep -E '^(user|bpf)/' "$all" | grep -vE "^$own_children" |
+    grep -E ':.*\b(kill|killpg|tkill|tgkill|sigqueue|pidfd_send_signal|SYS_(kill|tkill|tgkill|pidfd_send_signal))\b\(?' |
+    grep -vE '#include|"' || true)
+complain_each 'a signal to a process that may be observed' <<<"$hits"
+
 # The repository stands alone, and nobody commits what the build makes.
 hits=$(list '*' | xargs -d '\n' grep -nIE '\.\./sha[r]ed|/work/[a-z]+/' -- 2>/dev/null || true)
 complain_each 'refers to something outside the repository' <<<"$hits"
