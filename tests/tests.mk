@@ -15,7 +15,7 @@ $(NODE): $(NODE_OBJS)
 	$(Q)$(CC) $(LDFLAGS) -static -o $@ $^
 
 WAYS      := $(OUT)/tests/triggers/ways
-ALONE     := tests/triggers/connect_storm.c tests/triggers/dialer.c
+ALONE     := $(addprefix tests/triggers/,connect_storm.c dialer.c clock_shift.c)
 WAYS_SRCS := $(filter-out $(ALONE),$(wildcard tests/triggers/*.c))
 WAYS_OBJS := $(WAYS_SRCS:%.c=$(OUT)/%.o)
 STORM     := $(OUT)/tests/triggers/connect_storm
@@ -45,8 +45,16 @@ $(NVML_STANDIN): tests/unit/nvml_standin.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 $(WARN) -O2 -g -D_GNU_SOURCE $(LDFLAGS) -shared -fPIC -o $@ $<
 
+# A process that it is put before has a wall clock of its own.
+CLOCK_SHIFT := $(OUT)/tests/triggers/clock_shift.so
+
+$(CLOCK_SHIFT): tests/triggers/clock_shift.c
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 $(WARN) -O2 -g -D_GNU_SOURCE $(LDFLAGS) -shared -fPIC -o $@ $<
+
 $(OUT)/tests/unit/test_gpu: | $(NVML_STANDIN)
-node: $(NVML_STANDIN)
+node: $(NVML_STANDIN) $(CLOCK_SHIFT)
 
 .PHONY: demo
 demo: all node ## start a node look-alike in a container and show its events live
@@ -64,7 +72,7 @@ test-long: all node ## the long tests: 1,000 kills, 1 GB bursts, 10,000 connecti
 	$(Q)scripts/fetch-hivemind.sh >/dev/null
 	$(Q)$(MAKE) --no-print-directory test-kernels FILE_RUNGS="fexit sys_exit inotify"
 	$(Q)GSO_LONG=1 tests/e2e/run.py --observer $(abspath $(BIN)) --node $(abspath $(NODE)) \
-	  $(or $(E2E),real. swarm. load.rate_big load.hold_big crash.kill_9 burst.small_ring_big)
+	  $(or $(E2E),real. swarm. load.rate_big load.hold_big crash.kill_9 burst.small_ring_big store.read_only_while)
 
 .PHONY: test
 test: ## install what is missing, run every test, sum up in the last line
