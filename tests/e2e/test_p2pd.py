@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from cases import case
 from harness import Api, Env, Observer, ProcessNode, observer_cmd, wait_for
 from swarm import P2pdPeer, p2pd_path, swarm
+from swarm_peer import dht_key
 from test_connections import Net, link
 
 NEEDS = ("root", "bpf")
@@ -396,6 +397,17 @@ def keys_and_records():
             ("round", "in"): (1, 0, 0)}
     # the name of the first key is found by trying rounds, a part of them each second
     wait_for("all kinds", lambda: keys() == want, 30)
+    used = {(k.get("name", k["hash"]), k["direction"]): (k["kind"], k["stored"], k["hits"], k["misses"])
+            for k in view(observer, b.pid)["dht"]["most_used_keys"]}
+    assert used == {
+        ("39512", "out"): ("round", 2, 1, 0), ("39513", "out"): ("round", 1, 1, 0), ("39512", "in"): ("round", 1, 0, 0),
+        ("rl_swarm_rewards_39512_0", "out"): ("rl_swarm_rewards", 1, 1, 0),
+        ("rl_swarm_leaderboard_39512_2", "out"): ("rl_swarm_leaderboard", 0, 0, 1),
+        (dht_key("something else").hex(), "out"): ("hash", 1, 0, 0),
+        (dht_key("else").hex(), "out"): ("hash", 0, 0, 1)}, used
+    out = observer_cmd("p2pd", "--url", f"http://127.0.0.1:{observer.port}", "--keys").stdout
+    assert re.search(r"^  key 39512 +out +2 stored, 0 refused, 1 found, 0 not found$", out, re.M), out
+    assert re.search(rf"^  key {dht_key('else').hex()} out +0 stored, 0 refused, 0 found, 1 not found$", out, re.M), out
     for kind, way, metric, n in (("round", "out", "stored", 3), ("rl_swarm_rewards", "out", "hit", 1),
                                  ("hash", "out", "missed", 1), ("round", "in", "stored", 1)):
         got = value(observer, b.pid, f"gswarm_dht_keys_{metric}_total",

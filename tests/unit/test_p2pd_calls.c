@@ -11,6 +11,7 @@
 #include "collect/key_names.h"
 #include "collect/p2pd.h"
 #include "collect/p2pd_file.h"
+#include "collect/p2pd_keys.h"
 #include "collect/p2pd_peers.h"
 #include "collect/p2pd_records.h"
 #include "parse/dht.h"
@@ -52,6 +53,43 @@ static void key_of(const char *name, uint8_t key[20])
 	size_t n = obs_msgpack_put_text(obs_slice_str(name), packed, sizeof(packed));
 
 	obs_sha1(obs_slice((char *)packed, n), key);
+}
+
+/* The first is used most, the others once each: of these the oldest makes room. */
+static void keys_that_are_used_least_make_room(void **state)
+{
+	const struct obs_p2p_key *const *list;
+	struct obs_key_names *names = NULL;
+	struct obs_p2pd_keys *k = NULL;
+	uint8_t key[20] = { 0 };
+	size_t n;
+
+	(void)state;
+	assert_int_equal(obs_key_names_new(&names), 0);
+	assert_int_equal(obs_p2pd_keys_new(&k), 0);
+	assert_int_equal((obs_p2pd_keys_list(k, names, &n), n), 0);
+	obs_sha1(OBS_SLICE("proposer"), key);
+	for (int i = 0; i < 3; i++)
+		obs_p2pd_keys_use(k, key)->hits[OBS_P2P_OUT]++;
+	memset(key, 0, sizeof(key));
+	for (uint8_t i = 1; i <= OBS_P2P_KEYS_MAX + 1; i++) {
+		key[0] = i;
+		obs_p2pd_keys_use(k, key)->stored[OBS_P2P_IN] += i;
+	}
+	list = obs_p2pd_keys_list(k, names, &n);
+	assert_int_equal(n, OBS_P2P_KEYS_MAX);
+	assert_int_equal(obs_p2pd_keys_evicted(k), 2);
+	assert_string_equal(list[0]->name, "proposer");
+	assert_int_equal(list[0]->kind, OBS_KEY_KIND_PROPOSER);
+	assert_int_equal(list[0]->uses, 3);
+	assert_int_equal(list[0]->n.hits[OBS_P2P_OUT], 3);
+	for (size_t i = 1; i < n; i++) {
+		assert_string_equal(list[i]->name, "");
+		assert_int_equal(list[i]->key[0], i + 2);
+		assert_int_equal(list[i]->n.stored[OBS_P2P_IN], i + 2);
+	}
+	obs_p2pd_keys_free(&k);
+	obs_key_names_free(&names);
 }
 
 static void names_of_keys(void **state)
@@ -633,6 +671,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sha1_of_known_texts),
 		cmocka_unit_test(names_of_keys),
+		cmocka_unit_test(keys_that_are_used_least_make_room),
 		cmocka_unit_test(what_our_peer_did),
 		cmocka_unit_test(what_hivemind_did),
 		cmocka_unit_test(answers_told_before_questions),

@@ -13,8 +13,6 @@
 
 #include "model/p2p.h"
 
-#define OBS_KEY_NAME_LEN 64
-
 struct obs_key_names;
 
 int obs_key_names_new(struct obs_key_names **ret);

@@ -12,6 +12,7 @@
 
 #include "collect/key_names.h"
 #include "collect/p2pd_early.h"
+#include "collect/p2pd_keys.h"
 #include "collect/p2pd_peers.h"
 #include "collect/p2pd_records.h"
 #include "collect/p2pd_sync.h"
@@ -88,6 +89,7 @@ struct obs_p2pd {
 	struct obs_key_names *names;
 	struct obs_syncs syncs;
 	struct obs_p2pd_records *records;
+	struct obs_p2pd_keys *keys;
 	struct unnamed unnamed[UNNAMED_MAX];
 	struct obs_early early; /* answers without their question */
 	struct obs_p2p_view view;
@@ -391,6 +393,7 @@ static struct obs_sync_step step_of(const struct obs_p2pd *p, const struct call 
 static void note_stored(struct obs_p2pd *p, const struct call *c, unsigned i, bool ok)
 {
 	struct obs_key_numbers *k = key_numbers(p, c->keys[i]);
+	struct obs_key_numbers *own = obs_p2pd_keys_use(p->keys, c->keys[i]);
 	struct obs_p2pd_record record = {
 		.key = c->keys[i],
 		.subkey = c->subkeys[i],
@@ -400,6 +403,8 @@ static void note_stored(struct obs_p2pd *p, const struct call *c, unsigned i, bo
 
 	k->stored[c->way] += ok;
 	k->refused[c->way] += !ok;
+	own->stored[c->way] += ok;
+	own->refused[c->way] += !ok;
 	if (ok)
 		obs_p2pd_records_put(p->records, &record);
 }
@@ -430,6 +435,11 @@ static void note_found(struct obs_p2pd *p, const struct call *c, unsigned i, boo
 	struct obs_key_numbers *k =
 		i < c->n_keys ? key_numbers(p, c->keys[i]) : &p->view.dht.kinds[OBS_KEY_KIND_OTHER];
 
+	k->hits[c->way] += found;
+	k->misses[c->way] += !found;
+	if (i >= c->n_keys)
+		return;
+	k = obs_p2pd_keys_use(p->keys, c->keys[i]);
 	k->hits[c->way] += found;
 	k->misses[c->way] += !found;
 }
@@ -978,6 +988,8 @@ int obs_p2pd_new(const struct obs_p2pd_ops *ops, void *ctx, struct obs_counters 
 		r = obs_p2pd_peers_new(OBS_P2PD_PEERS_MAX, &p->peers);
 	if (r == 0)
 		r = obs_p2pd_records_new(&p->records);
+	if (r == 0)
+		r = obs_p2pd_keys_new(&p->keys);
 	if (r < 0)
 		obs_p2pd_free(&p);
 	else
@@ -996,6 +1008,7 @@ void obs_p2pd_free(struct obs_p2pd **pp)
 	while (p->calls)
 		forget_call(p, p->calls);
 	obs_p2pd_records_free(&p->records);
+	obs_p2pd_keys_free(&p->keys);
 	obs_p2pd_peers_free(&p->peers);
 	obs_key_names_free(&p->names);
 	free(p);
@@ -1124,6 +1137,8 @@ const struct obs_p2p_view *obs_p2pd_view(struct obs_p2pd *p)
 		p->view.dht.records[way] =
 			*obs_p2pd_records_numbers(p->records, (enum obs_p2p_way)way);
 	p->view.evicted = *obs_p2pd_peers_evicted(p->peers);
+	p->view.keys = obs_p2pd_keys_list(p->keys, p->names, &p->view.n_keys);
+	p->view.keys_evicted = obs_p2pd_keys_evicted(p->keys);
 	p->view.connections = HASH_COUNT(p->conns);
 	return &p->view;
 }

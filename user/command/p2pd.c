@@ -25,6 +25,7 @@ static const struct obs_option options[] = {
 	{ 'u', "url", "URL", "ask this address instead, such as http://127.0.0.1:8080" },
 	{ 'j', "json", NULL, "print the answer as it comes" },
 	{ 'p', "peers", NULL, "the same for each peer, too" },
+	{ 'k', "keys", NULL, "the DHT's keys that were used most, too" },
 	{ 0 },
 };
 
@@ -105,6 +106,12 @@ static int decode_file(const char *path, struct decode *d)
 
 /* --- what the running daemon says --- */
 
+struct request {
+	struct obs_ask ask;
+	const char *path; /* NULL: ask the daemon */
+	bool json, peers, keys;
+};
+
 static void print_rpcs(const cJSON *owner, const char *indent)
 {
 	char asked[16], answered[16];
@@ -137,7 +144,20 @@ static void print_keys(const cJSON *dht)
 		       obs_ask_number(clock, "peers"), obs_ask_number(clock, "median_offset_s"));
 }
 
-static void print_node(const cJSON *node, bool peers)
+/* By its name where that is known, else by its hash. */
+static void print_used_keys(const cJSON *dht)
+{
+	const cJSON *k;
+
+	cJSON_ArrayForEach(k, cJSON_GetObjectItemCaseSensitive(dht, "most_used_keys"))
+		printf("  key %-40s %-4s %.0f stored, %.0f refused, %.0f found, %.0f not found\n",
+		       *obs_ask_text(k, "name") ? obs_ask_text(k, "name") : obs_ask_text(k, "hash"),
+		       obs_ask_text(k, "direction"), obs_ask_number(k, "stored"),
+		       obs_ask_number(k, "refused"), obs_ask_number(k, "hits"),
+		       obs_ask_number(k, "misses"));
+}
+
+static void print_node(const cJSON *node, const struct request *q)
 {
 	const cJSON *p, *s;
 
@@ -151,16 +171,18 @@ static void print_node(const cJSON *node, bool peers)
 		       obs_ask_text(s, "direction"), obs_ask_number(s, "opened"),
 		       obs_ask_number(s, "ended"));
 	print_keys(cJSON_GetObjectItemCaseSensitive(node, "dht"));
+	if (q->keys)
+		print_used_keys(cJSON_GetObjectItemCaseSensitive(node, "dht"));
 	cJSON_ArrayForEach(p, cJSON_GetObjectItemCaseSensitive(node, "peers"))
 	{
-		if (!peers)
+		if (!q->peers)
 			break;
 		printf("  %s %s\n", obs_ask_text(p, "peer_id"), obs_ask_text(p, "address"));
 		print_rpcs(p, "    ");
 	}
 }
 
-static int print_table(const struct obs_buf *answer, bool peers)
+static int print_table(const struct obs_buf *answer, const struct request *q)
 {
 	cleanup_cjson cJSON *root = cJSON_ParseWithLength(answer->p, answer->len);
 	const cJSON *node, *nodes = cJSON_GetObjectItemCaseSensitive(root, "nodes");
@@ -171,15 +193,9 @@ static int print_table(const struct obs_buf *answer, bool peers)
 	}
 	if (cJSON_GetArraySize(nodes) == 0)
 		puts("no node has been heard talking to its p2pd");
-	cJSON_ArrayForEach(node, nodes) print_node(node, peers);
+	cJSON_ArrayForEach(node, nodes) print_node(node, q);
 	return OBS_EXIT_OK;
 }
-
-struct request {
-	struct obs_ask ask;
-	const char *path; /* NULL: ask the daemon */
-	bool json, peers;
-};
 
 static int ask(const struct request *q)
 {
@@ -187,7 +203,7 @@ static int ask(const struct request *q)
 	int r = obs_ask(&q->ask, "/api/v1/p2pd", &answer);
 
 	if (r != OBS_EXIT_OK || !q->json)
-		return r != OBS_EXIT_OK ? r : print_table(&answer, q->peers);
+		return r != OBS_EXIT_OK ? r : print_table(&answer, q);
 	fwrite(answer.p, 1, answer.len, stdout);
 	return OBS_EXIT_OK;
 }
@@ -206,6 +222,7 @@ static int apply(const struct obs_option_value *o, struct request *q, struct dec
 	q->ask.url = o->letter == 'u' ? o->value : q->ask.url;
 	q->json |= o->letter == 'j';
 	q->peers |= o->letter == 'p';
+	q->keys |= o->letter == 'k';
 	return 0;
 }
 

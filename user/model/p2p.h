@@ -13,6 +13,8 @@
 #define OBS_P2P_RPCS_MAX     32 /* names apart; the last one takes in all further names */
 #define OBS_P2P_ADDRS_MAX    16
 #define OBS_P2P_ADDR_LEN     256
+#define OBS_P2P_KEYS_MAX     64 /* of the DHT, shown by name or hash */
+#define OBS_KEY_NAME_LEN     64
 #define OBS_P2P_HANDLERS_MAX 32
 #define OBS_P2P_NAME_LEN     80
 #define OBS_P2P_ID_LEN	     96
@@ -102,6 +104,15 @@ struct obs_key_numbers {
 	uint64_t hits[2], misses[2];	/* keys of finds */
 };
 
+/* A key of the DHT, a SHA-1. */
+struct obs_p2p_key {
+	uint8_t key[20];
+	char name[OBS_KEY_NAME_LEN]; /* "" = not known */
+	enum obs_key_kind kind;
+	uint64_t uses; /* in stores and finds */
+	struct obs_key_numbers n;
+};
+
 /* Records whose end was seen in their store, each of them once however often it is stored. */
 struct obs_record_numbers {
 	uint64_t live, expired;
@@ -138,8 +149,11 @@ struct obs_p2p_view {
 	size_t n_peers;
 	const struct obs_p2p_peer *const *peers; /* n_peers entries, newest last; borrowed */
 	struct obs_p2p_evicted evicted;
-	int64_t shift_ns; /* CLOCK_REALTIME minus CLOCK_BOOTTIME, now */
-	uint64_t listed;  /* peers that p2pd was connected to when it was asked last */
+	size_t n_keys;
+	const struct obs_p2p_key *const *keys; /* n_keys entries, the most used first; borrowed */
+	uint64_t keys_evicted;		       /* uses of those that made room */
+	int64_t shift_ns;		       /* CLOCK_REALTIME minus CLOCK_BOOTTIME, now */
+	uint64_t listed; /* peers that p2pd was connected to when it was asked last */
 	uint64_t connects, connects_failed, disconnects; /* asked of p2pd */
 	uint64_t streams[2], stream_bytes[2];		 /* opened; bytes written, by us / to us */
 	uint64_t connections;				 /* control connections now known */

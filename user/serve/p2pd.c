@@ -164,6 +164,38 @@ static void put_kinds(struct obs_json *j, const struct obs_dht_numbers *d)
 	obs_json_array_close(j);
 }
 
+static void put_key(struct obs_json *j, const struct obs_p2p_key *k, int way)
+{
+	char hash[2 * sizeof(k->key) + 1];
+
+	if (!(k->n.stored[way] | k->n.refused[way] | k->n.hits[way] | k->n.misses[way]))
+		return;
+	for (size_t i = 0; i < sizeof(k->key); i++)
+		snprintf(hash + 2 * i, 3, "%02x", k->key[i]);
+	obs_json_object_open(j);
+	obs_put_text(j, "name", k->name);
+	obs_put_text(j, "hash", hash);
+	obs_put_text(j, "kind", obs_key_kind_str(k->kind));
+	obs_put_text(j, "direction", way_str(way));
+	obs_put_count(j, "stored", k->n.stored[way]);
+	obs_put_count(j, "refused", k->n.refused[way]);
+	obs_put_count(j, "hits", k->n.hits[way]);
+	obs_put_count(j, "misses", k->n.misses[way]);
+	obs_json_object_close(j);
+}
+
+static void put_used_keys(struct obs_json *j, const struct obs_p2p_view *v)
+{
+	obs_json_key_str(j, "most_used_keys");
+	obs_json_array_open(j);
+	for (size_t i = 0; i < v->n_keys; i++) {
+		put_key(j, v->keys[i], OBS_P2P_OUT);
+		put_key(j, v->keys[i], OBS_P2P_IN);
+	}
+	obs_json_array_close(j);
+	obs_put_count(j, "keys_evicted_uses", v->keys_evicted);
+}
+
 static void put_records(struct obs_json *j, const char *key, const struct obs_record_numbers *r)
 {
 	obs_json_key_str(j, key);
@@ -188,8 +220,10 @@ static void put_clock(struct obs_json *j, const struct obs_dht_numbers *d)
 	obs_json_object_close(j);
 }
 
-static void put_dht(struct obs_json *j, const struct obs_dht_numbers *d)
+static void put_dht(struct obs_json *j, const struct obs_p2p_view *v)
 {
+	const struct obs_dht_numbers *d = &v->dht;
+
 	obs_json_key_str(j, "dht");
 	obs_json_object_open(j);
 	obs_put_count(j, "pings", d->pings[OBS_P2P_OUT]);
@@ -201,6 +235,7 @@ static void put_dht(struct obs_json *j, const struct obs_dht_numbers *d)
 	obs_put_count(j, "value_bytes_sent", d->value_bytes_sent);
 	obs_put_count(j, "value_bytes_received", d->value_bytes_received);
 	put_kinds(j, d);
+	put_used_keys(j, v);
 	put_records(j, "records_at_peers", &d->records[OBS_P2P_OUT]);
 	put_records(j, "records_of_peers", &d->records[OBS_P2P_IN]);
 	put_clock(j, d);
@@ -286,7 +321,7 @@ static void put_node(struct obs_json *j, const struct obs_p2p_view *v)
 	put_rpcs(j, v);
 	put_streams(j, v);
 	put_averaging(j, v);
-	put_dht(j, &v->dht);
+	put_dht(j, v);
 	put_peers(j, v);
 	obs_json_object_close(j);
 }
