@@ -363,8 +363,9 @@ class Peer:
         return {"back": self.call(peer, name, text.encode()).decode()}
 
     def do_slow(self, peer, seconds):
+        start = time.monotonic()
         self.call(peer, "Test.rpc_slow", struct.pack("<d", seconds))
-        return {}
+        return {"took_s": time.monotonic() - start}
 
     def do_cancel(self, peer, seconds):
         """Call, then cancel while the other one still thinks about it."""
@@ -379,9 +380,9 @@ class Peer:
         answer = fields(self.call(peer, PING, field(3, 1)))
         return {"dht_time": answer[4][0]}
 
-    def do_store(self, peer, key, subkey, size, seconds=600):
+    def do_store(self, peer, key, subkey, size=0, seconds=600, text=""):
         body = field(2, dht_key(key)) + field(3, msgpack_text(subkey))
-        body += field(4, os.urandom(size)) + field(5, struct.pack("<d", time.time() + seconds))
+        body += field(4, text.encode() or os.urandom(size)) + field(5, struct.pack("<d", time.time() + seconds))
         answer = fields(self.call(peer, STORE, body + field(6, b"\0")))
         return {"ok": list(answer[2][0])}
 
@@ -431,12 +432,12 @@ class Peer:
             pass
         c.close()
 
-    def do_stream(self, peer, proto, sizes):
+    def do_stream(self, peer, proto, sizes, text=""):
         c = Connection(self.path)
         c.ask(field(1, 2) + field(3, field(1, from_base58(peer)) + field(2, proto)))
         back = []
-        for size in sizes:
-            self.write_raw(c, b"\0", os.urandom(size))
+        for data in [*(os.urandom(size) for size in sizes), *([text.encode()] if text else [])]:
+            self.write_raw(c, b"\0", data)
             back.append(len(self.read_raw(c)[1]))
         self.write_raw(c, b"\1", b"")
         self.read_raw(c)

@@ -662,6 +662,41 @@ def known_addresses_bpf():
     known_addresses("bpf")
 
 
+@case(needs=NEEDS)
+def snapshots():
+    """with how many of the swarm a node is connected, by direction, and how many came and went"""
+    a, b = Net(), Net()
+    link(a, b)
+    api = Api()
+    node, other = Connector(a), Connector(b)
+    known = [f"/ip4/10.77.0.2/tcp/{port}" for port in range(4001, 4006)]
+    observer = watch(node, api=api, bootnodes=known, connections={"interval": "1s", "snapshot_interval": "1s"})
+    wait_for("the node", lambda: peers(observer))
+    node.do("listen", **{"as": "s"}, bind=["10.77.0.1", 4000])
+    for port in (4001, 4002, 4003, 9999):  # the last one is nobody of the swarm
+        other.do("listen", **{"as": f"s{port}"}, bind=["10.77.0.2", port])
+        node.do("connect", **{"as": f"c{port}"}, to=["10.77.0.2", port])
+    other.do("connect", **{"as": "in"}, bind=["10.77.0.2", 4005], to=["10.77.0.1", 4000])
+
+    def told():
+        return [(seconds(e["timestamp"]), e["details"]) for e in api.events() if e["event_type"] == "dht_snapshot"]
+
+    def quiet(n, at):
+        """The first snapshot after @at with n connections and no changes."""
+        return next(((t, d) for t, d in told() if t > at and d["connections"] == n and d["churn_per_min"] == 0), None)
+
+    at, d = wait_for("four connections", lambda: quiet(4, 0), 20)
+    assert (d["in"], d["out"], round(d["in_out_ratio"], 3)) == (1, 3, 0.333), d
+    assert sum(d["churn_per_min"] for t, d in told() if t < at) > 0, told()
+    for name in ("c4001", "c4002", "c4003", "c9999"):
+        node.do("close", on=name)
+    end, d = wait_for("one connection", lambda: quiet(1, at), 20)
+    assert (d["in"], d["out"]) == (1, 0) and "in_out_ratio" not in d, d
+    times = [(t, d["churn_per_min"]) for t, d in told() if at <= t <= end]
+    changes = sum(churn * (t - before) / 60 for (before, _), (t, churn) in zip(times, times[1:]))
+    assert 2.7 < changes < 3.3, (changes, times)
+
+
 @case(limit_s=120, needs=NEEDS)
 def real_p2pd_bpf():
     """three real p2pd in three namespaces: table equal to ss, bootnode and its id, a cut line, death, refusal"""

@@ -336,10 +336,16 @@ def in_flight_and_clock():
     b.do("ping", peer=a.id)
     b.send("slow", peer=a.id, seconds=1.0)
     wait_for("it is in flight", lambda: rpcs(observer, b.pid)["Test.rpc_slow", "out"]["in_flight"] == 1)
-    b.answer(30)
+    truth = b.answer(30)["took_s"]
     wait_for("it is answered", lambda: rpcs(observer, b.pid)["Test.rpc_slow", "out"]["in_flight"] == 0)
     took = value(observer, b.pid, "gswarm_rpc_duration_seconds_sum", 'rpc="Test.rpc_slow"')
-    assert 1.0 <= took < 10, took
+    assert 1.0 <= took <= truth + 0.01, (took, truth)
+    slow = next(r for r in view(observer, b.pid)["rpcs"] if r["rpc"] == "Test.rpc_slow")
+    assert abs(slow["max_ms"] - took * 1e3) < 0.01 and slow["mean_ms"] == slow["max_ms"], (slow, took)
+    below = [float(re.search(r'le="([\d.]+)"', line)[1]) for line, n in observer.metrics().items() if n == 0
+             and line.startswith("gswarm_rpc_duration_seconds_bucket{") and 'rpc="Test.rpc_slow"' in line]
+    (bucket,) = slow["latency_ms"]
+    assert bucket["n"] == 1 and max(below) < took <= bucket.get("le", 1e9) / 1e3, (below, slow)
     assert value(observer, b.pid, "gswarm_rpc_duration_seconds_bucket", 'le="0.5"') is not None
     offset = value(observer, b.pid, "gswarm_dht_clock_offset_seconds")
     assert 2.0 < offset < 3.0, offset
@@ -349,6 +355,35 @@ def in_flight_and_clock():
     wait_for("it is cut off", lambda: rpcs(observer, b.pid)["Test.rpc_slow", "out"]["cancelled_total"] == 1)
     assert rpcs(observer, b.pid)["Test.rpc_slow", "out"]["calls_total"] == 2
     wait_for("no connection", lambda: value(observer, b.pid, "gswarm_p2p_control_connections") == 0)
+
+
+@case(60, NEEDS)
+def cancelled_and_cut_off():
+    """a call that its caller cancels, as the one that is called sees it; a disconnect that was asked for, and its end"""
+    api = Api()
+    a, b = swarm(2)
+    observer = observe([a, b], api, connections={"interval": "1s"})
+    for peer in (a, b):
+        peer.do("identify")
+    wait_for("both are heard", lambda: all(view(observer, p.pid) for p in (a, b)))
+    b.do("cancel", peer=a.id, seconds=5.0)
+
+    def slow(peer, way):
+        r = rpcs(observer, peer.pid).get(("Test.rpc_slow", way), {})
+        return r.get("calls_total"), r.get("cancelled_total"), r.get("in_flight")
+
+    wait_for("cancelled at the caller", lambda: slow(b, "out") == (1, 1, 0))
+    wait_for("cancelled at the one that is called", lambda: slow(a, "in") == (1, 1, 0))
+    b.do("disconnect", peer=a.id)
+    wait_for("the disconnect", lambda: (view(observer, b.pid)["disconnects"], view(observer, a.pid)["disconnects"]) == (1, 0))
+
+    def ends():
+        return {e["origin"]["pid"]: e["details"] for e in api.events() if e["details"]["event"] == "disconnected"}
+
+    wait_for("both ends of it", lambda: set(ends()) == {a.p2pd, b.p2pd})
+    assert ends()[b.p2pd]["closed_by"].startswith("local"), ends()
+    assert ends()[a.p2pd]["closed_by"].startswith("remote"), ends()
+    assert ends()[b.p2pd]["remote"] == endpoints(a.addrs)[0] == ends()[a.p2pd]["local"], ends()
 
 
 @case(60, NEEDS)
@@ -470,11 +505,19 @@ def saved():
     observer = observe([b], p2pd={"save_file": str(path)})
     secret = "no-such-rpc-knows-this-data"
     b.do("say", peer=a.id, name="Test.rpc_echo", text=secret)
+    b.do("store", peer=a.id, key="39512", subkey="x", text=secret)  # what is stored
+    b.do("find", peer=a.id, key="39512")  # and found
+    a.do("store", peer=b.id, key="39512", subkey="x", text=secret)
+    for peer, other in ((a, b), (b, a)):  # what passes on streams, both ways
+        peer.do("stream_handler", proto="Test.stream")
+        assert other.do("stream", peer=peer.id, proto="Test.stream", sizes=[], text=secret)["back"] == [len(secret)]
     talk(a, b)
     check_counts(observer, b)
+    wait_for("both streams", lambda: all(value(observer, b.pid, "gswarm_p2p_streams_total", f'direction="{way}"') == 1
+                                         for way in ("in", "out")))
     observer.stop()
     raw = path.read_bytes()
-    assert secret.encode() not in raw and b"Test.rpc_echo" in raw
+    assert secret.encode() not in raw and b"Test.rpc_echo" in raw and b"Test.stream" in raw
     out = observer_cmd("p2pd", path)
     assert out.returncode == 0, out.stderr
     events = [json.loads(line) for line in out.stdout.splitlines()]
@@ -485,7 +528,7 @@ def saved():
             assert d[f"rpc/{way}/{name}/calls"] == c["calls"], (name, d)
             assert d[f"rpc/{way}/{name}/request_bytes"] == c["request_bytes"], (name, d)
             assert d[f"rpc/{way}/{name}/answer_bytes"] == c["answer_bytes"], (name, d)
-    assert d["hits"] == 1 and d["misses"] == 1 and d["peers"] == [a.id], d
+    assert d["hits"] == 2 and d["misses"] == 1 and d["peers"] == [a.id], d
     assert [e["details"]["round"] for e in events if e["details"]["event"] == "swarm_sync"] == [39512]
     (Env.tmp / "cut").write_bytes(raw[:-3])
     assert observer_cmd("p2pd", Env.tmp / "cut").returncode == 1
@@ -587,7 +630,7 @@ def quic():
     taps = [Tap(net, f"10.77.0.{i}") for i, net in enumerate(nets, 1)]
     api = Api()
     observer = Observer(api, {"targets": {"include": {"command": [f"*{Env.tmp}/gso-test-peer-*"]}},
-                              "forward": "events", "connections": {"interval": "1s"}}).start()
+                              "forward": "events", "connections": {"interval": "1s", "snapshot_interval": "1s"}}).start()
     a = P2pdPeer(netns=nets[0], host="/ip4/10.77.0.1/udp/0/quic-v1")
     b = P2pdPeer(a.addrs, nets[1], "/ip4/10.77.0.2/udp/0/quic-v1,/ip4/10.77.0.2/udp/0/quic-v1/webtransport")
     own = [next(x for x in p.addrs if "/webtransport" not in x) for p in (a, b)]
@@ -624,6 +667,13 @@ def quic():
 
     for args in ((a, b, taps[0], ends[0], "dht_peer", "in"), (b, a, taps[1], ends[1], "bootnode", "out")):
         wait_for(f"the same numbers, {args[3:]}", lambda args=args: check(*args), 40)
+
+    def snapshots():
+        return {d["peers"][0]: (d["connections"], d["in"], d["out"]) for e in api.events()
+                if (d := e["details"]).get("event") == "snapshot" and d.get("peers")}
+
+    want = {ends[0][0]: (1, 1, 0), ends[1][0]: (1, 0, 1)}
+    wait_for(f"{want}", lambda: snapshots() == want)
 
 
 def endpoints(addrs):

@@ -99,7 +99,7 @@ const struct obs_p2p_key *const *obs_p2pd_keys_list(struct obs_p2pd_keys *k,
 			e->k.kind = obs_key_names_kind(names, e->k.key);
 		k->list[(*n)++] = &e->k;
 	}
-	qsort(k->list, *n, sizeof(k->list[0]), by_uses);
+	qsort(k->list, *n, sizeof(const struct obs_p2p_key *), by_uses);
 	return k->list;
 }
 

@@ -166,6 +166,7 @@ struct obs_flow {
 	struct obs_flow_facts f;
 	struct obs_peer *peer; /* borrowed */
 	bool told;
+	bool counted;	     /* by its holder, as a connection */
 	const char *process; /* role of the process that has it, static; "" = unknown */
 	char comm[16];
 	uint64_t first_wall_ns, last_wall_ns; /* CLOCK_REALTIME; 0 = nobody has said */

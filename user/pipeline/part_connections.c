@@ -43,6 +43,7 @@ struct watched {
 	uint64_t second;	 /* in which events are being counted */
 	uint64_t events, limited;
 	uint64_t snapshot_ns;
+	uint64_t changes; /* connections with the swarm that began or ended since the snapshot */
 	struct obs_flow_total udp_before; /* of its slot, when it was found */
 	uint64_t kept_ns, found_ns;
 	pid_t p2pd;	       /* whose command line was read */
@@ -286,6 +287,7 @@ static void see(struct part *p, struct watched *w, const struct obs_conn_facts *
 	if (!is_new)
 		return;
 	memcpy(c->comm, comm, sizeof(c->comm));
+	w->changes += !f->preexisting && obs_peer_is_swarm(c->peer);
 	obs_count(&p->env.counters->connections_opened, 1);
 	tell_connected(p, w, c);
 }
@@ -302,6 +304,7 @@ static void end(struct part *p, struct watched *w, const struct obs_conn_facts *
 	}
 	if (!c)
 		return;
+	w->changes += obs_peer_is_swarm(c->peer);
 	obs_count(&p->env.counters->connections_closed, 1);
 	tell_disconnected(p, w, c, f, end_ns);
 	obs_peers_end(w->peers, c, f, obs_wall_ns());
@@ -466,6 +469,7 @@ static void end_flow(struct part *p, struct watched *w, struct obs_flow *flow)
 		add_text(&ev, "closed_by", "idle");
 		emit(p, w, &ev, flow->comm);
 	}
+	w->changes += flow->counted;
 	obs_peers_flow_end(w->peers, flow, obs_wall_ns());
 }
 
@@ -474,6 +478,12 @@ static const char *likely_role(const struct obs_flow_facts *f)
 {
 	return !f->pid && f->quic_version && f->remote.port != 443 ? obs_role_str(OBS_ROLE_P2PD)
 								   : "";
+}
+
+/* As a connection has it: QUIC that was answered. */
+static bool is_connected(const struct obs_flow *f)
+{
+	return f->f.quic_version && f->f.packets_in && obs_peer_is_swarm(f->peer);
 }
 
 static struct obs_flow *see_flow(struct part *p, struct watched *w, const struct obs_flow_facts *f)
@@ -504,6 +514,10 @@ static bool on_flow(void *ctx, uint32_t slot, const struct obs_flow_facts *f)
 	if (!w)
 		return false;
 	flow = see_flow(p, w, f);
+	if (flow && !flow->counted && is_connected(flow)) {
+		flow->counted = true;
+		w->changes++;
+	}
 	if (flow)
 		tell_flow(p, w, flow);
 	if (obs_boot_ns() - f->last_ns < (uint64_t)(p->env.config->connections.udp_idle_s * 1e9))
@@ -705,6 +719,18 @@ static void tally_conns(const struct obs_peers *peers, struct tally *t)
 	qsort(t->rtts, t->n_rtts, sizeof(t->rtts[0]), by_number);
 }
 
+static void tally_flows(const struct obs_peers *peers, struct tally *t)
+{
+	for (const struct obs_flow *f = peers->flows; f; f = f->hh.next) {
+		if (!is_connected(f))
+			continue;
+		t->connections++;
+		t->in += f->f.direction == OBS_DIRECTION_IN;
+		t->out += f->f.direction == OBS_DIRECTION_OUT;
+		t->unknown += f->f.direction == OBS_DIRECTION_UNKNOWN;
+	}
+}
+
 static uint64_t tally_peers(const struct obs_peers *peers, struct tally *t)
 {
 	uint64_t known = 0;
@@ -750,7 +776,8 @@ static void add_totals(struct obs_event *ev, const struct watched *w)
 	add_known(ev, "events_limited", w->limited);
 }
 
-static void tell_snapshot(struct part *p, struct watched *w)
+/* @passed_ns: since the last one, or since the node was found */
+static void tell_snapshot(struct part *p, struct watched *w, uint64_t passed_ns)
 {
 	cleanup_free struct tally *t = calloc(1, sizeof(*t));
 	struct obs_event ev = { .type = OBS_EVENT_DHT_SNAPSHOT, .name = "snapshot" };
@@ -760,6 +787,7 @@ static void tell_snapshot(struct part *p, struct watched *w)
 		return;
 	ev.origin.via = OBS_VIA_CONNECTION;
 	tally_conns(w->peers, t);
+	tally_flows(w->peers, t);
 	known = tally_peers(w->peers, t);
 	obs_event_add_uint(&ev, "peers_connected", t->connected);
 	obs_event_add_uint(&ev, "peers_known", known);
@@ -767,6 +795,10 @@ static void tell_snapshot(struct part *p, struct watched *w)
 	obs_event_add_uint(&ev, "in", t->in);
 	obs_event_add_uint(&ev, "out", t->out);
 	add_known(&ev, "unknown_direction", t->unknown);
+	if (t->out)
+		obs_event_add_real(&ev, "in_out_ratio", (double)t->in / (double)t->out);
+	obs_event_add_real(&ev, "churn_per_min", (double)w->changes * 60e9 / (double)passed_ns);
+	w->changes = 0;
 	add_rtts(&ev, t);
 	add_totals(&ev, w);
 	if (t->n_list)
@@ -778,11 +810,13 @@ static void snapshot_if_due(struct part *p, struct watched *w, uint64_t now)
 {
 	uint64_t interval = (uint64_t)(p->env.config->connections.snapshot_interval_s * 1e9);
 
-	if (!interval || now - w->snapshot_ns < interval)
+	uint64_t passed_ns = now - w->snapshot_ns;
+
+	if (!interval || passed_ns < interval)
 		return;
 	w->snapshot_ns = now;
 	if (w->peers->peers || w->peers->n_listeners)
-		tell_snapshot(p, w);
+		tell_snapshot(p, w, passed_ns);
 }
 
 /* --- over a restart --- */
