@@ -94,13 +94,15 @@ static int receive(int fd, struct message *ret)
 	return 1;
 }
 
-/* The kernel answers a subscription; one without CONFIG_PROC_EVENTS says nothing. */
+/* The kernel answers a subscription; one without CONFIG_PROC_EVENTS says nothing. In a user namespace
+ * it does not listen to us, but what it tells others (of a busy host) comes here as well. */
 static int wait_answer(int fd)
 {
+	uint64_t end_ns = obs_boot_ns() + ANSWER_MS * OBS_NS_PER_MS;
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	struct message m;
 
-	while (poll(&p, 1, ANSWER_MS) > 0) {
+	while (obs_boot_ns() < end_ns && poll(&p, 1, ANSWER_MS) > 0) {
 		int r = receive(fd, &m);
 
 		if (r < 0)
