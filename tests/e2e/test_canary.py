@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The canary: /health tells whether the attached probes still see."""
 
+import subprocess
 import time
 from pathlib import Path
 
@@ -94,6 +95,51 @@ def missed():
     assert "see what they must again" in observer.log()
 
 
+def seen_without_capture(*args, needs, **config):
+    observer = Observer(Api(), {"targets": {"include": {"command": [f"*gswarm-observer run -c {Env.tmp}*"]}},
+                                "probes": {"canary_interval": "1s", **config}}, args).start()
+    wait_for("three canaries", lambda: observer.metrics()["gswarm_canary_seen_total"] >= 3, 15)
+    assert observer.metrics()["gswarm_canary_missed_total"] == 0, observer.health()
+    for need, p in probes(observer).items():
+        assert (p.get("canary_seen") is True) == (need in needs), (need, p)
+    health = observer.health()
+    assert not [r for r in health["reasons"] if "not seen" in r] and not health["nodes"], health
+    assert "not seen" not in observer.log() and not observer.stored()
+    assert observer.stop()[0] == 0, observer.log()
+
+
+@case(needs=("root",))
+def seen_without_bpf():
+    """--no-bpf: the test line is told of by inotify, its connection found by sock_diag"""
+    seen_without_capture("--no-bpf", needs={"file writes", "connections"})
+
+
+@case(needs=("root", "bpf"))
+def seen_by_inotify():
+    """probes.file_write: inotify: the test line by inotify, all else by BPF"""
+    seen_without_capture(file_write="inotify", needs={"file writes", "processes", "connections",
+                                                      "UDP and names"})
+
+
+@case(needs=("root", "unshare", "nsenter"))
+def missed_without_bpf():
+    """--no-bpf where no file can be watched: /health says so, and is as before once that is mended"""
+    limit = "/proc/sys/user/max_inotify_watches"  # of a user namespace of its own
+    observer = Observer(None, {"probes": {"canary_interval": "1s"}}, ["--no-bpf"],
+                        prefix=["unshare", "-Ur", "sh", "-c", f'echo 0 >{limit}; exec "$@"', "sh"]).start()
+
+    def missed_words():
+        return [r for r in observer.health()["reasons"] if "file writes" in r and "not seen" in r]
+
+    wait_for("the miss", lambda: missed_words() and observer.health()["status"] == "degraded", 15)
+    assert probes(observer)["file writes"]["canary_seen"] is False
+    assert probes(observer)["connections"]["canary_seen"] is True
+    subprocess.run(["nsenter", "-U", "-t", str(observer.process.pid), "--preserve-credentials",
+                    "sh", "-c", f"echo 100 >{limit}"], check=True)
+    wait_for("sight", lambda: not missed_words(), 20)
+    assert "see what they must again" in observer.log()
+
+
 @case(needs=("root", "bpf"))
 def off():
     """probes.canary_interval: 0: no child, no file"""
@@ -116,11 +162,12 @@ BLIND = {
     "obs_signal": ["signal that ended"],
     "obs_exit": ["end of a test process", "signal that ended"],
     "obs_tcp_state": ["test connection"],
+    "obs_cgroup_mkdir": ["cgroup that was made"],
     "obs_free": ["last account"],  # told after some flights
 }
 # No two programs are missing in the same rounds: each one's words are its own.
 ROUNDS = [{"obs_sys_exit", "obs_exec", "obs_tcp_state"}, {"obs_uring_complete", "obs_fork", "obs_tcp_state"},
-          {"obs_uring_submit", "obs_exec", "obs_signal"}, {"obs_uring_complete", "obs_exit", "obs_exec"}]
+          {"obs_uring_submit", "obs_exec", "obs_signal", "obs_cgroup_mkdir"}, {"obs_uring_complete", "obs_exit", "obs_exec"}]
 
 
 @case(needs=("root", "bpf"), limit_s=90)

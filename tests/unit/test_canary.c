@@ -4,7 +4,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -129,6 +131,7 @@ static void each_record_is_one_sight(void **state)
 		const void *rec;
 		enum obs_canary_sight want;
 	} cases[] = {
+		{ OBS_REC_CGROUP, NULL, OBS_CANARY_MAX },
 		{ OBS_REC_WRITE, &line, OBS_CANARY_FILE },
 		{ OBS_REC_WRITE, &pieces, OBS_CANARY_PIECES },
 		{ OBS_REC_WRITE, &other, OBS_CANARY_MAX },
@@ -155,6 +158,19 @@ static void each_record_is_one_sight(void **state)
 	}
 }
 
+static void its_cgroup_is_known_by_its_name(void **state)
+{
+	char path[64];
+
+	(void)state;
+	snprintf(path, sizeof(path), "/a.slice/b/gso-canary-%d", (int)getpid());
+	assert_true(obs_canary_made(obs_slice_str(path)));
+	assert_false(obs_canary_made(obs_slice(path, strlen(path) - 1)));
+	snprintf(path, sizeof(path), "/a.slice/b/gso-canary-%d", (int)getpid() + 1);
+	assert_false(obs_canary_made(obs_slice_str(path)));
+	assert_false(obs_canary_made(OBS_SLICE("")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -164,6 +180,7 @@ int main(void)
 		cmocka_unit_test(the_probe_says_it_in_words),
 		cmocka_unit_test(there_is_room_for_all_words),
 		cmocka_unit_test(each_record_is_one_sight),
+		cmocka_unit_test(its_cgroup_is_known_by_its_name),
 	};
 
 	return cmocka_run_group_tests_name("canary", tests, NULL, NULL);

@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #include "obs/wire.h"
+#include "observe/proc.h"
+#include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -28,6 +30,7 @@
 #define AGAIN_MS	10000
 #define ACCOUNT_FLIGHTS 3 /* the kernel frees a process when it finds the time */
 #define BIT(sight)	(1u << (sight))
+#define CGROUP_NAME	"gso-canary-"
 #define LINE_BYTES	(sizeof(OBS_CANARY_LINE) - 1)
 #define PIECES_BYTES	(sizeof(OBS_CANARY_PIECE) - 1 + LINE_BYTES)
 
@@ -48,7 +51,7 @@ struct obs_canary {
 	uint32_t forked[4]; /* by it */
 	size_t n_forked;
 	int talk, console; /* our ends; -1 = none */
-	char path[PATH_MAX], socket[64];
+	char path[PATH_MAX], socket[64], cgroup[PATH_MAX];
 };
 
 /* --- what there is to see --- */
@@ -71,6 +74,19 @@ static bool is_in_pieces(const struct obs_record *rec)
 static bool is_console(const struct obs_record *rec)
 {
 	return rec->write->kind == OBS_KIND_PIPE;
+}
+
+bool obs_canary_made(struct obs_slice path)
+{
+	char name[32];
+	size_t len = (size_t)snprintf(name, sizeof(name), "/" CGROUP_NAME "%d", (int)getpid());
+
+	return path.len >= len && memcmp(path.p + path.len - len, name, len) == 0;
+}
+
+static bool is_own_cgroup(const struct obs_record *rec)
+{
+	return obs_canary_made(rec->tail);
 }
 
 static bool is_told_mark(const struct obs_record *rec)
@@ -145,6 +161,12 @@ static const struct sight {
 				 "the last account of test processes was not seen; CPU time of "
 				 "short processes is told too low",
 				 { "obs_free" } },
+	[OBS_CANARY_CGROUP] = { "processes",
+				"a cgroup that was made as a test was not seen; containers are found "
+				"late, by their processes",
+				{ "obs_cgroup_mkdir" },
+				OBS_REC_CGROUP,
+				is_own_cgroup },
 	[OBS_CANARY_CONNECT] = { "connections",
 				 "a test connection was not seen; connections of nodes are found "
 				 "late, if they last",
@@ -248,12 +270,16 @@ void obs_canary_show(struct obs_model *model, struct obs_canary_words *words, un
 
 /* --- out and back --- */
 
+#define CAPTURED                                                                   \
+	(BIT(OBS_CANARY_FILE) | BIT(OBS_CANARY_PIECES) | BIT(OBS_CANARY_CONSOLE) | \
+	 BIT(OBS_CANARY_URING) | BIT(OBS_CANARY_QUIET))
+
 /* What has a probe here. */
 static unsigned attached_of(const struct obs_canary *c)
 {
 	unsigned set = c->opt.flows ? BIT(OBS_CANARY_CGROUPS) : 0;
 
-	for (unsigned s = 0; s < OBS_CANARY_MAX; s++) {
+	for (unsigned s = 0; c->opt.kernel && s < OBS_CANARY_MAX; s++) {
 		for (size_t i = 0; i < ARRAY_LEN(sights[s].programs); i++) {
 			const char *name = sights[s].programs[i];
 
@@ -261,13 +287,18 @@ static unsigned attached_of(const struct obs_canary *c)
 				set |= BIT(s);
 		}
 	}
+	if (c->opt.watch_file) /* programs of other probes may be those that capture elsewhere */
+		set = (set & ~CAPTURED) | BIT(OBS_CANARY_FILE);
+	if (c->opt.sees_connection)
+		set |= BIT(OBS_CANARY_CONNECT);
 	return set;
 }
 
 /* The account of a process comes long after its end: those of the flights before are looked for. */
 static bool has_account(struct obs_canary *c)
 {
-	uint64_t late_ns = obs_kernel_late_cpu_ns(c->opt.kernel, OBS_SLOT_CANARY);
+	uint64_t late_ns =
+		c->opt.kernel ? obs_kernel_late_cpu_ns(c->opt.kernel, OBS_SLOT_CANARY) : 0;
 	bool grew = late_ns > c->late_ns;
 
 	c->late_ns = late_ns;
@@ -288,12 +319,40 @@ static void start_flight(struct obs_canary *c)
 	if (counted)
 		obs_canary_flight_saw(&c->flight, OBS_CANARY_ACCOUNT);
 	c->sent_ns = obs_wall_ns();
+	if (!c->opt.kernel)
+		return;
 	c->drops = obs_kernel_control(c->opt.kernel)->drops;
 	c->skipped = obs_kernel_missed(c->opt.kernel, c->opt.model);
 }
 
+/* What cannot be watched is not seen, and that is what it is for. */
+static void watch_file(struct obs_canary *c)
+{
+	cleanup_close int fd = -1;
+
+	if (!c->opt.watch_file)
+		return;
+	fd = open(c->path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		c->opt.watch_file(c->opt.ctx, fd);
+}
+
+static struct obs_canary_job job_of(const struct obs_canary *c)
+{
+	bool records = c->opt.kernel != NULL;
+
+	return (struct obs_canary_job){
+		.path = c->path,
+		.socket = c->socket,
+		.cgroup = c->cgroup,
+		.wanted = records ? ~0U : c->attached,
+		.holds = !records,
+	};
+}
+
 static int send_out(struct obs_canary *c)
 {
+	struct obs_canary_job job = job_of(c);
 	cleanup_close int talk_fd = -1, its_talk_fd = -1, out_fd = -1, in_fd = -1;
 	int talk[2], console[2];
 	pid_t pid;
@@ -307,16 +366,18 @@ static int send_out(struct obs_canary *c)
 	in_fd = console[0];
 	out_fd = console[1];
 	unlink(c->socket);
+	watch_file(c);
 	pid = fork();
 	if (pid < 0)
 		return -errno;
 	if (pid == 0)
-		obs_canary_child(c->path, c->socket, its_talk_fd, out_fd);
+		obs_canary_child(&job, its_talk_fd, out_fd);
 
 	c->pid = pid;
 	c->talk = TAKE_FD(talk_fd);
 	c->console = TAKE_FD(in_fd);
-	obs_kernel_add_process(c->opt.kernel, (uint32_t)pid, OBS_SLOT_CANARY);
+	if (c->opt.kernel)
+		obs_kernel_add_process(c->opt.kernel, (uint32_t)pid, OBS_SLOT_CANARY);
 	start_flight(c);
 	return send(c->talk, "g", 1, MSG_NOSIGNAL) == 1 ? 0 : -errno;
 }
@@ -336,6 +397,8 @@ static void land(struct obs_canary *c)
 		obs_canary_flight_saw(&c->flight, OBS_CANARY_DATAGRAM);
 	if (c->opt.flows && obs_flows_mend(c->opt.flows) == 0)
 		obs_canary_flight_saw(&c->flight, OBS_CANARY_CGROUPS);
+	if (c->opt.sees_connection && c->opt.sees_connection(c->opt.ctx, c->pid))
+		obs_canary_flight_saw(&c->flight, OBS_CANARY_CONNECT);
 	if (obs_canary_flight_landed(&c->flight, done))
 		finish(c);
 }
@@ -351,8 +414,11 @@ static void recall(struct obs_canary *c)
 		kill(c->pid, SIGKILL);
 		waitpid(c->pid, &status, 0);
 		unlink(c->socket);
+		if (*c->cgroup)
+			rmdir(c->cgroup);
 	}
-	if (c->pid) /* also where its end was not seen: its number will be another's */
+	if (c->pid &&
+	    c->opt.kernel) /* also where its end was not seen: its number will be another's */
 		obs_kernel_drop_process(c->opt.kernel, (uint32_t)c->pid);
 	while (c->n_forked)
 		obs_kernel_drop_process(c->opt.kernel, c->forked[--c->n_forked]);
@@ -416,7 +482,7 @@ static bool is_mended(const struct obs_canary *c, unsigned s)
  * again would not help. */
 static bool is_explained(const struct obs_canary *c)
 {
-	return obs_kernel_control(c->opt.kernel)->drops != c->drops ||
+	return !c->opt.kernel || obs_kernel_control(c->opt.kernel)->drops != c->drops ||
 	       obs_kernel_missed(c->opt.kernel, c->opt.model) != c->skipped;
 }
 
@@ -463,6 +529,8 @@ static void on_over(uv_timer_t *timer)
 	uint64_t wait_ms = c->opt.interval_ms;
 
 	land(c);
+	if (c->opt.saw_file && c->opt.saw_file(c->opt.ctx))
+		obs_canary_flight_saw(&c->flight, OBS_CANARY_FILE);
 	if (c->flight.under_way)
 		finish(c);
 	recall(c);
@@ -500,6 +568,27 @@ void obs_canary_record(struct obs_canary *c, const struct obs_record *rec)
 		land(c);
 }
 
+/* Ours, where the second version of cgroups is mounted. */
+static void find_cgroup(struct obs_canary *c)
+{
+	static const char *const roots[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+	cleanup_buf struct obs_buf text = {};
+	char own[1024], procs[PATH_MAX];
+	const char *at;
+
+	if (!c->opt.kernel || obs_proc_read(getpid(), "cgroup", &text) < 0)
+		return;
+	at = strstr(obs_buf_cstr(&text), "0::/");
+	if (!at || (at != text.p && at[-1] != '\n') || sscanf(at, "0::%1023[^\n]", own) != 1)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(roots) && !*c->cgroup; i++) {
+		snprintf(procs, sizeof(procs), "%s%s/cgroup.procs", roots[i], own);
+		if (access(procs, F_OK) == 0)
+			snprintf(c->cgroup, sizeof(c->cgroup), "%s%s/" CGROUP_NAME "%d", roots[i],
+				 own, (int)getpid());
+	}
+}
+
 int obs_canary_new(const struct obs_canary_options *opt, struct obs_canary **ret)
 {
 	struct obs_canary *c = calloc(1, sizeof(*c));
@@ -510,6 +599,7 @@ int obs_canary_new(const struct obs_canary_options *opt, struct obs_canary **ret
 	c->talk = c->console = -1;
 	snprintf(c->path, sizeof(c->path), "%s/canary", opt->dir);
 	snprintf(c->socket, sizeof(c->socket), "/tmp/hivemind-p2pd-canary-%d.sock", (int)getpid());
+	find_cgroup(c);
 	uv_timer_init(opt->loop, &c->timer);
 	c->timer.data = c;
 	uv_timer_start(&c->timer, on_send, FIRST_MS, 0);

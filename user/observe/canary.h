@@ -4,7 +4,8 @@
  * (canary_child.h); what is attached must see it. A probe that did not is attached once more.
  *
  * The child has a target slot of its own (OBS_SLOT_CANARY): it is no node, and what
- * it does makes no events. Belongs to the event loop's thread.
+ * it does makes no events. Without BPF it does what the other rungs can see: it writes to a
+ * file and holds a connection. Belongs to the event loop's thread.
  */
 #pragma once
 
@@ -47,7 +48,7 @@ enum obs_canary_sight obs_canary_sight_of(const struct obs_record *rec, uint32_t
 
 /* What the model's probes point to when they are blind; all zero at first. */
 struct obs_canary_words {
-	char of_probe[OBS_PROBES_MAX][800];
+	char of_probe[OBS_PROBES_MAX][1000];
 };
 
 /**
@@ -62,10 +63,17 @@ struct obs_canary_options {
 	uv_loop_t *loop;
 	const char *dir;	       /* writable; gets the file "canary"; borrowed */
 	uint64_t interval_ms;	       /* after one that was missed: at most 10 s */
-	struct obs_kernel *kernel;     /* borrowed */
+	struct obs_kernel *kernel;     /* borrowed; NULL without BPF */
 	struct obs_flows *flows;       /* borrowed; NULL where there are none */
 	struct obs_model *model;       /* borrowed */
 	struct obs_counters *counters; /* borrowed */
+	/* Where writes are not captured: watch our file from now on; does the watch tell of a write to
+	 * it since? NULL: records do. Return: negative = it cannot be watched. */
+	int (*watch_file)(void *ctx, int fd);
+	bool (*saw_file)(void *ctx);
+	/* Without BPF: does a look at the sockets of process @pid find a connection? NULL: nobody
+	 * looks. */
+	bool (*sees_connection)(void *ctx, pid_t pid);
 	/* A probe was attached once more: what passed meanwhile was not seen. */
 	void (*mended)(void *ctx);
 	void *ctx;
@@ -76,7 +84,10 @@ struct obs_canary;
 /** obs_canary_new() - the first one goes out soon. Return: 0 or -ENOMEM. */
 int obs_canary_new(const struct obs_canary_options *opt, struct obs_canary **ret);
 
-/** obs_canary_record() - a record of the canary's slot came. */
+/** obs_canary_made() - is the cgroup of this path one that a canary of ours makes? */
+bool obs_canary_made(struct obs_slice path);
+
+/** obs_canary_record() - a record of the canary's slot came, or one of its cgroup. */
 void obs_canary_record(struct obs_canary *c, const struct obs_record *rec);
 
 /** obs_canary_free() - stop; the loop must run once more for the handle to close. */

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -193,7 +194,7 @@ static int bound_to_loopback(int type, struct sockaddr_in *at)
 	return TAKE_FD(fd);
 }
 
-static unsigned open_connection(void)
+static unsigned open_connection(bool holds)
 {
 	struct sockaddr_in to;
 	cleanup_close int server = bound_to_loopback(SOCK_STREAM, &to);
@@ -204,6 +205,8 @@ static unsigned open_connection(void)
 	/* Begun is enough: the probes see the SYN, and non-blocking it is never more than begun. */
 	if (connect(client, (struct sockaddr *)&to, sizeof(to)) < 0 && errno != EINPROGRESS)
 		return 0;
+	if (holds)
+		server = client = -1; /* its end closes them */
 	return SAW(CONNECT);
 }
 
@@ -235,25 +238,41 @@ static unsigned talk_to_p2pd(const char *path)
 	return said ? SAW(P2PD) : 0;
 }
 
+/* Empty, and below our own: nobody is moved, nothing is limited. */
+static unsigned make_cgroup(const char *path)
+{
+	return *path && mkdir(path, 0755) == 0 && rmdir(path) == 0 ? SAW(CGROUP) : 0;
+}
+
 /* --- all of it --- */
 
-static unsigned fly(const char *path, const char *socket)
+static unsigned fly(const struct obs_canary_job *job)
 {
-	unsigned done = SAW(EXIT);
+	unsigned done = SAW(EXIT), wanted = job->wanted;
 
-	done |= write_files(path);
-	done |= write_line(STDOUT_FILENO) ? SAW(CONSOLE) : 0;
-	done |= write_by_uring();
-	done |= send_signal();
-	done |= start_program();
-	done |= open_connection();
-	done |= talk_to_p2pd(socket);
-	done |= send_datagram();
+	if (wanted & (SAW(FILE) | SAW(PIECES)))
+		done |= write_files(job->path);
+	if (wanted & SAW(CONSOLE))
+		done |= write_line(STDOUT_FILENO) ? SAW(CONSOLE) : 0;
+	if (wanted & (SAW(URING) | SAW(QUIET)))
+		done |= write_by_uring();
+	if (wanted & (SAW(FORK) | SAW(KILL)))
+		done |= send_signal();
+	if (wanted & SAW(EXEC))
+		done |= start_program();
+	if (wanted & SAW(CGROUP))
+		done |= make_cgroup(job->cgroup);
+	if (wanted & SAW(CONNECT))
+		done |= open_connection(job->holds);
+	if (wanted & SAW(P2PD))
+		done |= talk_to_p2pd(job->socket);
+	if (wanted & SAW(DATAGRAM))
+		done |= send_datagram();
 	return done;
 }
 
 /* Nothing of ours may stay open in it, above all not the lock of the store. */
-void obs_canary_child(const char *path, const char *socket, int talk, int console)
+void obs_canary_child(const struct obs_canary_job *job, int talk, int console)
 {
 	unsigned done;
 	char go;
@@ -265,7 +284,9 @@ void obs_canary_child(const char *path, const char *socket, int talk, int consol
 	alarm(CHILD_S);
 	if (read(STDIN_FILENO, &go, 1) != 1)
 		_exit(1);
-	done = fly(path, socket);
+	done = fly(job);
 	(void)!write(STDIN_FILENO, &done, sizeof(done));
+	if (job->holds)
+		(void)!read(STDIN_FILENO, &go, 1);
 	_exit(0);
 }

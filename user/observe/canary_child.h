@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 /* What there is to see, each by one hook. */
 enum obs_canary_sight {
 	OBS_CANARY_FILE,     /* write(2) to a file */
@@ -18,6 +20,7 @@ enum obs_canary_sight {
 	OBS_CANARY_KILL,     /* one that was sent a signal */
 	OBS_CANARY_EXIT,     /* the child's own end */
 	OBS_CANARY_ACCOUNT,  /* what it had used, once it was freed */
+	OBS_CANARY_CGROUP,   /* a cgroup below the observer's own, made and removed */
 	OBS_CANARY_CONNECT,  /* a TCP connection on the loopback */
 	OBS_CANARY_P2PD,     /* a message on a socket that is called like p2pd's */
 	OBS_CANARY_DATAGRAM, /* over UDP on the loopback, out and in */
@@ -29,13 +32,19 @@ enum obs_canary_sight {
 #define OBS_CANARY_LINE	 "canary\n"
 #define OBS_CANARY_PIECE "canary, "
 
+struct obs_canary_job {
+	const char *path;   /* of the file to write; emptied first */
+	const char *socket; /* of the UNIX socket to make, which is removed */
+	const char *cgroup; /* directory to make and remove; "" = none */
+	unsigned wanted;    /* set of what to do, of 1 << enum obs_canary_sight */
+	bool holds;	    /* the connection stays, and the child, until it is told to end */
+};
+
 /**
  * obs_canary_child() - wait for a byte, do all of it, say what was done.
- * @path: of the file to write; emptied first
- * @socket: of the UNIX socket to make, which is removed
- * @talk: the byte is read here, and the set of what was done written: an unsigned of
- *        1 << enum obs_canary_sight
+ * @talk: the byte is read here, and the set of what was done written: an unsigned; where it holds,
+ *        another byte, or the end, is read afterwards
  * @console: becomes its standard output
  */
-__attribute__((noreturn)) void obs_canary_child(const char *path, const char *socket, int talk,
+__attribute__((noreturn)) void obs_canary_child(const struct obs_canary_job *job, int talk,
 						int console);

@@ -451,6 +451,24 @@ int obs_tcp_diag_sample(struct obs_tcp_diag *d, obs_connections_fn fn, void *ctx
 	return n + hand_out(d, false, fn, ctx);
 }
 
+static void ignore(void *ctx, uint32_t slot, const struct obs_conn_facts *f)
+{
+	(void)ctx;
+	(void)slot;
+	(void)f;
+}
+
+bool obs_tcp_diag_sees(struct obs_tcp_diag *d, pid_t pid)
+{
+	d->n_holders = d->n_rows = d->n_netns = 0;
+	d->slot = 0;
+	scan_pid(d, pid);
+	if (d->n_holders == 0 || d->n_netns == 0)
+		return false;
+	qsort(d->holders, d->n_holders, sizeof(*d->holders), by_inode);
+	return look_at(d, &d->netns[0]) == 0 && hand_out(d, false, ignore, NULL) > 0;
+}
+
 /* Does the kernel know of TCP here? In no state there is nothing to be told. */
 static int try_netlink(struct obs_tcp_diag *d)
 {

@@ -14,6 +14,7 @@
 
 #include "enrich/container.h"
 #include "observe/canary.h"
+#include "observe/connections.h"
 #include "observe/decode.h"
 #include "observe/kernel.h"
 #include "observe/ring.h"
@@ -47,7 +48,7 @@ struct obs_engine {
 	struct obs_ring *ring;		     /* owned; NULL without BPF */
 	bool has_task_events;		     /* without BPF: they can be had */
 	struct obs_task_events *task_events; /* owned; NULL with BPF, or where they cannot be had */
-	struct obs_canary *canary;	     /* owned; NULL where nothing is attached */
+	struct obs_canary *canary;	     /* owned; NULL when switched off */
 	struct obs_containers *containers;   /* owned; NULL without an engine socket */
 	struct obs_targets *targets;	     /* owned */
 	struct obs_follow *follow;	     /* owned */
@@ -510,7 +511,8 @@ static void handle(struct obs_engine *e, const struct obs_record *rec)
 /* Records of our own child tell that the probes see, and nothing more. */
 static bool is_canary(struct obs_engine *e, const struct obs_record *rec)
 {
-	if (slot_of(rec) != OBS_SLOT_CANARY)
+	if (slot_of(rec) != OBS_SLOT_CANARY &&
+	    !(rec->hdr->type == OBS_REC_CGROUP && obs_canary_made(rec->tail)))
 		return false;
 	if (e->canary)
 		obs_canary_record(e->canary, rec);
@@ -1014,8 +1016,30 @@ static void on_mended(void *ctx)
 	obs_follow_all_behind(e->follow);
 }
 
+static int watch_canary(void *ctx, int fd)
+{
+	struct obs_engine *e = ctx;
+
+	return obs_follow_watch_canary(e->follow, fd);
+}
+
+static bool saw_canary(void *ctx)
+{
+	const struct obs_engine *e = ctx;
+
+	return obs_follow_saw_canary(e->follow);
+}
+
+static bool sees_connection(void *ctx, pid_t pid)
+{
+	struct obs_engine *e = ctx;
+
+	return obs_connections_sees(obs_parts_connections(e->parts), pid);
+}
+
 static int open_canary(struct obs_engine *e)
 {
+	bool looks = !e->kernel && obs_parts_connections(e->parts);
 	struct obs_canary_options opt = {
 		.loop = e->loop,
 		.dir = e->config->state_dir,
@@ -1024,11 +1048,14 @@ static int open_canary(struct obs_engine *e)
 		.flows = obs_parts_flows(e->parts),
 		.model = e->model,
 		.counters = e->counters,
+		.watch_file = captures(e) ? NULL : watch_canary,
+		.saw_file = captures(e) ? NULL : saw_canary,
+		.sees_connection = looks ? sees_connection : NULL,
 		.mended = on_mended,
 		.ctx = e,
 	};
 
-	return opt.interval_ms && e->kernel && captures(e) ? obs_canary_new(&opt, &e->canary) : 0;
+	return opt.interval_ms ? obs_canary_new(&opt, &e->canary) : 0;
 }
 
 static const struct obs_process *find_process(void *ctx, pid_t pid)

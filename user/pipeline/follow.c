@@ -125,6 +125,8 @@ struct obs_follow {
 	int64_t allowance;  /* bytes of old logs that may be read now */
 	uint64_t filled_ns; /* CLOCK_BOOTTIME of its last filling */
 	struct obs_assembly assembly;
+	int canary_wd; /* inotify watch, -1 = none */
+	bool canary_seen;
 	bool refused_told, assembly_told, places_told, skipped_told, forgotten_told;
 	struct errand *errands; /* list, owned; the newest is first */
 	size_t n_errands;
@@ -1748,6 +1750,10 @@ static void on_watched(void *ctx, int wd, unsigned what)
 	struct obs_follow *f = ctx;
 	struct entry *en, *next;
 
+	if (wd >= 0 && wd == f->canary_wd) {
+		f->canary_seen = true;
+		return;
+	}
 	if (note_place(f, wd)) {
 		look_at_places(f);
 		f->opt.activity(f->opt.stream.ctx);
@@ -1786,6 +1792,7 @@ int obs_follow_new(const struct obs_follow_options *opt, struct obs_follow **ret
 	if (!f)
 		return -ENOMEM;
 	f->opt = *opt;
+	f->canary_wd = -1;
 	f->assembly.max_bytes = opt->config->limits.assembly_bytes;
 	f->opt.stream.assembly = &f->assembly;
 	f->fd_limit = fd_limit();
@@ -1834,4 +1841,16 @@ void obs_follow_free(struct obs_follow **fp)
 size_t obs_follow_count(const struct obs_follow *f)
 {
 	return HASH_COUNT(f->entries);
+}
+
+int obs_follow_watch_canary(struct obs_follow *f, int fd)
+{
+	f->canary_seen = false;
+	f->canary_wd = f->watch ? obs_watch_add(f->watch, fd) : -ENOSYS;
+	return f->canary_wd < 0 ? f->canary_wd : 0;
+}
+
+bool obs_follow_saw_canary(const struct obs_follow *f)
+{
+	return f->canary_seen;
 }

@@ -94,4 +94,11 @@ void obs_follow_cursors(struct obs_follow *f, int (*put)(void *ctx, const struct
 /** obs_follow_stop() - emit what waits for more lines of consoles; files go on after a restart. */
 void obs_follow_stop(struct obs_follow *f);
 
+/** obs_follow_watch_canary() - tell of writes to this file from now on, as of those of nodes. Return:
+ * 0, -ENOSYS where there is no inotify, or a negative errno. */
+int obs_follow_watch_canary(struct obs_follow *f, int fd);
+
+/** obs_follow_saw_canary() - was one told of since? */
+bool obs_follow_saw_canary(const struct obs_follow *f);
+
 size_t obs_follow_count(const struct obs_follow *f);

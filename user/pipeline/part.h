@@ -64,6 +64,7 @@ struct obs_part_ops {
 	void (*refresh)(void *part); /* before the model is shown */
 	/* What counts packets, for the canary; NULL = nothing does. */
 	struct obs_flows *(*flows)(void *part);
+	struct obs_connections *(*connections)(void *part);
 	/* Before the loop ends: last events, and uv_close() of what it opened on the loop. */
 	void (*stop)(void *part);
 	void (*free)(void **part);
@@ -95,5 +96,8 @@ void obs_parts_refresh(struct obs_parts *parts);
 
 /** obs_parts_flows() - what counts packets; NULL = nothing does. Borrowed. */
 struct obs_flows *obs_parts_flows(struct obs_parts *parts);
+
+/** obs_parts_connections() - who sees connections; NULL = nobody. Borrowed. */
+struct obs_connections *obs_parts_connections(struct obs_parts *parts);
 
 void obs_parts_stop(struct obs_parts *parts);

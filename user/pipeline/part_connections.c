@@ -1029,6 +1029,13 @@ static struct obs_flows *flows_of(void *part)
 	return p->flows;
 }
 
+static struct obs_connections *connections_of(void *part)
+{
+	const struct part *p = part;
+
+	return p->source;
+}
+
 static void on_stop(void *part)
 {
 	struct part *p = part;
@@ -1120,6 +1127,7 @@ const struct obs_part_ops obs_part_connections = {
 	.tick = on_tick,
 	.refresh = on_refresh,
 	.flows = flows_of,
+	.connections = connections_of,
 	.stop = on_stop,
 	.free = free_part,
 };

@@ -166,6 +166,17 @@ struct obs_flows *obs_parts_flows(struct obs_parts *parts)
 	return flows;
 }
 
+struct obs_connections *obs_parts_connections(struct obs_parts *parts)
+{
+	struct obs_connections *connections = NULL;
+
+	for (size_t i = 0; parts && table[i] && !connections; i++) {
+		if (parts->part[i] && table[i]->connections)
+			connections = table[i]->connections(parts->part[i]);
+	}
+	return connections;
+}
+
 void obs_parts_stop(struct obs_parts *parts)
 {
 	for (size_t i = 0; parts && table[i]; i++) {
