@@ -5,7 +5,8 @@ SECONDS   ?= 10
 FUZZ_OUT  := $(OUT)/fuzz
 FUZZ_SAN  := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 FUZZ_DIRS := user/util user/pipeline user/parse user/stream
-FUZZ_SRCS := $(foreach d,$(FUZZ_DIRS),$(wildcard $(d)/*.c))
+FUZZ_SRCS := $(foreach d,$(FUZZ_DIRS),$(wildcard $(d)/*.c)) $(wildcard user/collect/p2pd*.c) \
+	     user/collect/key_names.c user/model/p2p.c
 FUZZ_OBJS := $(FUZZ_SRCS:%.c=$(FUZZ_OUT)/%.o)
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(FUZZ_OUT)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
@@ -23,13 +24,18 @@ $(FUZZ_OUT)/fuzz_%: $(FUZZ_OUT)/tests/fuzz/fuzz_%.o $(FUZZ_OUT)/libobs.a
 	$(call say,LINK,$@)
 	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
 
-# Seeds: every corpus line, all of them as one text, the scenarios, which have tracebacks, and
-# answers of an RPC server.
-$(FUZZ_OUT)/seeds: tests/data/loglines.tsv $(wildcard tests/data/scenario-*.txt tests/data/rpc/*.json)
-	$(Q)mkdir -p $@
-	$(Q)cut -f3 $< | sed 1d | split -l 1 - $@/line.
-	$(Q)cut -f3 $< | sed 1d >$@/all
-	$(Q)cp $(wordlist 2,99,$^) $@/
+# Seeds in text: every corpus line, all of them as one text, the scenarios, which have tracebacks,
+# and answers of an RPC server. For what reads something else, seeds/TARGET.
+FUZZ_TEXTS := $(wildcard tests/data/scenario-*.txt tests/data/rpc/*.json)
+FUZZ_MADE  := tests/fuzz/seeds.py $(wildcard tests/data/p2pd/*.writes) \
+	      $(addprefix tests/unit/,test_maddr.c test_peerid.c)
+
+$(FUZZ_OUT)/seeds: tests/data/loglines.tsv $(FUZZ_TEXTS) $(FUZZ_MADE)
+	$(Q)mkdir -p $@/text
+	$(Q)cut -f3 $< | sed 1d | split -l 1 - $@/text/line.
+	$(Q)cut -f3 $< | sed 1d >$@/text/all
+	$(Q)cp $(FUZZ_TEXTS) $@/text/
+	$(Q)tests/fuzz/seeds.py $@
 	$(Q)touch $@
 
 FUZZ_JOBS ?= 1

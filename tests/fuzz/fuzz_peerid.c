@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Varints, base58, multiaddrs. */
+/* Varints, base58, multiaddrs; the first byte says how much room there is for the text. */
 #include "fuzz.h"
 
 #include "parse/peerid.h"
@@ -7,10 +7,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	cleanup_free char *p = fuzz_copy(data, size);
-	struct obs_slice in = obs_slice(p, size);
-	size_t room = size ? (uint8_t)p[0] + 1U : 1;
-	cleanup_free char *out = malloc(room);
+	size_t room = size ? data[0] + 1U : 1, len = size ? size - 1 : 0;
+	cleanup_free char *p = fuzz_copy(data + (size > 0), len), *out = malloc(room);
+	struct obs_slice in = obs_slice(p, len);
 	uint64_t v;
 	int n = obs_varint_parse(in, &v);
 
