@@ -71,9 +71,9 @@ def numbers_stored(observer, node):
 
 @case(limit_s=90 if not LONG else 300, alone=True)
 def small_ring_big_burst():
-    """150 MB at full speed through a ring of 64 KiB (1 GB in test-long): every line is in the store
+    """100 MB at full speed through a ring of 64 KiB (1 GB in test-long): every line is in the store
     once, and the ledger adds up to the line"""
-    n = 2_000_000 if LONG else 300_000
+    n = 2_000_000 if LONG else 200_000
     observer = Observer(None, {"limits": {"ring_bytes": 65536}, "store": {"max_bytes": "16GiB"}}
                         ).start()
     node = ContainerNode("", "--burst", n, "--bytes", 500, "--gate")

@@ -97,6 +97,8 @@ def unprivileged():
     all_lines_arrive(api, node, 40)
     log = observer.log()
     assert "root" in log or "CAP_" in log or "privilege" in log or "permitted" in log, log
+    wait_for("a canary", lambda: observer.metrics()["gswarm_canary_seen_total"] >= 1, 15)
+    assert observer.metrics()["gswarm_canary_missed_total"] == 0, observer.health()
     assert observer.stop()[0] == 0, log
 
     out = observer_cmd("doctor", prefix=setpriv)

@@ -384,6 +384,16 @@ static int send_out(struct obs_canary *c)
 
 static void finish(struct obs_canary *c);
 
+/* Return: what of @done can be judged. */
+static unsigned look_for_connection(struct obs_canary *c, unsigned done)
+{
+	int r = done & BIT(OBS_CANARY_CONNECT) ? c->opt.sees_connection(c->opt.ctx, c->pid) : 0;
+
+	if (r > 0)
+		obs_canary_flight_saw(&c->flight, OBS_CANARY_CONNECT);
+	return r < 0 ? done & ~BIT(OBS_CANARY_CONNECT) : done;
+}
+
 /* It has ended, or time is over: what does it say? And what no record shows is looked at. */
 static void land(struct obs_canary *c)
 {
@@ -397,8 +407,8 @@ static void land(struct obs_canary *c)
 		obs_canary_flight_saw(&c->flight, OBS_CANARY_DATAGRAM);
 	if (c->opt.flows && obs_flows_mend(c->opt.flows) == 0)
 		obs_canary_flight_saw(&c->flight, OBS_CANARY_CGROUPS);
-	if (c->opt.sees_connection && c->opt.sees_connection(c->opt.ctx, c->pid))
-		obs_canary_flight_saw(&c->flight, OBS_CANARY_CONNECT);
+	if (c->opt.sees_connection)
+		done = look_for_connection(c, done);
 	if (obs_canary_flight_landed(&c->flight, done))
 		finish(c);
 }

@@ -72,8 +72,9 @@ struct obs_canary_options {
 	int (*watch_file)(void *ctx, int fd);
 	bool (*saw_file)(void *ctx);
 	/* Without BPF: does a look at the sockets of process @pid find a connection? NULL: nobody
-	 * looks. */
-	bool (*sees_connection)(void *ctx, pid_t pid);
+	 * looks. Return: 1 yes, 0 no, negative: we may not look at our own child (it cannot be
+	 * dumped), which says nothing of nodes. */
+	int (*sees_connection)(void *ctx, pid_t pid);
 	/* A probe was attached once more: what passed meanwhile was not seen. */
 	void (*mended)(void *ctx);
 	void *ctx;

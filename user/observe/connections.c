@@ -255,9 +255,9 @@ int obs_connections_sample(struct obs_connections *c, obs_connections_fn fn, voi
 	return c->tcp ? sample_bpf(c, fn, ctx) : obs_tcp_diag_sample(c->diag, fn, ctx);
 }
 
-bool obs_connections_sees(struct obs_connections *c, pid_t pid)
+int obs_connections_sees(struct obs_connections *c, pid_t pid)
 {
-	return c->diag && obs_tcp_diag_sees(c->diag, pid);
+	return c->diag ? obs_tcp_diag_sees(c->diag, pid) : -EOPNOTSUPP;
 }
 
 bool obs_connections_lives(const struct obs_connections *c, const struct obs_conn_id *id)

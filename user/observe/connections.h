@@ -51,8 +51,8 @@ int obs_connections_sample(struct obs_connections *c, obs_connections_fn fn, voi
 bool obs_connections_lives(const struct obs_connections *c, const struct obs_conn_id *id);
 
 /** obs_connections_sees() - does a look find a connection of process @pid, of no node? Only where
- * there are no events. */
-bool obs_connections_sees(struct obs_connections *c, pid_t pid);
+ * there are no events. Return: 1 yes, 0 no, or a negative errno: it cannot be looked at. */
+int obs_connections_sees(struct obs_connections *c, pid_t pid);
 
 /** obs_connections_share_socks() - before @to is loaded: its maps of whose a TCP socket is are ours.
  * @c: NULL, or on a rung without them: @to keeps its own. Return: 0 or a negative errno. */

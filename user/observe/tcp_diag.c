@@ -458,15 +458,20 @@ static void ignore(void *ctx, uint32_t slot, const struct obs_conn_facts *f)
 	(void)f;
 }
 
-bool obs_tcp_diag_sees(struct obs_tcp_diag *d, pid_t pid)
+int obs_tcp_diag_sees(struct obs_tcp_diag *d, pid_t pid)
 {
+	int r;
+
 	d->n_holders = d->n_rows = d->n_netns = 0;
 	d->slot = 0;
 	scan_pid(d, pid);
 	if (d->n_holders == 0 || d->n_netns == 0)
-		return false;
+		return -EACCES;
 	qsort(d->holders, d->n_holders, sizeof(*d->holders), by_inode);
-	return look_at(d, &d->netns[0]) == 0 && hand_out(d, false, ignore, NULL) > 0;
+	r = look_at(d, &d->netns[0]);
+	if (r == 0)
+		r = hand_out(d, false, ignore, NULL) > 0;
+	return r > 0;
 }
 
 /* Does the kernel know of TCP here? In no state there is nothing to be told. */

@@ -19,5 +19,6 @@ void obs_tcp_diag_free(struct obs_tcp_diag **d);
 /** obs_tcp_diag_sample() - as obs_connections_sample(). */
 int obs_tcp_diag_sample(struct obs_tcp_diag *d, obs_connections_fn fn, void *ctx);
 
-/** obs_tcp_diag_sees() - does such a pass find a connection of process @pid, of no node? */
-bool obs_tcp_diag_sees(struct obs_tcp_diag *d, pid_t pid);
+/** obs_tcp_diag_sees() - does such a pass find a connection of process @pid, of no node? Return: 1 yes,
+ * 0 no, or a negative errno: what it holds cannot be looked at. */
+int obs_tcp_diag_sees(struct obs_tcp_diag *d, pid_t pid);

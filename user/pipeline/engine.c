@@ -1030,7 +1030,7 @@ static bool saw_canary(void *ctx)
 	return obs_follow_saw_canary(e->follow);
 }
 
-static bool sees_connection(void *ctx, pid_t pid)
+static int sees_connection(void *ctx, pid_t pid)
 {
 	struct obs_engine *e = ctx;
 
