@@ -142,6 +142,30 @@ def descriptors_raised():
     assert row.split()[3:5] == ["4096", "4096"], row
 
 
+@case(needs=("root",))
+def streams():
+    """as many files as limits.streams are followed; one more is counted and said"""
+    most = 8
+    base = Env.tmp / "logs"
+    base.mkdir()
+
+    def log(i):
+        (base / f"{i}.log").write_text(f"line {i}\n")
+
+    for i in range(most):
+        log(i)
+    observer = Observer(None, {"log_files": [str(base / "*.log")], "initial_tail_lines": -1,
+                               "limits": {"streams": most}}, ["--no-bpf"]).start()
+    want = [f"line {i}" for i in range(most)]
+    wait_for("those that there is room for", lambda: sorted(messages(observer)) == want, 10, 0.2)
+    assert of("streams_refused")(observer) == 0
+    log(most)
+    wait_for("a refusal", lambda: of("streams_refused")(observer) > 0, 10)
+    assert sorted(messages(observer)) == want
+    assert said(observer, "which is limits.streams") == 1, observer.log()
+    assert observer.metrics()["gswarm_streams"] == most
+
+
 @case(needs=("root", "prlimit"))
 def descriptors_run_out():
     """no more descriptors to be had: that many files are followed, the rest is counted and said"""
