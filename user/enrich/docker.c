@@ -72,6 +72,7 @@ struct ask {
 	uint64_t deadline_ms;
 	struct obs_http_call *call;
 	unsigned tries;
+	int last_err;	/* of the last try that failed; 0 = none has */
 	bool is_change; /* asked because of an event */
 	bool again;	/* another event came meanwhile */
 };
@@ -109,6 +110,7 @@ static void try_later(struct ask *a, int err)
 	uint64_t now = uv_now(a->c->loop);
 	uint64_t delay = (uint64_t)RETRY_MIN_MS << (a->tries < 8 ? a->tries - 1 : 7);
 
+	a->last_err = err;
 	if (delay > RETRY_MAX_MS)
 		delay = RETRY_MAX_MS;
 	if (now + delay >= a->deadline_ms)
@@ -172,7 +174,7 @@ static void on_ask_timer(uv_timer_t *timer)
 
 	if (a->call) {
 		a->c->ok = false;
-		finish(a, -ETIMEDOUT, NULL);
+		finish(a, a->last_err ? a->last_err : -ETIMEDOUT, NULL);
 		return;
 	}
 	r = start_try(a);
