@@ -430,6 +430,19 @@ static __always_inline long fill_part(struct obs_scratch *s, const struct iovec_
 	return n;
 }
 
+/* A part cannot be read (not mapped any more): what a plain write has behind it may still be there;
+ * where the next segments are is not known. Return: whether nothing is left. */
+static __always_inline long lose_part(struct obs_scratch *s, const struct obs_write_args *w,
+				      __u64 room, __u64 left)
+{
+	__u64 gone = w->buf ? room : left;
+
+	lose_console(w->target, OBS_DROP_FAULT, gone);
+	s->done += gone;
+	s->segment_at += gone;
+	return s->done >= w->len;
+}
+
 /* One segment further, and hand on the part when it is full or the last. */
 static long take_part(__u32 turn, struct part_walk *walk)
 {
@@ -447,11 +460,8 @@ static long take_part(__u32 turn, struct part_walk *walk)
 	n = next_segment(s, &walk->w, &seg) < 0 || s->used >= room
 		    ? -1
 		    : fill_part(s, &seg, room - s->used);
-	if (n < 0) {
-		lose_console(walk->w.target, OBS_DROP_FAULT, left);
-		s->done = walk->w.len; /* counted as lost */
-		return 1;
-	}
+	if (n < 0)
+		return lose_part(s, &walk->w, room, left);
 	s->segment_at += n;
 	if ((__u64)n == seg.len) {
 		s->segment++;

@@ -6,6 +6,7 @@ compares their files with the store's events, so that the same comparison runs i
 too (scripts/kernel-test.sh), where there is no Python.
 """
 
+import fcntl
 import subprocess
 import tempfile
 import time
@@ -111,6 +112,8 @@ def told():
     metrics = observer.metrics()
     assert metrics["gswarm_growth_found_bytes_total"] == 0, metrics
     assert metrics["gswarm_marks_total"] > 0, metrics
+    # `vanishing` was captured without its text: that stands in the file
+    assert faults(observer) > 0, metrics
 
     check_rewrites(ways, observer)
     ways.tell("found")
@@ -193,6 +196,43 @@ def consoles():
         assert not spoken(observer, way), way
 
 
+PART = 4000  # bytes of one record, probes.payload_bytes' default
+PARTS = 64  # of one write at most
+
+
+@case(needs=("root", "bpf"))
+def console_unmapped():
+    """256 KiB in one write to a full pipe, its beginning not mapped any more at the end: just that is lost
+
+    What is lost is counted to the byte, and so is what is beyond the parts that a write may have."""
+    ways = Ways()
+    observer = Observer(config={"targets": {"include": {"command": [f"*console {ways.dir}*"]}}})
+    observer.start()
+    with subprocess.Popen([ways.tool, "console", ways.dir], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as popen:
+        ways.popen = popen
+        Env.cleanup.callback(ways.stop)
+        wait_for("the node", lambda: observer.metrics()["gswarm_nodes"] == 1)
+        room = fcntl.fcntl(popen.stdout, 1032)  # F_GETPIPE_SZ, which Python knows since 3.10
+        popen.stdin.write(b"c-unmapped\n")
+        popen.stdin.flush()
+        assert popen.stderr.readline() == b"unmapped\n"
+        assert len(popen.stdout.read(256 * 1024)) == 256 * 1024
+        assert popen.stderr.readline() == b"done\n"
+        popen.stdin.close()
+    gone = -(-room // PART) * PART
+    wait_for("what is lost", lambda: lost(observer) == gone + 256 * 1024 - PARTS * PART)
+    assert faults(observer) == gone // PART
+    want = [f"c-unmapped {i:05}" for i in range(-(-gone // 64), PARTS * PART // 64)]
+
+    def told():
+        have = [line for line in spoken(observer, "c-unmapped") if line.startswith("c-")]
+        assert have == want, (len(have), len(want), have[:2])
+        return True
+
+    wait_for("the rest", told)
+
+
 @case()
 def consoles_of_a_container():
     """the same in a container: what no probe can take is read from the engine's file, each line once"""
@@ -236,6 +276,12 @@ def consoles_of_a_container():
     speaker.stdin.close()
 
 
+def faults(observer):
+    """Records, or parts of them, whose bytes could not be read when the call returned."""
+    return sum(v for k, v in observer.metrics().items()
+               if k.startswith("gswarm_ring_drops_total") and 'reason="fault"' in k)
+
+
 def lost(observer):
     return sum(v for k, v in observer.metrics().items()
                if k.startswith("gswarm_ring_lost_console_bytes_total"))
@@ -246,18 +292,20 @@ def spoken(observer, way):
             if e["origin"].get("via") == "console" and e["origin"]["comm"] == way]
 
 
-@case()
-def docker_exec():
-    """a process that entered a container by `docker exec` is the container's like others"""
-    observer = Observer().start()
+def entering(args, via):
+    """`docker exec` into a container; via: by way, how its lines come where not by "file"."""
+    observer = Observer(args=args).start()
     node = ContainerNode("gate\n" + script_lines("x", 1))
     wait_for("the node", lambda: observer.metrics()["gswarm_nodes"] == 1)
+    home = f"{node.home}/logs"  # of which inotify knows when a log in there is followed
+    node.gate()
+    wait_for("its log", lambda: len(observer.stored()) >= 1)
     docker("cp", Ways().tool, f"{node.id}:/ways")
     for way in ("write", "dying", "splice"):
-        docker("exec", node.id, "/ways", "write", node.home, way)
+        docker("exec", node.id, "/ways", "write", home, way)
     for way in ("write", "dying", "splice"):
-        path = f"{node.home}/{way}.log"
-        truth = split_lines(node.read(f"{way}.log"))
+        path = f"{home}/{way}.log"
+        truth = split_lines(node.read(f"logs/{way}.log"))
 
         def told(path=path):
             return [e for e in observer.stored() if e["origin"].get("path") == path]
@@ -266,5 +314,17 @@ def docker_exec():
         assert [e["origin"]["offset"] for e in told()] == [at for at, _ in truth], way
         for e in told():
             assert e["origin"]["container"] == node.container, e
-            assert e["origin"]["via"] == ("backfill" if way == "splice" else "file"), e
-            assert way == "splice" or e["origin"]["comm"] == way, e
+            assert e["origin"]["via"] == via.get(way, "file"), e
+            assert e["origin"]["via"] == "backfill" or e["origin"]["comm"] == way, e
+
+
+@case(needs=("root", "docker", "bpf"))
+def docker_exec():
+    """a process that entered a container by `docker exec` is the container's like others"""
+    entering([], {"splice": "backfill"})
+
+
+@case(needs=("root", "docker"))
+def docker_exec_without_bpf():
+    """the same with --no-bpf: what it writes beside a followed log is found there"""
+    entering(["--no-bpf"], {way: "backfill" for way in ("write", "dying", "splice")})

@@ -17,6 +17,8 @@ LIMIT_S=90
 . "$(dirname "$0")/lib.sh"
 base=${BASE:-/tmp}
 [ ! -d /ext4 ] || base=/ext4 # tmpfs uses no inode number again
+far=
+[ ! -d /overlay2 ] || far=/overlay2 # where stat's device is not the kernel's
 
 
 configure() {
@@ -37,7 +39,7 @@ limits:
 probes:
   file_write: $rung
 EOF
-    for name in rot_create rot_create_gz rot_copy rot_copy_gz; do
+    for name in rot_create rot_create_gz rot_copy rot_copy_gz far_rot_create far_rot_copy; do
         echo "$dir/logs/$name/app.log {"
         echo "su root root"
         echo "rotate 5"
@@ -136,13 +138,13 @@ play() {
 run_rung() {
     rung=$1 late=
     dir=$base/files-$rung
-    mkdir -p "$dir/logs"
+    mkdir -p "$dir/logs" ${far:+"$far/files-$rung"}
     configure
     mkfifo "$dir/in" "$dir/out"
     looks=
     [ "$rung" != inotify ] || looks=looks
     # shellcheck disable=SC2086 # empty = no argument
-    "$WAYS" files "$dir/logs" $looks <"$dir/in" >"$dir/out" &
+    "$WAYS" files "$dir/logs" $looks ${far:+far "$far/files-$rung"} <"$dir/in" >"$dir/out" &
     exec 3>"$dir/in" 4<"$dir/out"
     tell before
     if start_observer; then
@@ -158,7 +160,8 @@ run_rung() {
     fi
     [ "$bad" = 0 ] || cat "$dir/log"
     for m in disk_full/m copied_up/m bound/b; do umount "$dir/logs/$m"; done
-    [ -n "$KEEP" ] || rm -rf "$dir"
+    for m in ${far:+"$far/files-$rung"/*}; do umount "$dir/logs/${m##*/}"; done
+    [ -n "$KEEP" ] || rm -rf "$dir" ${far:+"$far/files-$rung"}
 }
 
 for r; do

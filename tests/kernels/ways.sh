@@ -108,6 +108,12 @@ check_rung() {
     # shellcheck disable=SC2086
     check $caught
     report
+    [ "$base" = /ext4 ] && [ "$rung" != inotify ] || return 0
+    if metric 'gswarm_ring_drops_total{cpu="[0-9]*",reason="fault"}' | grep -q '[1-9]'; then
+        say ok "buffers that are gone when the call returns are counted"
+    else
+        say "not ok" "no buffer was gone when its call returned"
+    fi
 }
 
 run_rung() {

@@ -20,6 +20,9 @@
  */
 int files_obey(const char *dir, const char *phase, bool told);
 
+/** files_far() - some of it happens in @dir, on another file system; mounted where it belongs. */
+void files_far(const char *dir);
+
 /**
  * files_check() - compare DIR.want with @events, JSON lines as `gswarm-observer events` prints
  * them. Prints one line per situation. Return: exit status.

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -62,20 +63,38 @@ static int across_pages(const struct job *j)
 struct dropper {
 	pthread_t id;
 	char *p;
-	int stop;
+	int stop, turns;
 };
 
 static void *drop_pages(void *arg)
 {
 	struct dropper *d = arg;
 
-	while (!__atomic_load_n(&d->stop, __ATOMIC_RELAXED))
+	while (!__atomic_load_n(&d->stop, __ATOMIC_RELAXED)) {
 		madvise(d->p, ALL_BYTES, MADV_DONTNEED);
+		__atomic_add_fetch(&d->turns, 1, __ATOMIC_RELAXED);
+	}
 	return NULL;
 }
 
+/* Waits for the disk behind the copy: time for the other thread. */
+static int write_slowly(const struct job *j, struct dropper *d)
+{
+	cleanup_close int fd = open(j->path, O_WRONLY | O_SYNC | O_CLOEXEC);
+
+	for (size_t at = 0; fd >= 0 && at < ALL_BYTES; at += 16L * LINE_BYTES) {
+		int turn = __atomic_load_n(&d->turns, __ATOMIC_RELAXED);
+
+		while (__atomic_load_n(&d->turns, __ATOMIC_RELAXED) == turn)
+			sched_yield();
+		if (write_all(fd, d->p + at, 16L * LINE_BYTES, 16L * LINE_BYTES) < 0)
+			return -1;
+	}
+	return fd < 0 ? -1 : 0;
+}
+
 /* Another thread takes the buffer's pages away all the time: at the write they are brought
- * back, at its end they are often gone again. */
+ * back, at its end they are gone again. */
 static int from_vanishing_pages(const struct job *j)
 {
 	char path[PATH_BYTES + 8];
@@ -91,7 +110,7 @@ static int from_vanishing_pages(const struct job *j)
 	d.p = map_file(fd);
 	if (d.p == MAP_FAILED || pthread_create(&d.id, NULL, drop_pages, &d) != 0)
 		return -1;
-	ret = write_all(j->fd, d.p, ALL_BYTES, LINE_BYTES);
+	ret = write_slowly(j, &d);
 	__atomic_store_n(&d.stop, 1, __ATOMIC_RELAXED);
 	pthread_join(d.id, NULL);
 	return ret;

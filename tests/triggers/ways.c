@@ -14,9 +14,10 @@
  *   ways check DIR EVENTS [-c] [NAME...]
  *                        are the lines of DIR/NAME.log in EVENTS (JSON lines), each once?
  *                        -c: and were those of plain writes caught at the write?
- *   ways files DIR [looks]
+ *   ways files DIR [looks] [far DIR2]
  *                        commands are phases of what happens to log files, see files.h; looks: the
- *                        observer is not told of writes, it only looks
+ *                        observer is not told of writes, it only looks; DIR2: for those that
+ *                        happen on another file system
  *   ways files-check DIR EVENTS
  *
  * Each way runs in a child of its own, named as the way is.
@@ -224,6 +225,18 @@ static int on_terminal(const char *dir)
 	return await(pid, 0) < 0 ? 1 : 0;
 }
 
+static int run_files(int argc, char **argv)
+{
+	bool looks = argc > 3 && strcmp(argv[3], "looks") == 0;
+	char **more = argv + 3 + looks;
+
+	if (argc == 5 + looks && strcmp(more[0], "far") == 0)
+		files_far(more[1]);
+	else if (argc != 3 + looks)
+		return 2;
+	return run(argv[2], looks ? obey_looks : obey_told);
+}
+
 static const struct way *find(const char *name)
 {
 	for (size_t t = 0; t < ARRAY_LEN(tables); t++)
@@ -266,14 +279,12 @@ int main(int argc, char **argv)
 		return write_one(argv[2], argv[3]);
 	if (argc >= 4 && strcmp(argv[1], "check") == 0)
 		return check(argv[2], argv[3], argc - 4, argv + 4);
-	if (argc == 3 && strcmp(argv[1], "files") == 0)
-		return run(argv[2], obey_told);
-	if (argc == 4 && strcmp(argv[1], "files") == 0 && strcmp(argv[3], "looks") == 0)
-		return run(argv[2], obey_looks);
+	if (argc >= 3 && strcmp(argv[1], "files") == 0)
+		return run_files(argc, argv);
 	if (argc == 4 && strcmp(argv[1], "files-check") == 0)
 		return files_check(argv[2], argv[3]);
 	fprintf(stderr,
 		"usage: ways list | run DIR | console DIR | terminal DIR | write DIR NAME | check DIR EVENTS [NAME...]\n"
-		"       | files DIR [looks] | files-check DIR EVENTS\n");
+		"       | files DIR [looks] [far DIR2] | files-check DIR EVENTS\n");
 	return 2;
 }

@@ -19,7 +19,9 @@ static unsigned what_of(uint32_t mask)
 {
 	return (mask & IN_MODIFY ? OBS_WATCH_MODIFIED : 0) |
 	       (mask & IN_OPEN ? OBS_WATCH_OPENED : 0) |
-	       (mask & (IN_CREATE | IN_MOVED_TO) ? OBS_WATCH_CAME : 0);
+	       (mask & (IN_CREATE | IN_MOVED_TO) ? OBS_WATCH_CAME : 0) |
+	       ((mask & (IN_CREATE | IN_ISDIR)) == IN_CREATE ? OBS_WATCH_MADE : 0) |
+	       (mask & IN_Q_OVERFLOW ? OBS_WATCH_MISSED : 0);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -33,7 +35,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	for (ssize_t at = 0; at < n;) {
 		const struct inotify_event *e = (const void *)(buf + at);
 
-		w->fn(w->ctx, e->wd, what_of(e->mask));
+		w->fn(w->ctx, e->wd, what_of(e->mask), e->len ? e->name : "");
 		at += (ssize_t)(sizeof(*e) + e->len);
 	}
 }

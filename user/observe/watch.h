@@ -11,11 +11,14 @@ struct obs_watch;
 enum obs_watch_what {
 	OBS_WATCH_MODIFIED = 1, /* written to, or its size was changed */
 	OBS_WATCH_OPENED = 2,
-	OBS_WATCH_CAME = 4, /* into a directory */
+	OBS_WATCH_CAME = 4,    /* into a directory: made or renamed */
+	OBS_WATCH_MADE = 8,    /* … made, and no directory */
+	OBS_WATCH_MISSED = 16, /* the kernel's queue was full: of anything; wd is -1 */
 };
 
-/** typedef obs_watch_fn - of what is watched as @wd; @what: enum obs_watch_what */
-typedef void (*obs_watch_fn)(void *ctx, int wd, unsigned what);
+/** typedef obs_watch_fn - of what is watched as @wd; @what: enum obs_watch_what; @name: of what
+ * came, "" else */
+typedef void (*obs_watch_fn)(void *ctx, int wd, unsigned what, const char *name);
 
 /** obs_watch_new() - Return: 0, -ENOMEM, or a negative errno. */
 int obs_watch_new(uv_loop_t *loop, obs_watch_fn fn, void *ctx, struct obs_watch **ret);

@@ -42,6 +42,7 @@
 #define REWRITE_BLOCKS	 4
 #define PUT_AGAIN_NS	 (24 * 3600 * 1000000000ULL) /* so that the store knows it is no orphan */
 #define HEARD_SLACK_NS	 1000000000ULL /* what was captured so long before is met in the file */
+#define MADE_REST_NS	 2000000000ULL /* so long after the last one all logs made are looked at */
 #define ENGINE_REST_NS	 3000000000ULL /* for an engine to write what was in its pipes */
 
 /* What finds a stream again; padded so that it can be hashed as bytes. */
@@ -106,8 +107,10 @@ struct place {
 	int fd;		       /* owned */
 	struct obs_node *node; /* NULL: nobody's */
 	enum obs_kept_format kept;
-	char *path; /* as the node sees it, an engine's as we do; owned */
-	bool due;   /* something came into it */
+	char *path;	  /* as the node sees it, an engine's as we do; owned */
+	bool due;	  /* something came into it */
+	int made;	  /* logs made there, less those that are followed since */
+	uint64_t made_ns; /* CLOCK_BOOTTIME of the last one */
 	struct place *next;
 };
 
@@ -434,6 +437,21 @@ static void use_repair(struct obs_follow *f, struct entry *en)
 	obs_stream_set_heard(en->stream, r->heard);
 }
 
+static bool is_in(const char *path, const char *dir, size_t dir_len)
+{
+	return strncmp(path, dir, dir_len) == 0 && path[dir_len] == '/' &&
+	       !strchr(path + dir_len + 1, '/');
+}
+
+/* A file of @node is followed now: was it made in a place that is watched? */
+static void note_followed(struct obs_follow *f, const struct obs_node *node, const char *path)
+{
+	for (struct place *p = f->places; p; p = p->next) {
+		if (p->node == node && is_in(path, p->path, strlen(p->path)))
+			p->made--;
+	}
+}
+
 static void follow_beside(void *ctx, const struct obs_rotated_file *file)
 {
 	struct beside *b = ctx;
@@ -459,6 +477,7 @@ static void follow_beside(void *ctx, const struct obs_rotated_file *file)
 	en->kept = b->kept;
 	if (en->kept)
 		use_repair(f, en);
+	note_followed(f, b->node, path);
 	en->touched = en->rotated = true;
 	set_behind(f, en, true, true);
 	b->found++;
@@ -598,10 +617,32 @@ static void drop_places(struct obs_follow *f, const struct obs_node *node)
 	}
 }
 
-static bool is_in(const char *path, const char *dir, size_t dir_len)
+/* A log was made there. What is gone already, or not a file, is judged by its name only. */
+static void note_made(struct obs_follow *f, struct place *p, const char *name)
 {
-	return strncmp(path, dir, dir_len) == 0 && path[dir_len] == '/' &&
-	       !strchr(path + dir_len + 1, '/');
+	char path[PATH_BYTES];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%.3800s/%.255s", p->path, name);
+	if (p->kept || !obs_stream_wanted(path, false, &f->opt.config->log_files))
+		return;
+	if (fstatat(p->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    (!S_ISREG(st.st_mode) || st.st_nlink > 1))
+		return;
+	p->made++;
+	p->made_ns = obs_boot_ns();
+}
+
+/* Once a second: what was made, was looked for, and is not followed was gone. */
+static void count_missed(struct obs_follow *f)
+{
+	for (struct place *p = f->places; p; p = p->next) {
+		if (p->due || p->made == 0 || obs_boot_ns() - p->made_ns < MADE_REST_NS)
+			continue;
+		if (p->made > 0)
+			obs_count(&f->opt.stream.counters->files_missed, (uint64_t)p->made);
+		p->made = 0;
+	}
 }
 
 static void watch_place(struct obs_follow *f, struct obs_node *node, const char *path,
@@ -745,15 +786,19 @@ static void look_at_places(struct obs_follow *f)
 	}
 }
 
-static bool note_place(struct obs_follow *f, int wd)
+/* Something came into a directory; @wd -1: into any. Return: false = that is no directory. */
+static bool note_place(struct obs_follow *f, int wd, unsigned what, const char *name)
 {
+	bool any = false;
+
 	for (struct place *p = f->places; p; p = p->next) {
-		if (p->wd == wd) {
-			p->due = true;
-			return true;
-		}
+		if (p->wd != wd && wd >= 0)
+			continue;
+		p->due = any = true;
+		if (what & OBS_WATCH_MADE)
+			note_made(f, p, name);
 	}
-	return false;
+	return any;
 }
 
 /* A device that is a mount's own: overlayfs, btrfs, tmpfs. Each mount gets what number is free. */
@@ -832,6 +877,7 @@ static struct entry *follow_fd(struct obs_follow *f, struct obs_node *node, pid_
 	en->place = place_of(fd);
 	if (!known || obs_stream_epoch(stream) != cursor.epoch)
 		look_beside_later(f, en, path);
+	note_followed(f, node, path);
 	if (!f->opt.captures && f->watch)
 		watch_place(f, node, path, OBS_KEPT_NONE);
 	return en;
@@ -1582,6 +1628,7 @@ void obs_follow_sweep(struct obs_follow *f)
 	run_errands(f);
 	tell_assembly(f);
 	look_at_places(f);
+	count_missed(f);
 	if (all)
 		f->fresh_ns = now_ns;
 	HASH_ITER(hh, f->entries, en, next)
@@ -1745,16 +1792,20 @@ static uint32_t signs_of(unsigned what)
 	       (what & OBS_WATCH_OPENED ? OBS_STREAM_OPENED : 0);
 }
 
-static void on_watched(void *ctx, int wd, unsigned what)
+static void on_watched(void *ctx, int wd, unsigned what, const char *name)
 {
 	struct obs_follow *f = ctx;
 	struct entry *en, *next;
 
 	if (wd >= 0 && wd == f->canary_wd) {
-		f->canary_seen = true;
+		f->canary_seen |= (what & OBS_WATCH_MODIFIED) != 0;
 		return;
 	}
-	if (note_place(f, wd)) {
+	if (what & OBS_WATCH_MISSED) {
+		obs_count(&f->opt.stream.counters->watch_overflows, 1);
+		obs_follow_all_behind(f);
+	}
+	if (note_place(f, wd, what, name)) {
 		look_at_places(f);
 		f->opt.activity(f->opt.stream.ctx);
 		return;

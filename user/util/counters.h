@@ -60,6 +60,8 @@
 	X(truncations,		"truncations_total",	"",	"Files that became shorter than their cursor") \
 	X(rotated_found,	"rotated_found_total",	"",	"Rotated files, their copies and archives that held something unread") \
 	X(rotated_unread,	"rotated_unread_total",	"",	"Rotated files that may hold something unread and could not be opened or unpacked") \
+	X(files_missed,		"files_missed_total",	"",	"Logs that were made and gone again before anybody looked (where writes are not captured)") \
+	X(watch_overflows,	"watch_overflows_total",	"",	"Times that the kernel's queue of file changes was full (inotify): everything was looked at") \
 	X(backfill_waits,	"backfill_waits_total",	"",	"Times that an old log waited for live lines (limits.backfill_bytes_per_s)") \
 	X(rotated_skipped,	"rotated_skipped_total","",	"Files beside a log that were not looked into, since more rotated ones stand there than are looked at") \
 	X(searches_hurried,	"searches_hurried_total","",	"Searches for the rotated rest of a log made ahead of time, since more waited than may wait") \
