@@ -938,6 +938,7 @@ static void tell_touch(struct obs_stream *s, uint64_t wall_ns)
 	struct obs_rewrite r = { .writes = 1, .end = s->offset, .wall_ns = wall_ns };
 
 	count_rewrite(s, &r);
+	s->told_any = false; /* its cursor shall not be older than this */
 }
 
 /*
