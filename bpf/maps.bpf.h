@@ -79,6 +79,13 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, OBS_TARGETS_MAX);
+	__type(key, __u32); /* target slot */
+	__type(value, struct obs_tcp_total);
+} tcp_totals SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, OBS_DROP_MAX);
 	__type(key, __u32); /* enum obs_drop */
 	__type(value, __u64);

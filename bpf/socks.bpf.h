@@ -50,6 +50,17 @@ static __always_inline struct obs_sock_value *obs_sock_find(__u64 key)
 	return bpf_map_lookup_elem(&socks, &key);
 }
 
+/* What is still noted of a socket that begins: that its memory was another's, whose end was not seen.
+ * Looked for only where the new note is going to lie. */
+static __always_inline struct obs_sock_value *obs_sock_left(__u64 key)
+{
+	struct obs_sock_place *place = place_of(key);
+
+	if (place && place->sock == key)
+		return &place->value;
+	return !place || place->sock ? bpf_map_lookup_elem(&socks, &key) : NULL;
+}
+
 /* @flags: BPF_ANY; BPF_NOEXIST: what is known of it stays. Return: 0, or -1: there is no room. */
 static __always_inline int obs_sock_note(__u64 key, const struct obs_sock_value *s, __u64 flags)
 {

@@ -8,8 +8,8 @@
  * is the listener's, found by port. iter/task_file and not iter/tcp, since one pass covers every
  * network namespace, and tells who holds a socket now: inherited, or passed by SCM_RIGHTS.
  * Cost: other processes' connections are one look at a bit or a missed look at a hash per change
- * of state; targets' send two records each, and one where they come by the thousand: then their
- * end tells of their beginning too. The iterator looks at every descriptor of the host.
+ * of state; targets' are counted, send two records each, and one where they come by the thousand:
+ * then their end tells of their beginning too. The iterator looks at every descriptor of the host.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -97,7 +97,7 @@ static __always_inline void take_rate(struct obs_rec_tcp *rec, struct tcp_sock *
 static __always_inline void take_start(struct obs_rec_tcp *rec, struct tcp_sock *tp)
 {
 	rec->srtt_us = tp->srtt_us >> 3;
-	rec->rttvar_us = tp->rttvar_us >> 2;
+	rec->rttvar_us = tp->mdev_us >> 2; /* as tcp_get_info(): what decides on RTOs is another */
 	rec->min_rtt_us = tp->rtt_min.s[0].v;
 	rec->retransmits = tp->total_retrans;
 	rec->cwnd = tp->snd_cwnd;
@@ -168,11 +168,97 @@ static __always_inline void send(struct sock *sk, const struct obs_sock_value *s
 	bpf_ringbuf_submit(rec, obs_wakeup(c));
 }
 
+/* --- counts: exact, whatever the ring has room for --- */
+
+static __always_inline struct obs_tcp_total *total_of(__u32 target)
+{
+	return bpf_map_lookup_elem(&tcp_totals, &target);
+}
+
+/* Atomic though it is this CPU's own: a change of state in a process may be interrupted by one in
+ * a softirq. */
+static __always_inline void add(__u64 *count, __u64 n)
+{
+	if (n)
+		__sync_fetch_and_add(count, n);
+}
+
+/* What is new since the last look, unless it has just ended on another CPU: then all is in. */
+static __always_inline void add_so_far(__u64 *count, __u64 *counted, __u64 now)
+{
+	__u64 before = *counted;
+
+	if (before != OBS_TCP_ALL_COUNTED && before != now &&
+	    __sync_val_compare_and_swap(counted, before, now) == before)
+		add(count, now - before);
+}
+
+static __always_inline void add_the_rest(__u64 *count, __u64 *counted, __u64 now)
+{
+	add(count, now - __sync_lock_test_and_set(counted, OBS_TCP_ALL_COUNTED));
+}
+
+static __always_inline void count_so_far(struct sock *sk, struct obs_sock_value *s)
+{
+	struct obs_tcp_total *t = total_of(s->target);
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (!t || !tp)
+		return;
+	add_so_far(&t->bytes_sent, &s->counted_sent, tp->bytes_sent);
+	add_so_far(&t->bytes_received, &s->counted_received, tp->bytes_received);
+	add_so_far(&t->retransmits, &s->counted_retransmits, tp->total_retrans);
+}
+
+static __always_inline void count_open(struct obs_sock_value *s)
+{
+	struct obs_tcp_total *t = total_of(s->target);
+
+	if (t)
+		add(s->flags & OBS_TCP_IN ? &t->in : &t->out, 1);
+}
+
+static __always_inline void count_end(struct sock *sk, struct obs_sock_value *s, __u8 what)
+{
+	struct obs_tcp_total *t = total_of(s->target);
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	__u32 how = obs_failure_of(sk->sk_err);
+
+	if (!t || !tp || what == OBS_TCP_UNLISTEN)
+		return;
+	if (what == OBS_TCP_FAIL) {
+		if (!(s->flags & OBS_TCP_IN) && how < OBS_FAILURES)
+			add(&t->failed[how], 1);
+		return;
+	}
+	if (!s->established_ns && !(s->flags & OBS_TCP_EARLIER))
+		count_open(s); /* that was skipped */
+	add(&t->closed, 1);
+	add(&t->broken, how == OBS_FAILURE_RESET || how == OBS_FAILURE_TIMED_OUT);
+	add_the_rest(&t->bytes_sent, &s->counted_sent, tp->bytes_sent);
+	add_the_rest(&t->bytes_received, &s->counted_received, tp->bytes_received);
+	add_the_rest(&t->retransmits, &s->counted_retransmits, tp->total_retrans);
+}
+
 /* --- whose it is --- */
+
+/* A program may be skipped (user/observe/missed.h): what its socket was is over by now. */
+static __always_inline void count_missed_end(const struct obs_sock_value *s)
+{
+	struct obs_tcp_total *t = total_of(s->target);
+
+	if (t && (s->established_ns || s->flags & OBS_TCP_EARLIER))
+		add(&t->closed, 1);
+}
 
 static __always_inline int note(struct sock *sk, const struct obs_sock_value *s)
 {
-	if (obs_sock_note(obs_sock_key(sk), s, BPF_ANY) == 0)
+	__u64 key = obs_sock_key(sk);
+	struct obs_sock_value *left = obs_sock_left(key);
+
+	if (left)
+		count_missed_end(left);
+	if (obs_sock_note(key, s, BPF_ANY) == 0)
 		return 0;
 	obs_drop(OBS_DROP_MAP, 1);
 	return -1;
@@ -239,14 +325,21 @@ static __always_inline int told_now(__u32 target, __u64 now_ns)
 	return ++o->n <= OBS_OPENS_PER_S;
 }
 
-static __always_inline void on_established(struct sock *sk)
+static __always_inline void on_established(struct sock *sk, int oldstate)
 {
-	struct obs_sock_value *s = obs_sock_find(obs_sock_key(sk));
+	__u64 key = obs_sock_key(sk);
+	struct obs_sock_value *s = obs_sock_find(key);
 
+	if (!s && oldstate == TCP_SYN_RECV) { /* its beginning was skipped, or it is nobody's */
+		on_child(sk);
+		s = obs_sock_find(key);
+	}
 	if (!s)
 		return;
 	s->established_ns = bpf_ktime_get_boot_ns();
 	s->port = sk->__sk_common.skc_num;
+	s->flags &= ~OBS_TCP_EARLIER; /* a connect that was under way when it was found */
+	count_open(s);
 	if (told_now(s->target, s->established_ns))
 		send(sk, s, OBS_TCP_OPEN, TCP_ESTABLISHED, s->established_ns);
 }
@@ -264,16 +357,19 @@ static __always_inline void on_closed(struct sock *sk, int oldstate)
 {
 	__u64 key = obs_sock_key(sk);
 	struct obs_sock_value *s = obs_sock_find(key);
+	__u8 what;
 
 	if (!s)
 		return;
+	what = ending(s, oldstate);
 	if (oldstate == TCP_LISTEN) {
 		struct obs_listener_key port = listener_key(sk);
 
 		port.port = s->port;
 		bpf_map_delete_elem(&listeners, &port);
 	}
-	send(sk, s, ending(s, oldstate), oldstate, bpf_ktime_get_boot_ns());
+	count_end(sk, s, what);
+	send(sk, s, what, oldstate, bpf_ktime_get_boot_ns());
 	obs_sock_forget(key);
 }
 
@@ -287,7 +383,7 @@ int BPF_PROG(obs_tcp_state, struct sock *sk, int oldstate, int newstate)
 	else if (newstate == TCP_SYN_RECV && oldstate == TCP_LISTEN)
 		on_child(sk);
 	else if (newstate == TCP_ESTABLISHED)
-		on_established(sk);
+		on_established(sk, oldstate);
 	else if (newstate == TCP_CLOSE)
 		on_closed(sk, oldstate);
 	return 0;
@@ -295,12 +391,24 @@ int BPF_PROG(obs_tcp_state, struct sock *sk, int oldstate, int newstate)
 
 /* --- how they stand: one pass over all descriptors --- */
 
+/* Is this the note that was just made, and of a connection? */
+static __always_inline void count_earlier(const struct obs_sock_value *s,
+					  const struct obs_sock_value *noted, __u8 state)
+{
+	struct obs_tcp_total *t = total_of(noted->target);
+
+	if (t && s->born_ns == noted->born_ns && state != TCP_LISTEN && state != TCP_SYN_SENT &&
+	    state != TCP_SYN_RECV)
+		add(&t->earlier, 1);
+}
+
 /* A socket that was there before it was watched. */
 static __always_inline struct obs_sock_value *adopt(struct sock *sk, __u64 key, __u32 target,
 						    __u32 tgid)
 {
 	struct obs_sock_value s = { .target = target, .tgid = tgid, .flags = OBS_TCP_EARLIER };
 	struct obs_listener_key port = listener_key(sk);
+	struct obs_sock_value *found;
 
 	s.born_ns = bpf_ktime_get_boot_ns();
 	s.port = port.port;
@@ -311,7 +419,10 @@ static __always_inline struct obs_sock_value *adopt(struct sock *sk, __u64 key, 
 	}
 	if (sk->__sk_common.skc_state == TCP_LISTEN)
 		bpf_map_update_elem(&listeners, &port, &s, BPF_NOEXIST);
-	return obs_sock_find(key);
+	found = obs_sock_find(key);
+	if (found)
+		count_earlier(found, &s, sk->__sk_common.skc_state);
+	return found;
 }
 
 static __always_inline void fill_sample(struct obs_rec_tcp *rec, struct sock *sk,
@@ -364,8 +475,11 @@ int obs_tcp_sample(struct bpf_iter__task_file *ctx)
 	if (!s && sk->__sk_common.skc_state == TCP_CLOSE)
 		return 0;
 	known.target = target->target;
-	if (s)
+	if (s) {
+		if (sk->__sk_common.skc_state != TCP_LISTEN)
+			count_so_far(sk, s);
 		known = *s;
+	}
 	fill_sample(&rec, sk, &known, task->tgid);
 	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
 	return 0;

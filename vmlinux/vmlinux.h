@@ -398,7 +398,7 @@ struct tcp_sock {
 	u32 mss_cache;
 	u32 snd_cwnd;
 	u32 copied_seq;
-	u32 rttvar_us;
+	u32 mdev_us;
 	struct minmax rtt_min;
 	u64 bytes_sent;
 	u32 segs_out;

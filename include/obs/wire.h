@@ -15,6 +15,8 @@
 #include <linux/types.h>
 #endif
 
+#include "obs/failure.h"
+
 #define OBS_WIRE_VERSION 1
 #define OBS_COMM_LEN	 16
 #define OBS_PATH_LEN	 1024
@@ -378,7 +380,13 @@ struct obs_sock_value {
 	__u64 established_ns;
 	__u32 flags; /* enum obs_tcp_flags */
 	__u32 port;  /* the socket itself has none any more when it ends */
+	/* of it in tcp_totals; OBS_TCP_ALL_COUNTED once it has ended */
+	__u64 counted_sent;
+	__u64 counted_received;
+	__u64 counted_retransmits;
 };
+
+#define OBS_TCP_ALL_COUNTED (~0ULL)
 
 #define OBS_SOCK_PLACES_BITS 13
 #define OBS_SOCK_PLACES	     (1 << OBS_SOCK_PLACES_BITS)
@@ -394,6 +402,20 @@ static inline __u32 obs_sock_place_of(__u64 sock)
 {
 	return 1 + (__u32)(sock * 0x9e3779b97f4a7c15ULL >> (64 - OBS_SOCK_PLACES_BITS));
 }
+
+/* tcp_totals: all TCP of a target, by its slot, per CPU: exact, whatever the ring has room for.
+ * Bytes and retransmits: of open connections as of the last look. */
+struct obs_tcp_total {
+	__u64 in; /* established */
+	__u64 out;
+	__u64 earlier; /* were established already when they were found */
+	__u64 closed;  /* of all these */
+	__u64 broken;  /* of closed: by a reset or a timeout */
+	__u64 bytes_sent;
+	__u64 bytes_received;
+	__u64 retransmits;
+	__u64 failed[OBS_FAILURES]; /* connects that were never established */
+};
 
 #define OBS_OPENS_PER_S 1000
 
@@ -498,8 +520,9 @@ _Static_assert(sizeof(struct obs_rec_packet) == 48, "new layout: bump OBS_WIRE_V
 _Static_assert(sizeof(struct obs_flow_key) == 24, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_flow_value) == 80, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_tcp) == 168, "new layout: bump OBS_WIRE_VERSION");
-_Static_assert(sizeof(struct obs_sock_value) == 32, "new layout: bump OBS_WIRE_VERSION");
-_Static_assert(sizeof(struct obs_sock_place) == 40, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_sock_value) == 56, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_sock_place) == 64, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_tcp_total) == 104, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_identity) == 24, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_hdr) == 16, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_file_id) == 16, "new layout: bump OBS_WIRE_VERSION");

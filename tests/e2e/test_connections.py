@@ -53,13 +53,20 @@ class Net:
         out = {}
         text = sh("ip", "netns", "exec", self.name, "ss", "-tinaOH")
         for line in text.splitlines():
-            state, _, _, local, remote, rest = line.split(None, 5) if line.count(" ") > 4 else (*line.split(), "")
-            row = {"state": state}
-            for key in ("bytes_sent", "bytes_acked", "bytes_received", "cwnd"):
+            state, received, sent, local, remote, *rest = line.split(None, 5)
+            rest = rest[0] if rest else ""
+            row = {"state": state, "recv_queue": int(received), "send_queue": int(sent)}
+            for key in ("bytes_sent", "bytes_acked", "bytes_received", "cwnd", "unacked"):
                 if m := re.search(rf"\b{key}:(\d+)", rest):
                     row[key] = int(m[1])
-            if m := re.search(r"\brtt:([\d.]+)/", rest):
-                row["rtt_us"] = float(m[1]) * 1000
+            if m := re.search(r"\brtt:([\d.e-]+)/([\d.e-]+)", rest):
+                row["rtt_us"], row["rttvar_us"] = float(m[1]) * 1000, float(m[2]) * 1000
+            if m := re.search(r"\bminrtt:([\d.e-]+)", rest):
+                row["min_rtt_us"] = float(m[1]) * 1000
+            if m := re.search(r"\bdelivery_rate (\d+)bps", rest):
+                row["delivery_rate"] = int(m[1]) // 8
+            if m := re.search(r"\bretrans:\d+/(\d+)", rest):
+                row["retransmits"] = int(m[1])
             plain = [a.replace("[::ffff:", "").replace("]", "") if "[::ffff:" in a else a
                      for a in (local, remote)]
             out[tuple(plain)] = row
@@ -165,10 +172,62 @@ def way(rung, direction):
     return "unknown" if rung == "proc" and direction == "in" else direction
 
 
+COUNTERS = ("bytes_sent", "bytes_acked", "bytes_received", "cwnd", "retransmits", "delivery_rate", "send_queue",
+            "recv_queue")
+TIMES = ("rtt_us", "rttvar_us", "min_rtt_us")  # ss prints six digits of them
+
+
+def equal_to_ss(net, observer, keys, **want):
+    """These connections as ss shows them, at once or soon: the two looks are not in the same moment."""
+    def equal():
+        before, ours, truth = net.ss(), connections(observer), net.ss()
+        for key in keys:
+            row, c = truth[key], ours[key]
+            assert row == before[key], "it is on its way"
+            for field in ("state", *COUNTERS):
+                assert c.get(field, 0) == row.get(field, 0), f"{key} {field}: ss {row}, we {c}"
+            for field in TIMES:
+                assert abs(c.get(field, 0) - row.get(field, 0)) <= 1 + row.get(field, 0) * 1e-5, (field, c, row)
+            assert (c["unacked_bytes"] > 0) == (row.get("unacked", 0) > 0), (c, row)
+            assert all(c[k] == v for k, v in want.items()), (c, want)
+        return [ours[key] for key in keys]
+
+    return wait_for(f"{keys} equal to ss", equal, 30)
+
+
+def queues(a, observer, inside, outside, dev):
+    """Bytes that nobody reads, on either side, and bytes that do not arrive."""
+    outside.do("listen", **{"as": "small"}, bind=["10.77.0.2", 4009], rcvbuf=4096)
+    c = inside.do("connect", **{"as": "full"}, to=["10.77.0.2", 4009])
+    key = (text(c["local"]), text(c["remote"]))
+    inside.do("send", on="full", bytes=40000)
+    outside.do("accept", **{"from": "small", "as": "unread"})
+    outside.do("send", on="unread", bytes=333)
+    wait_connection(observer, key, lambda c: c["send_queue"] > 10000 and c["recv_queue"] == 333)
+    equal_to_ss(a, observer, [key], recv_queue=333)
+    inside.do("reset", on="full")
+
+    c = inside.do("connect", **{"as": "cut"}, to=["10.77.0.2", 4001])
+    outside.do("accept", **{"from": "s4", "as": "cut"})
+    key = (text(c["local"]), text(c["remote"]))
+    inside.do("send", on="cut", bytes=1)
+    outside.do("recv", on="cut", bytes=1)
+    wait_connection(observer, key, lambda c: c["bytes_acked"] >= 1 and not c["unacked_bytes"])
+    a.ip("neigh", "replace", "10.77.0.2", "lladdr", "02:00:00:00:00:99", "dev", dev)
+    inside.do("send", on="cut", bytes=5000)
+    wait_connection(observer, key, lambda c: c["retransmits"] >= 2)
+    equal_to_ss(a, observer, [key], unacked_bytes=5000, send_queue=5000)
+    a.ip("neigh", "del", "10.77.0.2", "dev", dev)
+    wait_connection(observer, key, lambda c: c["bytes_acked"] >= 5001 and not c["unacked_bytes"])
+    found, = equal_to_ss(a, observer, [key], unacked_bytes=0, send_queue=0)
+    assert found["retransmits"] >= 2 and found["delivery_rate"] > 0, found
+    inside.do("reset", on="cut")
+
+
 def life(rung):
     """A connection out, one in, one over IPv6, one mapped: while they are open equal to ss; then their ends."""
     a, b = Net(), Net()
-    link(a, b)
+    dev, _ = link(a, b)
     api = Api()
     inside, outside = Connector(a), Connector(b)
     observer = watch(inside, rung=rung, api=api)
@@ -193,17 +252,13 @@ def life(rung):
         assert c["direction"] == way(rung, direction), c
         assert c["pid"] == inside.pid, c
         assert not c["preexisting"], c
-    counted = rung != "proc"  # its files have no counters
-    if counted:
+    if rung != "proc":  # its files have no counters
         wait_connection(observer, keys[0], lambda c: c["bytes_acked"] >= 10000)
         wait_connection(observer, keys[2], lambda c: c["bytes_received"] == 777)
+        equal_to_ss(a, observer, keys)
+        queues(a, observer, inside, outside, dev)
     truth, ours = a.ss(), connections(observer)
-    for key in keys:
-        for field in ("state", "bytes_sent", "bytes_acked", "bytes_received", "cwnd")[:None if counted else 1]:
-            want = truth[key].get(field, 0)
-            assert ours[key].get(field) == want, f"{key} {field}: ss {want}, we {ours[key]}"
-        want = truth[key]["rtt_us"] if counted else 0  # printed with six digits
-        assert abs(ours[key].get("rtt_us", 0) - want) <= 1 + want * 1e-5, (ours[key], truth[key])
+    assert [ours[key]["state"] for key in keys] == [truth[key]["state"] for key in keys] == ["ESTAB"] * 3, ours
     listening = peers(observer)[0]["listening"]
     assert [x["local"] for x in listening] == ["[::]:4002"], listening
     if rung == "bpf":

@@ -164,6 +164,8 @@ open_ones() {
     must a send 1000
     must b read 1000
     must b send 300
+    waits() { [ "$(number_of recv_queue "$(a info)")" = 300 ] && same_info 4001 recv_queue; }
+    [ "$rung" = proc ] || check "what nobody has read yet" waits
     must a read 300
     for at in 10.77.0.1 fd77::1; do
         must b dial $at 4002 10
@@ -218,7 +220,8 @@ slow_line() {
     must b accept 1
     must a send 10
     must b read 10
-    check "a line of 100 ms: RTT as the kernel has it" same_info 4001 rtt_us
+    check "a line of 100 ms: RTT, its variance and minimum, window and rate as the kernel has them" \
+        same_info 4001 rtt_us rttvar_us min_rtt_us cwnd delivery_rate
     if [ "$(number_of rtt_us "$truth")" -lt 100000 ]; then
         say "not ok" "RTT of a line of 100 ms: $truth"
     fi
@@ -253,8 +256,9 @@ cut_line() { # goes on with the connection of lossy_line
     before=$(number_of retransmits "$(a info)")
     $IP -n b link set eth0 down
     must a send 500
-    again() { [ "$(number_of retransmits "$(a info)")" -gt "$before" ] && same_info 4001 retransmits; }
-    check "a cut line: what is sent is sent again" again
+    again() { [ "$(number_of retransmits "$(a info)")" -gt "$before" ] && same_info 4001 retransmits send_queue; }
+    check "a cut line: what is sent is sent again, and waits" again
+    [ "$(number_of send_queue "$truth")" = 500 ] || say "not ok" "500 bytes wait: $truth"
     $IP -n b link set eth0 up
     $IP -n b -6 addr add fd77::2/64 dev eth0 nodad # went with the line
     must b read 500

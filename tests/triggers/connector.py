@@ -27,6 +27,8 @@ def new_socket(cmd):
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if cmd.get("reuseport"):
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if "rcvbuf" in cmd:  # those that are accepted have it, too
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, cmd["rcvbuf"])
     if "dual" in cmd:
         s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     if "bind" in cmd:

@@ -18,19 +18,22 @@
  *   close, abort            every held connection, with FIN or with RST
  *   ends                    wait until the other side has ended every held one, close them
  *   patience MS             how long what comes next waits for acknowledgements
- *   info                    what the kernel says of the last one held: rtt, retransmits
+ *   info                    what the kernel says of the last one held: RTT, retransmits, queues, …
  *   counts                  what was done so far, as the observer's totals call it
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <linux/sockios.h>
+#include <linux/tcp.h> /* netinet's has no delivery rate */
 
 #define HELD_MAX 8192
 #define BACKLOG	 4096
@@ -293,12 +296,18 @@ static int do_info(const struct args *a)
 {
 	struct tcp_info info = {};
 	socklen_t len = sizeof(info);
+	int out = 0, in = 0;
 
 	(void)a;
-	if (!n_held || getsockopt(held[n_held - 1], IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+	if (!n_held || getsockopt(held[n_held - 1], IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ||
+	    ioctl(held[n_held - 1], SIOCOUTQ, &out) < 0 ||
+	    ioctl(held[n_held - 1], FIONREAD, &in) < 0)
 		return -1;
-	printf("done rtt_us=%u retransmits=%u unacked=%u\n", info.tcpi_rtt, info.tcpi_total_retrans,
-	       info.tcpi_unacked);
+	printf("done rtt_us=%u rttvar_us=%u min_rtt_us=%u cwnd=%u delivery_rate=%" PRIu64
+	       " retransmits=%u unacked=%u send_queue=%d recv_queue=%d\n",
+	       info.tcpi_rtt, info.tcpi_rttvar, info.tcpi_min_rtt, info.tcpi_snd_cwnd,
+	       (uint64_t)info.tcpi_delivery_rate, info.tcpi_total_retrans, info.tcpi_unacked, out,
+	       in);
 	return 1;
 }
 

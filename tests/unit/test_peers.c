@@ -674,6 +674,52 @@ static void udp_sockets_are_those_of_the_last_pass(void **state)
 	obs_peers_free(&p);
 }
 
+/* The kernel's counts are the totals, whatever was told of single connections. */
+static void counted_elsewhere(void **state)
+{
+	struct obs_tcp_counts c = { .in = 20,
+				    .out = 30,
+				    .earlier = 4,
+				    .closed = 11,
+				    .broken = 2,
+				    .bytes_sent = 1000,
+				    .bytes_received = 2000,
+				    .retransmits = 3,
+				    .failed = { 5, 6, 7, 8, 9 } };
+	struct obs_conn_facts f =
+		conn(1, at("10.0.0.1", 4000), at("192.0.2.7", 9000), OBS_DIRECTION_OUT);
+	struct obs_peers *p = new_peers(16, 16);
+	const struct obs_conn_totals *t = &p->totals;
+
+	(void)state;
+	p->opt.counted = true;
+	f.bytes_sent = 77;
+	see(p, &f, &other);
+	obs_peers_failed(p, &f, &other, 1);
+	f.id.sock = 2;
+	f.preexisting = true;
+	see(p, &f, &other);
+	obs_peers_end(p, obs_peers_find(p, &f.id), &f, 1);
+	obs_peers_tcp_counts(p, &c);
+	assert_int_equal(t->in, 20);
+	assert_int_equal(t->out, 31);
+	assert_int_equal(t->unknown, 3); /* of the four that were there one is known */
+	assert_int_equal(t->closed, 11);
+	assert_int_equal(t->broken, 2);
+	assert_int_equal(t->bytes_sent, 1000);
+	assert_int_equal(t->bytes_received, 2000);
+	assert_int_equal(t->retransmits, 3);
+	assert_int_equal(t->failed, 35);
+	assert_int_equal(t->refused, 5);
+	assert_int_equal(t->timed_out, 6);
+	assert_int_equal(t->unreachable, 7);
+	assert_int_equal(t->reset, 8);
+	obs_peers_tcp_counts(p, &c);
+	assert_int_equal(t->failed, 35);
+	assert_int_equal(p->peers->bytes_sent, 154); /* its peer's are what was told */
+	obs_peers_free(&p);
+}
+
 static void flows_not_seen_since_are_over(void **state)
 {
 	struct obs_peers *p = new_peers(16, 16);
@@ -775,6 +821,7 @@ int main(void)
 		cmocka_unit_test(flows_not_seen_since_are_over),
 		cmocka_unit_test(a_flow_keeps_what_was_known_of_it),
 		cmocka_unit_test(who_calls_by_quic_is_outside),
+		cmocka_unit_test(counted_elsewhere),
 		cmocka_unit_test(outside_is_neither_loopback_nor_ourselves),
 		cmocka_unit_test(who_dials_us_is_known_by_address),
 		cmocka_unit_test(the_least_recently_used_makes_room),

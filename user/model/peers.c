@@ -68,50 +68,26 @@ const char *obs_tcp_state_str(unsigned state)
 	return state < OBS_TCP_STATE_MAX && names[state] ? names[state] : "UNKNOWN";
 }
 
-enum failure { REFUSED, TIMED_OUT, UNREACHABLE, RESET, OTHER };
-
-static enum failure failure_of(int err)
-{
-	switch (err) {
-	case ECONNREFUSED:
-		return REFUSED;
-	case ETIMEDOUT:
-		return TIMED_OUT;
-	case EHOSTUNREACH:
-	case ENETUNREACH:
-	case EHOSTDOWN:
-	case ENETDOWN:
-	case EACCES: /* an ICMP "prohibited" */
-	case ENOPROTOOPT:
-		return UNREACHABLE;
-	case ECONNRESET:
-	case EPIPE:
-		return RESET;
-	default:
-		return OTHER;
-	}
-}
-
 const char *obs_conn_error_str(int err)
 {
-	static const char *const words[] = { [REFUSED] = "refused",
-					     [TIMED_OUT] = "timeout",
-					     [UNREACHABLE] = "unreachable",
-					     [RESET] = "reset" };
-	enum failure f = failure_of(err);
+	static const char *const words[] = { [OBS_FAILURE_REFUSED] = "refused",
+					     [OBS_FAILURE_TIMED_OUT] = "timeout",
+					     [OBS_FAILURE_UNREACHABLE] = "unreachable",
+					     [OBS_FAILURE_RESET] = "reset" };
+	enum obs_failure f = obs_failure_of(err);
 
 	if (err == 0)
 		return "given_up"; /* closed before anything answered */
 	if (err == EADDRNOTAVAIL)
 		return "not_sent";
-	return f == OTHER ? strerror(err) : words[f];
+	return f == OBS_FAILURE_OTHER ? strerror(err) : words[f];
 }
 
 const char *obs_conn_closed_by(const struct obs_conn_facts *f)
 {
-	if (failure_of(f->err) == TIMED_OUT)
+	if (obs_failure_of(f->err) == OBS_FAILURE_TIMED_OUT)
 		return "timeout";
-	if (failure_of(f->err) == RESET)
+	if (obs_failure_of(f->err) == OBS_FAILURE_RESET)
 		return "remote_reset";
 	switch (f->state) {
 	case OBS_TCP_STATE_ESTABLISHED: /* straight to CLOSE: we sent a reset */
@@ -435,6 +411,25 @@ static void count_accept(struct obs_peers *p, const struct obs_conn_facts *f, ui
 	l->outside_ns = wall_ns;
 }
 
+/* What the rung has counted is told of by it. */
+static void count_direction(struct obs_peers *p, const struct obs_conn_facts *f)
+{
+	bool counts = !p->opt.counted;
+
+	switch (f->direction) {
+	case OBS_DIRECTION_IN:
+		p->totals.in += counts;
+		p->earlier_in += f->preexisting;
+		break;
+	case OBS_DIRECTION_OUT:
+		p->totals.out += counts;
+		p->earlier_out += f->preexisting;
+		break;
+	default:
+		p->totals.unknown += counts;
+	}
+}
+
 /* @again: its peer has counted it, in an earlier run */
 static void count_open(struct obs_peers *p, struct obs_conn *c, bool again, uint64_t wall_ns)
 {
@@ -442,18 +437,16 @@ static void count_open(struct obs_peers *p, struct obs_conn *c, bool again, uint
 
 	e->open++;
 	e->opened_ns = wall_ns;
+	count_direction(p, &c->f);
 	switch (c->f.direction) {
 	case OBS_DIRECTION_IN:
-		p->totals.in++;
 		e->in += !again;
 		count_accept(p, &c->f, wall_ns);
 		break;
 	case OBS_DIRECTION_OUT:
-		p->totals.out++;
 		e->out += !again;
 		break;
 	default:
-		p->totals.unknown++;
 		e->unknown += !again;
 	}
 }
@@ -488,15 +481,22 @@ static bool take_counted(struct obs_peers *p, const struct obs_conn_facts *f,
 	return false;
 }
 
+static void count_bytes(struct obs_peers *p, uint64_t sent, uint64_t received, uint64_t again)
+{
+	if (p->opt.counted)
+		return;
+	p->totals.bytes_sent += sent;
+	p->totals.bytes_received += received;
+	p->totals.retransmits += again;
+}
+
 /* Its peer has these numbers; the totals, which are of this run, have not. */
 static void go_on_from(struct obs_peers *p, struct obs_conn *c, const struct obs_conn_counted *was)
 {
 	c->f.bytes_sent = was->bytes_sent;
 	c->f.bytes_received = was->bytes_received;
 	c->f.retransmits = was->retransmits;
-	p->totals.bytes_sent += was->bytes_sent;
-	p->totals.bytes_received += was->bytes_received;
-	p->totals.retransmits += was->retransmits;
+	count_bytes(p, was->bytes_sent, was->bytes_received, was->retransmits);
 }
 
 static uint64_t more(uint64_t now, uint64_t before)
@@ -511,9 +511,7 @@ static void take_numbers(struct obs_peers *p, struct obs_conn *c, const struct o
 	uint64_t again = more(f->retransmits, c->f.retransmits);
 	struct obs_conn_facts known = c->f;
 
-	p->totals.bytes_sent += sent;
-	p->totals.bytes_received += received;
-	p->totals.retransmits += again;
+	count_bytes(p, sent, received, again);
 	c->peer->bytes_sent += sent;
 	c->peer->bytes_received += received;
 	c->peer->retransmits += again;
@@ -604,28 +602,55 @@ void obs_peers_unkept(struct obs_peers *p)
 void obs_peers_end(struct obs_peers *p, struct obs_conn *c, const struct obs_conn_facts *f,
 		   uint64_t wall_ns)
 {
-	enum failure how = failure_of(f->err);
+	enum obs_failure how = obs_failure_of(f->err);
 
 	take_numbers(p, c, f);
 	c->peer->open--;
 	c->peer->last_ns = wall_ns;
-	p->totals.closed++;
-	p->totals.broken += how == RESET || how == TIMED_OUT;
+	if (!p->opt.counted) {
+		p->totals.closed++;
+		p->totals.broken += how == OBS_FAILURE_RESET || how == OBS_FAILURE_TIMED_OUT;
+	}
 	HASH_DEL(p->conns, c);
 	free(c);
+}
+
+static void count_failure(struct obs_conn_totals *t, enum obs_failure how, uint64_t n)
+{
+	uint64_t *const of[OBS_FAILURES] = { [OBS_FAILURE_REFUSED] = &t->refused,
+					     [OBS_FAILURE_TIMED_OUT] = &t->timed_out,
+					     [OBS_FAILURE_UNREACHABLE] = &t->unreachable,
+					     [OBS_FAILURE_RESET] = &t->reset };
+
+	t->failed += n;
+	if (of[how])
+		*of[how] += n;
+}
+
+void obs_peers_tcp_counts(struct obs_peers *p, const struct obs_tcp_counts *c)
+{
+	struct obs_conn_totals *t = &p->totals;
+
+	t->in = c->in + p->earlier_in;
+	t->out = c->out + p->earlier_out;
+	t->unknown = more(c->earlier, p->earlier_in + p->earlier_out);
+	t->closed = c->closed;
+	t->broken = c->broken;
+	t->bytes_sent = c->bytes_sent;
+	t->bytes_received = c->bytes_received;
+	t->retransmits = c->retransmits;
+	t->failed = t->refused = t->timed_out = t->unreachable = t->reset = 0;
+	for (unsigned i = 0; i < OBS_FAILURES; i++)
+		count_failure(t, i, c->failed[i]);
 }
 
 struct obs_peer *obs_peers_failed(struct obs_peers *p, const struct obs_conn_facts *f,
 				  const struct obs_peer_hint *hint, uint64_t wall_ns)
 {
 	struct obs_peer *e = peer_of(p, f, hint, wall_ns);
-	enum failure how = failure_of(f->err);
 
-	p->totals.failed++;
-	p->totals.refused += how == REFUSED;
-	p->totals.timed_out += how == TIMED_OUT;
-	p->totals.unreachable += how == UNREACHABLE;
-	p->totals.reset += how == RESET;
+	if (!p->opt.counted)
+		count_failure(&p->totals, obs_failure_of(f->err), 1);
 	if (!e)
 		return NULL;
 	e->failed++;

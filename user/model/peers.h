@@ -14,6 +14,7 @@
 
 #include <uthash.h>
 
+#include "obs/failure.h"
 #include "util/network.h"
 
 #define OBS_ENDPOINT_TEXT  64
@@ -209,6 +210,14 @@ struct obs_conn_totals {
 	uint64_t lost;	   /* their end was not seen */
 };
 
+/* What the rung itself has counted of a node's connections: exact, whatever it could tell of each. */
+struct obs_tcp_counts {
+	uint64_t in, out, earlier; /* established; were it already when they were found */
+	uint64_t closed, broken;
+	uint64_t bytes_sent, bytes_received, retransmits;
+	uint64_t failed[OBS_FAILURES];
+};
+
 struct obs_roles;
 
 /* A connection that was open when an earlier run looked last: its peer has counted it. */
@@ -224,6 +233,7 @@ struct obs_peers_options {
 	uint32_t peers_max, conns_max;
 	const struct obs_roles *roles; /* borrowed for life; NULL = nothing is known */
 	uint32_t slot;		       /* of the node, there */
+	bool counted;		       /* obs_peers_tcp_counts() will tell the totals of TCP */
 };
 
 struct obs_peers {
@@ -242,6 +252,7 @@ struct obs_peers {
 	struct obs_peer_name *names; /* hash by address, owned */
 	struct obs_network network;  /* of the node; set by whoever is told of it */
 	struct obs_conn_totals totals;
+	uint64_t earlier_in, earlier_out; /* were there when they were found, and are known */
 	uint32_t pass;
 	bool looking;			 /* a pass is on */
 	uint64_t unkept, unkept_before;	 /* in this pass and the one before: had no room */
@@ -296,6 +307,10 @@ struct obs_flow *obs_peers_flow(struct obs_peers *p, const struct obs_flow_facts
 /** obs_peers_flow_totals() - all UDP of the node so far: in @p->totals, whatever flows are kept. */
 void obs_peers_flow_totals(struct obs_peers *p, uint64_t packets_out, uint64_t packets_in,
 			   uint64_t bytes_out, uint64_t bytes_in);
+
+/** obs_peers_tcp_counts() - all TCP of the node so far: in @p->totals, whatever connections are
+ * kept. Of those that were there before, looks tell who had dialled. */
+void obs_peers_tcp_counts(struct obs_peers *p, const struct obs_tcp_counts *c);
 
 /** obs_peers_flow_end() - nothing has passed for long. @flow is freed. A QUIC flow that was never
  * answered is a connect that failed. */

@@ -20,9 +20,11 @@
 
 struct obs_connections {
 	struct obs_connections_options opt;
-	struct tcp_bpf *tcp;	   /* owned; NULL on the other rung */
-	struct obs_tcp_diag *diag; /* owned; NULL on the first rung */
-	struct obs_buf rows;	   /* of one pass */
+	struct tcp_bpf *tcp;	      /* owned; NULL on the other rung */
+	struct obs_tcp_diag *diag;    /* owned; NULL on the first rung */
+	struct obs_buf rows;	      /* of one pass */
+	struct obs_tcp_total *totals; /* of one slot, by CPU; owned */
+	int n_cpus;
 };
 
 void obs_conn_facts_of(const struct obs_rec_tcp *rec, struct obs_conn_facts *ret)
@@ -77,13 +79,22 @@ static void set_room(struct tcp_bpf *s, uint32_t conns_max)
 	bpf_map__set_max_entries(s->maps.socks, conns_max - places);
 }
 
+static int make_room(struct obs_connections *c)
+{
+	c->n_cpus = libbpf_num_possible_cpus();
+	if (c->n_cpus < 0)
+		return c->n_cpus;
+	c->totals = calloc((size_t)c->n_cpus, sizeof(*c->totals));
+	return c->totals ? 0 : -ENOMEM;
+}
+
 static int load_tcp(struct obs_connections *c)
 {
-	struct tcp_bpf *s = c->opt.kernel ? tcp_bpf__open() : NULL;
-	int r;
+	int r = c->opt.kernel ? make_room(c) : -ECANCELED;
+	struct tcp_bpf *s = r == 0 ? tcp_bpf__open() : NULL;
 
-	if (!c->opt.kernel)
-		return -ECANCELED;
+	if (r < 0)
+		return r;
 	if (!s)
 		return -errno;
 	set_room(s, c->opt.conns_max);
@@ -241,6 +252,7 @@ void obs_connections_free(struct obs_connections **cp)
 	tcp_bpf__destroy(c->tcp);
 	obs_tcp_diag_free(&c->diag);
 	obs_buf_free(&c->rows);
+	free(c->totals);
 	free(c);
 	*cp = NULL;
 }
@@ -258,6 +270,32 @@ int obs_connections_sample(struct obs_connections *c, obs_connections_fn fn, voi
 int obs_connections_sees(struct obs_connections *c, pid_t pid)
 {
 	return c->diag ? obs_tcp_diag_sees(c->diag, pid) : -EOPNOTSUPP;
+}
+
+static void add_up(const struct obs_tcp_total *t, struct obs_tcp_counts *sum)
+{
+	sum->in += t->in;
+	sum->out += t->out;
+	sum->earlier += t->earlier;
+	sum->closed += t->closed;
+	sum->broken += t->broken;
+	sum->bytes_sent += t->bytes_sent;
+	sum->bytes_received += t->bytes_received;
+	sum->retransmits += t->retransmits;
+	for (unsigned i = 0; i < OBS_FAILURES; i++)
+		sum->failed[i] += t->failed[i];
+}
+
+int obs_connections_counts(struct obs_connections *c, uint32_t slot, struct obs_tcp_counts *ret)
+{
+	if (!c->tcp)
+		return -ENOENT;
+	if (bpf_map_lookup_elem(bpf_map__fd(c->tcp->maps.tcp_totals), &slot, c->totals) < 0)
+		return -errno;
+	*ret = (struct obs_tcp_counts){};
+	for (int cpu = 0; cpu < c->n_cpus; cpu++)
+		add_up(&c->totals[cpu], ret);
+	return 0;
 }
 
 bool obs_connections_lives(const struct obs_connections *c, const struct obs_conn_id *id)

@@ -54,6 +54,10 @@ bool obs_connections_lives(const struct obs_connections *c, const struct obs_con
  * there are no events. Return: 1 yes, 0 no, or a negative errno: it cannot be looked at. */
 int obs_connections_sees(struct obs_connections *c, pid_t pid);
 
+/** obs_connections_counts() - of all connections of the node in @slot, and of those that had the slot
+ * before, since the observer runs. Only where there are events. Return: 0 or a negative errno. */
+int obs_connections_counts(struct obs_connections *c, uint32_t slot, struct obs_tcp_counts *ret);
+
 /** obs_connections_share_socks() - before @to is loaded: its maps of whose a TCP socket is are ours.
  * @c: NULL, or on a rung without them: @to keeps its own. Return: 0 or a negative errno. */
 struct bpf_object;

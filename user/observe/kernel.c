@@ -91,7 +91,7 @@ static struct bpf_map *find_map(struct bpf_object *obj, const char *name)
 
 static const char *const shared_maps[] = {
 	"events", "control", "members", "recent", "targets",  "cgroups",
-	"files",  "budgets", "drops",	"notes",  "followed",
+	"files",  "budgets", "drops",	"notes",  "followed", "tcp_totals",
 };
 
 static int reuse_maps(struct bpf_object *from, struct bpf_object *to)

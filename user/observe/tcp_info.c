@@ -36,7 +36,9 @@ void obs_tcp_info_take(const void *data, size_t len, struct obs_conn_facts *ret)
 	ret->min_rtt_us = info.tcpi_min_rtt == UINT32_MAX ? 0 : info.tcpi_min_rtt;
 	ret->retransmits = info.tcpi_total_retrans;
 	ret->cwnd = info.tcpi_snd_cwnd;
-	ret->unacked_bytes = info.tcpi_unacked * info.tcpi_snd_mss;
+	ret->unacked_bytes = ret->send_queue > info.tcpi_notsent_bytes
+				     ? ret->send_queue - info.tcpi_notsent_bytes
+				     : 0;
 	if (len >= offsetof(struct tcp_info, tcpi_dsack_dups)) /* has bytes_retrans, from 4.19 on */
 		ret->direction = direction_in(&info, ret);
 }

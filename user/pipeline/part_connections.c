@@ -46,8 +46,15 @@ struct watched {
 	uint64_t changes; /* connections with the swarm that began or ended since the snapshot */
 	struct obs_flow_total udp_before; /* of its slot, when it was found */
 	uint64_t kept_ns, found_ns;
-	pid_t p2pd;	       /* whose command line was read */
-	uint64_t roles_serial; /* of what the peers were judged by */
+	pid_t p2pd;			 /* whose command line was read */
+	uint64_t roles_serial;		 /* of what the peers were judged by */
+	uint64_t opened, closed, failed; /* of its totals: in the counters of all nodes */
+};
+
+/* What was counted in a slot before its node had it. */
+struct slot {
+	bool used;
+	struct obs_tcp_counts before;
 };
 
 struct part {
@@ -55,7 +62,8 @@ struct part {
 	struct obs_connections *source;		  /* owned; NULL until loaded, or for good */
 	struct obs_flows *flows;		  /* owned; NULL where it cannot be had */
 	struct watched *watched[OBS_TARGETS_MAX]; /* by slot, owned */
-	uint64_t looked_ns;			  /* CLOCK_BOOTTIME */
+	struct slot slots[OBS_TARGETS_MAX];
+	uint64_t looked_ns; /* CLOCK_BOOTTIME */
 	uint64_t due_ns;
 	struct obs_node_peers *views; /* owned; model->node_peers */
 	char rpc_host[128];
@@ -288,7 +296,6 @@ static void see(struct part *p, struct watched *w, const struct obs_conn_facts *
 		return;
 	memcpy(c->comm, comm, sizeof(c->comm));
 	w->changes += !f->preexisting && obs_peer_is_swarm(c->peer);
-	obs_count(&p->env.counters->connections_opened, 1);
 	tell_connected(p, w, c);
 }
 
@@ -305,7 +312,6 @@ static void end(struct part *p, struct watched *w, const struct obs_conn_facts *
 	if (!c)
 		return;
 	w->changes += obs_peer_is_swarm(c->peer);
-	obs_count(&p->env.counters->connections_closed, 1);
 	tell_disconnected(p, w, c, f, end_ns);
 	obs_peers_end(w->peers, c, f, obs_wall_ns());
 }
@@ -318,7 +324,6 @@ static void fail(struct part *p, struct watched *w, const struct obs_conn_facts 
 	if (f->direction == OBS_DIRECTION_IN)
 		return; /* a handshake that the other side never finished */
 	peer = obs_peers_failed(w->peers, f, &hint, obs_wall_ns());
-	obs_count(&p->env.counters->connects_failed, 1);
 	tell_failed(p, w, f, peer, hint.process, end_ns);
 }
 
@@ -657,6 +662,58 @@ static void look(struct part *p)
 	obs_count(&p->env.counters->connection_passes, 1);
 }
 
+/* --- how many there were --- */
+
+static bool counts_exactly(const struct part *p)
+{
+	return p->source && obs_connections_has_events(p->source);
+}
+
+static void take_off(struct obs_tcp_counts *c, const struct obs_tcp_counts *before)
+{
+	c->in -= before->in;
+	c->out -= before->out;
+	c->earlier -= before->earlier;
+	c->closed -= before->closed;
+	c->broken -= before->broken;
+	c->bytes_sent -= before->bytes_sent;
+	c->bytes_received -= before->bytes_received;
+	c->retransmits -= before->retransmits;
+	for (unsigned i = 0; i < OBS_FAILURES; i++)
+		c->failed[i] -= before->failed[i];
+}
+
+static void count_up(_Atomic uint64_t *counter, uint64_t *told, uint64_t now)
+{
+	if (now <= *told)
+		return;
+	obs_count(counter, now - *told);
+	*told = now;
+}
+
+/* What the kernel has counted becomes the node's totals; these, the counters of all nodes. */
+static void take_counts(struct part *p, struct watched *w)
+{
+	const struct obs_conn_totals *t = &w->peers->totals;
+	struct obs_counters *all = p->env.counters;
+	struct obs_tcp_counts c;
+
+	if (counts_exactly(p) && obs_connections_counts(p->source, w->node.slot, &c) == 0) {
+		take_off(&c, &p->slots[w->node.slot].before);
+		obs_peers_tcp_counts(w->peers, &c);
+	}
+	count_up(&all->connections_opened, &w->opened, t->in + t->out + t->unknown);
+	count_up(&all->connections_closed, &w->closed, t->closed);
+	count_up(&all->connects_failed, &w->failed, t->failed);
+}
+
+/* As long as nobody has the slot: a socket may outlive its node. */
+static void forget_counts(struct part *p, uint32_t slot)
+{
+	if (p->slots[slot].used && counts_exactly(p) && !obs_targets_node(p->env.targets, slot))
+		obs_connections_counts(p->source, slot, &p->slots[slot].before);
+}
+
 static void keep(struct part *p, struct watched *w);
 
 /* A condition goes on over a kill -9 with what it was judged by. */
@@ -760,10 +817,11 @@ static void add_rtts(struct obs_event *ev, const struct tally *t)
 	obs_event_add_uint(ev, "rtt_max_us", t->rtts[t->n_rtts - 1]);
 }
 
-static void add_totals(struct obs_event *ev, const struct watched *w)
+static void add_totals(struct part *p, struct obs_event *ev, struct watched *w)
 {
 	const struct obs_conn_totals *t = &w->peers->totals;
 
+	take_counts(p, w);
 	obs_event_add_uint(ev, "opened_in", t->in);
 	obs_event_add_uint(ev, "opened_out", t->out);
 	obs_event_add_uint(ev, "closed", t->closed);
@@ -800,7 +858,7 @@ static void tell_snapshot(struct part *p, struct watched *w, uint64_t passed_ns)
 	obs_event_add_real(&ev, "churn_per_min", (double)w->changes * 60e9 / (double)passed_ns);
 	w->changes = 0;
 	add_rtts(&ev, t);
-	add_totals(&ev, w);
+	add_totals(p, &ev, w);
 	if (t->n_list)
 		obs_event_add_list(&ev, "peers", t->list, t->n_list);
 	emit(p, w, &ev, "");
@@ -895,6 +953,9 @@ static void bury(struct part *p, uint32_t slot)
 
 	obs_peers_start_pass(u.w->peers);
 	obs_peers_end_pass(u.w->peers, end_one, &u);
+	take_counts(p, u.w);
+	count_up(&p->env.counters->connections_closed, &u.w->closed, u.w->opened);
+	p->slots[slot].used = true;
 	if (obs_boot_ns() - u.w->found_ns > KEEP_NS)
 		keep(p, u.w); /* not of everything that ran for a moment */
 	free_watched(p, slot);
@@ -921,6 +982,7 @@ static void on_ready(void *part, struct obs_node *node)
 		.conns_max = (uint32_t)p->env.config->limits.connections,
 		.roles = p->env.roles,
 		.slot = node->slot,
+		.counted = counts_exactly(p),
 	};
 	if (p->watched[node->slot])
 		bury(p, node->slot);
@@ -973,6 +1035,8 @@ static void publish(struct part *p)
 		struct watched *w = p->watched[i];
 		struct obs_node_peers *v = &p->views[n];
 
+		if (w)
+			take_counts(p, w);
 		if (!w || w->gone)
 			continue;
 		judge_again(p, w);
@@ -1009,6 +1073,8 @@ static void on_tick(void *part)
 			snapshot_if_due(p, w, now);
 		if (p->watched[i] && now - w->kept_ns > KEEP_NS)
 			keep(p, w);
+		if (!p->watched[i])
+			forget_counts(p, i);
 	}
 	publish(p); /* parts behind this one look at it */
 }
@@ -1091,7 +1157,10 @@ static void load(void *part)
 	obs_flows_open(obs_connections_without_bpf(opt.rung) ? NULL : env->kernel, env->targets,
 		       p->source, env->model, &p->flows);
 	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++) {
-		if (p->watched[i] && !p->watched[i]->gone)
+		if (!p->watched[i])
+			continue;
+		p->watched[i]->peers->opt.counted = counts_exactly(p);
+		if (!p->watched[i]->gone)
 			watch_flows(p, p->watched[i]);
 	}
 	look(p);
