@@ -85,6 +85,13 @@ struct {
 } tcp_totals SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, OBS_DIALS_MAX);
+	__type(key, __u32); /* thread % OBS_DIALS_MAX */
+	__type(value, struct obs_dial);
+} dialled SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, OBS_DROP_MAX);
 	__type(key, __u32); /* enum obs_drop */

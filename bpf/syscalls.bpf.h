@@ -15,6 +15,7 @@
 #define NR_pwrite64	   18
 #define NR_writev	   20
 #define NR_sendfile	   40
+#define NR_connect	   42
 #define NR_sendto	   44
 #define NR_sendmsg	   46
 #define NR_ftruncate	   77
@@ -52,6 +53,7 @@
 #define NR_vmsplice	   75
 #define NR_splice	   76
 #define NR_tee		   77
+#define NR_connect	   203
 #define NR_sendto	   206
 #define NR_sendmsg	   211
 #define NR_copy_file_range 285

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * sysexit.bpf.h - a finished system call turned into a captured write.
+ * sysexit.bpf.h - a finished system call turned into a captured write, or a connect that failed.
  *
  * The offset is f_pos after the write minus its length: right unless another
  * writer shares the description, which OBS_W_SHARED says.
@@ -9,6 +9,7 @@
 
 #include "aio.bpf.h"
 #include "capture.bpf.h"
+#include "connect.bpf.h"
 #include "p2pd.bpf.h"
 #include "syscalls.bpf.h"
 
@@ -139,7 +140,7 @@ static __always_inline int obs_call_returned(struct pt_regs *regs, long ret, int
 	int is_write = obs_is_write(nr);
 	__u32 target;
 
-	if (ret < is_write || (!is_write && !obs_is_other(nr)))
+	if (nr != NR_connect && (ret < is_write || (!is_write && !obs_is_other(nr))))
 		return 0;
 	target = obs_current_target();
 	if (!target)
@@ -147,6 +148,8 @@ static __always_inline int obs_call_returned(struct pt_regs *regs, long ret, int
 	if (is_write)
 		obs_capture_syscall(regs, nr, ret, target,
 				    vfs_elsewhere && !obs_passes_no_vfs_write(nr));
+	else if (nr == NR_connect)
+		obs_connect_returned(regs, ret, target);
 	else if (obs_is_send(nr))
 		obs_p2pd_send_call(regs, nr, ret, target);
 	else if (obs_is_aio(nr))

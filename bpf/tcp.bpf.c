@@ -17,6 +17,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "dials.bpf.h"
 #include "members.bpf.h"
 #include "socks.bpf.h"
 #include "walk.bpf.h"
@@ -170,19 +171,6 @@ static __always_inline void send(struct sock *sk, const struct obs_sock_value *s
 
 /* --- counts: exact, whatever the ring has room for --- */
 
-static __always_inline struct obs_tcp_total *total_of(__u32 target)
-{
-	return bpf_map_lookup_elem(&tcp_totals, &target);
-}
-
-/* Atomic though it is this CPU's own: a change of state in a process may be interrupted by one in
- * a softirq. */
-static __always_inline void add(__u64 *count, __u64 n)
-{
-	if (n)
-		__sync_fetch_and_add(count, n);
-}
-
 /* What is new since the last look, unless it has just ended on another CPU: then all is in. */
 static __always_inline void add_so_far(__u64 *count, __u64 *counted, __u64 now)
 {
@@ -190,17 +178,17 @@ static __always_inline void add_so_far(__u64 *count, __u64 *counted, __u64 now)
 
 	if (before != OBS_TCP_ALL_COUNTED && before != now &&
 	    __sync_val_compare_and_swap(counted, before, now) == before)
-		add(count, now - before);
+		obs_add(count, now - before);
 }
 
 static __always_inline void add_the_rest(__u64 *count, __u64 *counted, __u64 now)
 {
-	add(count, now - __sync_lock_test_and_set(counted, OBS_TCP_ALL_COUNTED));
+	obs_add(count, now - __sync_lock_test_and_set(counted, OBS_TCP_ALL_COUNTED));
 }
 
 static __always_inline void count_so_far(struct sock *sk, struct obs_sock_value *s)
 {
-	struct obs_tcp_total *t = total_of(s->target);
+	struct obs_tcp_total *t = obs_total_of(s->target);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
 	if (!t || !tp)
@@ -212,15 +200,15 @@ static __always_inline void count_so_far(struct sock *sk, struct obs_sock_value 
 
 static __always_inline void count_open(struct obs_sock_value *s)
 {
-	struct obs_tcp_total *t = total_of(s->target);
+	struct obs_tcp_total *t = obs_total_of(s->target);
 
 	if (t)
-		add(s->flags & OBS_TCP_IN ? &t->in : &t->out, 1);
+		obs_add(s->flags & OBS_TCP_IN ? &t->in : &t->out, 1);
 }
 
 static __always_inline void count_end(struct sock *sk, struct obs_sock_value *s, __u8 what)
 {
-	struct obs_tcp_total *t = total_of(s->target);
+	struct obs_tcp_total *t = obs_total_of(s->target);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	__u32 how = obs_failure_of(sk->sk_err);
 
@@ -228,13 +216,13 @@ static __always_inline void count_end(struct sock *sk, struct obs_sock_value *s,
 		return;
 	if (what == OBS_TCP_FAIL) {
 		if (!(s->flags & OBS_TCP_IN) && how < OBS_FAILURES)
-			add(&t->failed[how], 1);
+			obs_add(&t->failed[how], 1);
 		return;
 	}
 	if (!s->established_ns && !(s->flags & OBS_TCP_EARLIER))
 		count_open(s); /* that was skipped */
-	add(&t->closed, 1);
-	add(&t->broken, how == OBS_FAILURE_RESET || how == OBS_FAILURE_TIMED_OUT);
+	obs_add(&t->closed, 1);
+	obs_add(&t->broken, how == OBS_FAILURE_RESET || how == OBS_FAILURE_TIMED_OUT);
 	add_the_rest(&t->bytes_sent, &s->counted_sent, tp->bytes_sent);
 	add_the_rest(&t->bytes_received, &s->counted_received, tp->bytes_received);
 	add_the_rest(&t->retransmits, &s->counted_retransmits, tp->total_retrans);
@@ -245,10 +233,10 @@ static __always_inline void count_end(struct sock *sk, struct obs_sock_value *s,
 /* A program may be skipped (user/observe/missed.h): what its socket was is over by now. */
 static __always_inline void count_missed_end(const struct obs_sock_value *s)
 {
-	struct obs_tcp_total *t = total_of(s->target);
+	struct obs_tcp_total *t = obs_total_of(s->target);
 
 	if (t && (s->established_ns || s->flags & OBS_TCP_EARLIER))
-		add(&t->closed, 1);
+		obs_add(&t->closed, 1);
 }
 
 static __always_inline int note(struct sock *sk, const struct obs_sock_value *s)
@@ -282,6 +270,8 @@ static __always_inline void on_active(struct sock *sk, int newstate)
 	s.born_ns = bpf_ktime_get_boot_ns();
 	if (newstate == TCP_LISTEN)
 		s.port = key.port;
+	else
+		obs_dial_note(obs_sock_key(sk));
 	if (note(sk, &s) < 0 || newstate != TCP_LISTEN)
 		return;
 	bpf_map_update_elem(&listeners, &key, &s, BPF_ANY);
@@ -395,11 +385,11 @@ int BPF_PROG(obs_tcp_state, struct sock *sk, int oldstate, int newstate)
 static __always_inline void count_earlier(const struct obs_sock_value *s,
 					  const struct obs_sock_value *noted, __u8 state)
 {
-	struct obs_tcp_total *t = total_of(noted->target);
+	struct obs_tcp_total *t = obs_total_of(noted->target);
 
 	if (t && s->born_ns == noted->born_ns && state != TCP_LISTEN && state != TCP_SYN_SENT &&
 	    state != TCP_SYN_RECV)
-		add(&t->earlier, 1);
+		obs_add(&t->earlier, 1);
 }
 
 /* A socket that was there before it was watched. */

@@ -417,6 +417,16 @@ struct obs_tcp_total {
 	__u64 failed[OBS_FAILURES]; /* connects that were never established */
 };
 
+#define OBS_DIALS_MAX 8192
+
+/* dialled: thread % OBS_DIALS_MAX -> the socket that it has sent off, until its connect(2) returns.
+ * What fails without that fails before there is a SYN, and changes no state. */
+struct obs_dial {
+	__u64 sock; /* struct sock * */
+	__u32 tid;
+	__u32 pad;
+};
+
 #define OBS_OPENS_PER_S 1000
 
 /* opens: of a target, by its slot: connections that were told of when they began, in this second. */
@@ -523,6 +533,7 @@ _Static_assert(sizeof(struct obs_rec_tcp) == 168, "new layout: bump OBS_WIRE_VER
 _Static_assert(sizeof(struct obs_sock_value) == 56, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_sock_place) == 64, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_tcp_total) == 104, "new layout: bump OBS_WIRE_VERSION");
+_Static_assert(sizeof(struct obs_dial) == 16, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_identity) == 24, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_hdr) == 16, "new layout: bump OBS_WIRE_VERSION");
 _Static_assert(sizeof(struct obs_rec_file_id) == 16, "new layout: bump OBS_WIRE_VERSION");

@@ -337,9 +337,29 @@ def before_diag():
     there_before("diag")
 
 
+def before_a_packet(net, api, node):
+    """Connects that the routing table ends, which change no socket's state. Returns how many."""
+    net.ip("route", "add", "prohibit", "198.51.100.0/24")
+    net.ip("route", "add", "unreachable", "203.0.113.0/24")
+    net.ip("route", "add", "blackhole", "233.252.0.0/24")
+    ways = (("192.0.2.1", "4", "ENETUNREACH", "unreachable", 101), ("2001:db8::1", "6", "ENETUNREACH", "unreachable", 101),
+            ("198.51.100.1", "4", "EACCES", "unreachable", 13), ("203.0.113.1", "4", "EHOSTUNREACH", "unreachable", 113),
+            ("::ffff:192.0.2.1", "6", "ENETUNREACH", "unreachable", 101))
+    for to, family, name, why, number in ways:
+        said = node.do("connect", **{"as": "x"}, family=family, dual=1 if family == "6" else None, to=[to, 4005])
+        assert said["error"] == name, said
+        e = wait_event(api, "connect_failed", remote=text((to, 4005)), errno=number)
+        assert e["details"]["error"] == why and e["details"]["direction"] == "out", e
+        assert e["origin"]["pid"] == node.pid and "local" not in e["details"], e
+    # sockets of which the memory is used again and again; a datagram's is no connect
+    assert node.do("try", to=["192.0.2.1", 4006], times=50) == {"ENETUNREACH": 50}
+    assert "error" in node.do("udp_open", **{"as": "u"}, bind=["0.0.0.0", 0], to=["192.0.2.1", 4007])
+    return len(ways) + 50
+
+
 @case(needs=NEEDS)
 def failures():
-    """connects that fail: refused, lost, unreachable, given up, not sent, each with its reason and time"""
+    """connects that fail: refused, lost, unreachable, given up, not sent, no route, each with its reason and time"""
     a, b = Net(), Net()
     dev, _ = link(a, b)
     a.sysctl("net.ipv4.tcp_syn_retries", 1)
@@ -365,10 +385,15 @@ def failures():
     assert node.do("connect", **{"as": "d"}, **twice)["error"] == "EADDRNOTAVAIL"
     e = wait_event(api, "connect_failed", remote="10.77.0.2:4003")
     assert (e["details"]["error"], e["details"]["errno"]) == ("not_sent", 99), e
-    totals = peers(observer)[0]["totals"]
-    assert [totals[k] for k in ("failed", "refused", "unreachable", "timed_out")] == [5, 1, 1, 1], totals
-    metrics = observer.metrics()
-    assert metrics['gswarm_connections_total{what="failed"}'] == 5, metrics
+    n = before_a_packet(a, api, node)
+
+    def all_counted():
+        totals = peers(observer)[0]["totals"]
+        assert [totals[k] for k in ("failed", "refused", "unreachable", "timed_out")] == [5 + n, 1, 1 + n, 1], totals
+        assert observer.metrics()['gswarm_connections_total{what="failed"}'] == 5 + n
+        return True
+
+    wait_for("each of them", all_counted)
 
 
 @case(needs=NEEDS)

@@ -4,7 +4,7 @@
 stdout. Its other arguments are only there to be found by.
 
 Sockets have names. Commands: listen, connect, accept, send, recv, close, reset, shutdown, fork, pass,
-storm, echo, dns, lookup, udp, udp_child, hello, log."""
+storm, try, echo, dns, lookup, udp, udp_child, hello, log."""
 
 import array
 import errno
@@ -29,7 +29,7 @@ def new_socket(cmd):
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if "rcvbuf" in cmd:  # those that are accepted have it, too
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, cmd["rcvbuf"])
-    if "dual" in cmd:
+    if cmd.get("dual") is not None:
         s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     if "bind" in cmd:
         s.bind(tuple(cmd["bind"]))
@@ -58,6 +58,15 @@ def connect(cmd):
     s.settimeout(None)
     SOCKETS[cmd["as"]] = s
     return names(s)
+
+
+def try_to(cmd):
+    """Connects that fail: {error: times}."""
+    found = {}
+    for _ in range(cmd["times"]):
+        said = connect({**cmd, "as": "tried"}).get("error", "connected")
+        found[said] = found.get(said, 0) + 1
+    return found
 
 
 def accept(cmd):
@@ -241,7 +250,7 @@ COMMANDS = {"log": log, "echo": echo, "dns": dns, "lookup": lookup, "udp": udp, 
             "udp_child": udp_child, "hello": hello,
             "listen": listen, "connect": connect, "accept": accept, "send": send, "recv": recv,
             "close": close, "reset": reset, "shutdown": shutdown, "fork": fork, "pass": pass_on,
-            "storm": storm}
+            "storm": storm, "try": try_to}
 
 
 def main():

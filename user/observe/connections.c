@@ -178,8 +178,7 @@ static const struct conn_rung {
 	const char *unseen;
 } rungs[] = {
 	{ "bpf", "tp_btf/inet_sock_set_state, iter/task_file", load_tcp,
-	  "connects refused before a packet was sent; counters of MPTCP while it is open (its subflows' "
-	  "begin and end are seen)" },
+	  "counters of MPTCP while it is open (its subflows' begin and end are seen)" },
 	{ "diag", "sock_diag, /proc/PID/fd", load_diag,
 	  "connections that live for less than the interval, why a connect failed, exact times and "
 	  "final counters, MPTCP; of UDP all but its sockets, and whom they are connected with" },
@@ -192,6 +191,19 @@ static const struct conn_rung {
 bool obs_connections_without_bpf(const char *rung)
 {
 	return strcmp(rung, "diag") == 0 || strcmp(rung, "proc") == 0;
+}
+
+/* Those that fail before a packet is sent, and change no socket's state, are seen by the program that
+ * sees system calls return. */
+static const char *unseen_connects(const struct obs_connections *c)
+{
+	bool by_calls = c->tcp && (obs_kernel_is_attached(c->opt.kernel, "obs_sys_exit") ||
+				   obs_kernel_is_attached(c->opt.kernel, "obs_call_exit"));
+
+	if (!c->tcp)
+		return "";
+	return by_calls ? "connects by io_uring that fail before a packet is sent; "
+			: "connects that fail before a packet is sent; ";
 }
 
 static void take_rung(struct obs_connections *c, struct obs_probe_status *p)
@@ -212,7 +224,7 @@ static void take_rung(struct obs_connections *c, struct obs_probe_status *p)
 		p->rung = rungs[i].name;
 		p->ok = true;
 		p->first_choice = i == 0;
-		snprintf(p->unseen, sizeof(p->unseen), "%s", rungs[i].unseen);
+		snprintf(p->unseen, sizeof(p->unseen), "%s%s", unseen_connects(c), rungs[i].unseen);
 		return;
 	}
 	snprintf(p->unseen, sizeof(p->unseen), "whom nodes are connected with");

@@ -90,8 +90,8 @@ static struct bpf_map *find_map(struct bpf_object *obj, const char *name)
 /* --- shared maps --- */
 
 static const char *const shared_maps[] = {
-	"events", "control", "members", "recent", "targets",  "cgroups",
-	"files",  "budgets", "drops",	"notes",  "followed", "tcp_totals",
+	"events",  "control", "members", "recent",   "targets",	   "cgroups", "files",
+	"budgets", "drops",   "notes",	 "followed", "tcp_totals", "dialled",
 };
 
 static int reuse_maps(struct bpf_object *from, struct bpf_object *to)

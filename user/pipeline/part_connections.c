@@ -98,7 +98,8 @@ static void begin_event(const struct watched *w, struct obs_event *ev, const cha
 	obs_endpoint_format(&f->remote, words->remote);
 	obs_endpoint_format(&f->local, words->local);
 	add_text(ev, "remote", words->remote);
-	add_text(ev, "local", words->local);
+	if (f->local.port || !f->err) /* a connect that failed early has none */
+		add_text(ev, "local", words->local);
 	add_known(ev, "host_port", obs_network_host_port(&w->peers->network, f->local.port, false));
 	add_text(ev, "direction", obs_direction_str(f->direction));
 	add_text(ev, "role", obs_peer_role_str(peer ? peer->role : OBS_PEER_UNKNOWN));
