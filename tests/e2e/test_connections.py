@@ -420,12 +420,16 @@ def storm():
     t = wait_for(f"{want} connections", all_counted)
     assert t["in"] == t["out"] == want / 2, t
     assert t["ends_missed"] == t["not_kept"] == 0, t
-    assert not connections(observer), "still open"
     metrics = observer.metrics()
     assert metrics['gswarm_connections_total{what="opened"}'] == want, metrics
-    api.settle()
-    told = len(events_of(api, "connected", "disconnected"))
-    assert told + t["events_limited"] == 2 * want, (told, t)
+
+    def all_told():  # what was counted may still be on its way through the ring
+        limited = peers(observer)[0]["totals"]["events_limited"]
+        told = len(events_of(api, "connected", "disconnected"))
+        assert not connections(observer) and told + limited == 2 * want, (told, limited)
+        return True
+
+    wait_for("one event each, or counted", all_told)
 
 
 def handed_on(rung):
@@ -603,10 +607,14 @@ def full_speed():
         return m['gswarm_connections_total{what="opened"}'] == m['gswarm_connections_total{what="closed"}'] == 2 * n
 
     wait_for(f"{2 * n} connections", counted, 20)
-    metrics = observer.metrics()
-    assert metrics["gswarm_connection_ends_missed_total"] == 0, metrics
-    assert metrics["gswarm_connections_told_late_total"] > 0, metrics
-    assert not connections(observer)
+
+    def through():
+        metrics = observer.metrics()
+        assert metrics["gswarm_connection_ends_missed_total"] == 0, metrics
+        assert metrics["gswarm_connections_told_late_total"] > 0, metrics
+        return not connections(observer)
+
+    wait_for("no one open", through, 20)
 
 
 class Switch:
