@@ -783,7 +783,7 @@ def snapshots():
     assert (d["in"], d["out"]) == (1, 0) and "in_out_ratio" not in d, d
     times = [(t, d["churn_per_min"]) for t, d in told() if at <= t <= end]
     changes = sum(churn * (t - before) / 60 for (before, _), (t, churn) in zip(times, times[1:]))
-    assert 2.7 < changes < 3.3, (changes, times)
+    assert 2.5 < changes < 3.5, (changes, times)
 
 
 @case(limit_s=120, needs=NEEDS)
@@ -1169,7 +1169,7 @@ def quic_idle():
     node, other = Connector(a), Connector(b)
     for at, end in (("10.77.0.1", node), ("10.77.0.2", other)):
         end.do("echo", at=[at, 9000])
-    observer = watch(node, api=api, connections={"interval": "1s", "udp_idle": "4s"})
+    observer = watch(node, api=api, connections={"interval": "1s", "udp_idle": "6s"})
     wait_for("the node", lambda: peers(observer))
 
     def flows():
@@ -1189,7 +1189,7 @@ def quic_idle():
         assert (d["closed_by"], d["direction"], d["bytes_sent"], d["bytes_received"]) == (
             "idle", direction, n * size, n * size), d
         assert d["process"] == "other" and d["duration_ms"] <= (after - before) * 1e3 + 100, d
-        assert seconds(e["timestamp"]) >= before + 4, e
+        assert seconds(e["timestamp"]) >= before + 6, e
     wait_for("no flow", lambda: not flows())
     shown = observer_cmd("peers", "-c", observer.config_path).stdout
     assert "QUIC" not in shown, shown

@@ -1071,7 +1071,7 @@ static void on_tick(void *part)
 		if (w && w->gone && now - w->gone_ns > LINGER_NS)
 			bury(p, i);
 		else if (w && !w->gone)
-			snapshot_if_due(p, w, now);
+			snapshot_if_due(p, w, obs_boot_ns());
 		if (p->watched[i] && now - w->kept_ns > KEEP_NS)
 			keep(p, w);
 		if (!p->watched[i])
