@@ -8,6 +8,8 @@ from cases import case
 from chain import CHAIN_ID, CONTRACTS, OTHER_PEER, PEER, Chain, FakeRpc
 from harness import (IMAGE, Api, ContainerNode, Env, Observer, docker, g3_now, observer_cmd, of_node, unique,
                      wait_for)
+from swarm import P2pdPeer
+from test_connections import Net, link, peers, wait_event, watch
 from test_state import changes, view, wait_state
 
 HELLO = f"file 0 {g3_now(f'🐝 Hello 🐈 [dormant toothy bat] 🦮 [{PEER}]!')}\n"
@@ -89,6 +91,35 @@ def rewards():
     ids = [e["event_id"] for e in api.events() if e["origin"].get("via") == "chain" and
            e["event_type"] == "chain_event"]
     assert len(ids) == len(set(ids)), sorted(ids)
+
+
+@case(60, ("root", "bpf", "ip", "ss"))
+def bootnodes():
+    """a real p2pd dials what the contract lists: a bootnode, by the chain; one that is listed later, too"""
+    chain, api, nets = Chain(), Api(), (Net(), Net())
+    link(*nets)
+    first, second, peer = (P2pdPeer(netns=net, host=f"/ip4/10.77.0.{i}/tcp/0")
+                           for i, net in ((1, nets[0]), (1, nets[0]), (2, nets[1])))
+    chain.call("addBootnodes(string[])", first.addrs)
+    chain.settle()
+    observer = watch(api=api, targets={"include": {"command": [peer.glob()]}}, **settings(chain))
+    wait_for("the contract's list", lambda: observer.health()["chain"].get("bootnodes") == len(first.addrs), 20)
+    for other in (first, second):
+        assert peer.do("connect", peer=other.id, addrs=other.addrs) == {}
+    at = {other: f"10.77.0.1:{other.addrs[0].split('/')[4]}" for other in (first, second)}
+    e = wait_event(api, "connected", remote=at[first], role="bootnode")
+    assert e["details"]["peer_id"] == first.id, e
+    assert wait_event(api, "connected", remote=at[second])["details"]["role"] == "dht_peer"
+
+    def is_bootnode(other):
+        p = next(p for n in peers(observer) for p in n["peers"] if p["address"] == at[other])
+        return (p["role"], p.get("bootnode_by"), p.get("peer_id")) == ("bootnode", "chain", other.id)
+
+    wait_for("the first", lambda: is_bootnode(first))
+    assert not is_bootnode(second)
+    chain.call("addBootnodes(string[])", second.addrs)
+    chain.settle()
+    wait_for("the second", lambda: is_bootnode(second), 30)
 
 
 @case(60)
