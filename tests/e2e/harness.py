@@ -65,7 +65,7 @@ def wait_for(what, check, limit_s=15.0, step_s=0.02):
             value = check()
             if value:
                 return value
-        except (OSError, KeyError, ValueError, AssertionError) as e:
+        except (OSError, KeyError, ValueError, AssertionError, StopIteration) as e:
             error = e
         if time.monotonic() > end:
             raise AssertionError(f"waited {limit_s:g} s for {what}" + (f": {error}" if error else ""))
