@@ -37,6 +37,6 @@ test-kernels: guest-files $(if $(findstring arm64,$(KERNELS)),arm64) ## run the 
 	$(Q)scripts/kernel-test.sh -k $(KERNELS) -t 600 -x $(OUT) -f /usr/sbin/mke2fs -m ext4,overlay,loop,sch_netem,veth,tcp_diag \
 		-f tests/kernels/lib.sh -f tests/kernels/filesystems.sh -f tests/kernels/ways.sh -f tests/kernels/files.sh -f tests/kernels/consoles.sh \
 		-f /usr/sbin/logrotate -f tests/kernels/usage.sh -f tests/kernels/talk.sh \
-		-f tests/kernels/deaths.sh -f tests/kernels/canary.sh -f tests/kernels/net.sh -f /usr/sbin/ip -f /usr/sbin/tc -f tests/kernels/flows.sh -- \
+		-f tests/kernels/deaths.sh -f tests/kernels/canary.sh -f tests/kernels/net.sh -f tests/kernels/net_more.sh -f $(STORM) -f /usr/sbin/ip -f /usr/sbin/tc -f tests/kernels/flows.sh -- \
 		tests/kernels/guest.sh $(BIN) $(WAYS) $(OUT)/tests/kernels/write_hooks $(OUT)/tests/bench/talk_loop \
 		$(NODE) $(DIALER) $(FILE_RUNGS)

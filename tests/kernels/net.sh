@@ -3,7 +3,8 @@
 #
 # net.sh - TCP connections of a node on this kernel, on each rung that sees them, beside what the
 # two ends of them counted (tests/triggers/dialer): over IPv4, IPv6 and mapped, how they end, how
-# they fail; and over a line that is slow, loses packets, swallows them, or is cut (netem). For
+# they fail; and over a line that is slow, loses packets, swallows them, or is cut (netem); what was
+# there before, is handed on, waits in vain, comes in later namespaces (net_more.sh). For
 # scripts/kernel-test.sh: busybox, iproute2, no Python.
 #
 # Usage: net.sh OBSERVER DIALER ; one line "ok …" or "not ok …" per result
@@ -16,6 +17,8 @@ LIMIT_S=30
 part=net
 # shellcheck source=tests/kernels/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/kernels/net_more.sh
+. "$(dirname "$0")/net_more.sh"
 
 check() { # WHAT COMMAND... : must be true within the limit
     what=$1
@@ -155,8 +158,6 @@ same_info() { # PORT KEY...
 # --- what is tried ---
 
 open_ones() {
-    must a listen 4002
-    must b listen 4001
     for at in 10.77.0.2 fd77::2 ::ffff:10.77.0.2; do
         must a dial $at 4001 20
     done
@@ -286,7 +287,9 @@ run_rung() { # NAME PROBE IN : probes.connections, and what those that come in c
     rung=$1 probe=$2 in=$3
     dir=$(mktemp -d /tmp/net-node.XXXXXX)
     start_ends
+    before_the_observer
     start_observer || say "not ok" "the observer finds no node"
+    found_there
     if [ "$rung" = bpf ]; then
         open_ones "out closed failed refused timed_out unreachable broken"
         ended_by_the_other
@@ -297,11 +300,20 @@ run_rung() { # NAME PROBE IN : probes.connections, and what those that come in c
         lossy_line
         cut_line
         black_hole
+        datagrams
+        names
+        keys="out closed" # which end of a reset connection closes first is chance
+        fast_ones
     else
         open_ones "out closed"
         ended_by_the_other
         [ "$rung" = proc ] || slow_line
     fi
+    handed_on
+    held_ones
+    mptcp_ones
+    [ "$rung" = proc ] || full_queue # which it does not tell
+    later_namespace
     # shellcheck disable=SC2086 # one word each
     kill "$observer" $ends
     wait "$observer"

@@ -238,6 +238,24 @@ static void handshakes_both_ways(void **state)
 	end_world(&w);
 }
 
+/* After a restart a storm of before is not over because nobody has looked yet. */
+static void nobody_has_looked(void **state)
+{
+	struct world w = new_world();
+	struct obs_condition *c = &w.conditions.of[OBS_HALF_OPEN_STORM];
+
+	(void)state;
+	c->holds = true;
+	c->restored_ns = 1000 * S;
+	assert_true(look(&w, 1001, OBS_HALF_OPEN_STORM)->holds);
+	assert_false(c->well_ns);
+	obs_peers_start_pass(w.peers);
+	obs_peers_end_pass(w.peers, NULL, NULL);
+	assert_true(look(&w, 1002, OBS_HALF_OPEN_STORM)->holds);
+	assert_false(look(&w, 1002 + 15, OBS_HALF_OPEN_STORM)->holds);
+	end_world(&w);
+}
+
 static void usual_rtt(void **state)
 {
 	uint32_t usual = obs_rtt_usual(0, 20000);
@@ -403,6 +421,7 @@ int main(void)
 		cmocka_unit_test(all_bootnodes_each_with_its_error),
 		cmocka_unit_test(a_quic_bootnode_that_never_answers),
 		cmocka_unit_test(handshakes_both_ways),
+		cmocka_unit_test(nobody_has_looked),
 		cmocka_unit_test(usual_rtt),
 		cmocka_unit_test(rtt_of_half_of_them),
 		cmocka_unit_test(clock_of_most_peers),

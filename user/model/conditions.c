@@ -100,8 +100,8 @@ static enum verdict half_open_storm(const struct obs_condition_facts *facts, dou
 {
 	uint32_t dialling = 0;
 
-	if (!facts->peers)
-		return NO;
+	if (!facts->peers || !facts->peers->pass)
+		return UNKNOWN; /* nobody has looked yet */
 	f->value = (double)obs_peers_half_open(facts->peers, &dialling);
 	for (size_t i = 0; i < facts->peers->n_listeners; i++) {
 		const struct obs_listener *l = &facts->peers->listeners[i];
