@@ -37,6 +37,8 @@ static void look(struct obs_conditions *all, uint64_t wall_s, uint64_t boot_s, i
 	struct obs_peers *peers;
 
 	assert_int_equal(obs_peers_new(&opt, &peers), 0);
+	obs_peers_start_pass(peers); /* its sockets have been looked at */
+	obs_peers_end_pass(peers, NULL, NULL);
 	facts.peers = peers;
 	obs_conditions_look(all, &limits, &facts, on_change, changes);
 	obs_peers_free(&peers);
