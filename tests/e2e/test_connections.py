@@ -89,12 +89,13 @@ def link(a, b, v4="10.77.0", v6="fd77"):
 class Connector:
     """A process in a namespace (None: ours) that connects as it is told."""
 
-    def __init__(self, net=None, tag=None, role=()):
+    def __init__(self, net=None, tag=None, role=(), command=None):
+        """@command: of its home, the command line that it is to have instead."""
         self.home = tag or tempfile.mkdtemp(prefix="gso-test-conn-", dir=Env.tmp)
         prefix = ["ip", "netns", "exec", net.name] if net else []
-        self.popen = subprocess.Popen(
-            [*prefix, sys.executable, str(CONNECTOR), *role, self.home],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        line = command(Path(self.home)) if command else [sys.executable, str(CONNECTOR), *role]
+        self.popen = subprocess.Popen([*prefix, *line, self.home], cwd=self.home if command else None,
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         Env.cleanup.callback(self.end)
         self.pid = json.loads(self.popen.stdout.readline())["pid"]
 
@@ -299,6 +300,13 @@ def life_diag():
     life("diag")
 
 
+def started_at(pid):
+    """CLOCK_REALTIME of its start, from the clock ticks since boot that /proc tells."""
+    ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return boot + ticks / os.sysconf("SC_CLK_TCK")
+
+
 def there_before(rung):
     net = Net()
     api = Api()
@@ -311,6 +319,7 @@ def there_before(rung):
     node.do("connect", **{"as": "e"}, bind=["127.0.0.1", 4001], reuseport=1, to=["127.0.0.1", 4002])
     node.do("accept", **{"from": "t", "as": "f"})
     observer = watch(node, rung=rung, api=api)
+    started = started_at(observer.process.pid)
     found = wait_for("4 connections", lambda: (c := connections(observer)) and len(c) == 4 and c, 2)
     assert all(c["preexisting"] for c in found.values()), found
     ways = {key: c["direction"] for key, c in found.items()}
@@ -321,7 +330,17 @@ def there_before(rung):
         want = {k: w if k == client else "unknown" for k, w in want.items()}
     assert ways == want, ways
     e = wait_event(api, "connected", preexisting=True, local=client[0])
-    assert e["origin"]["pid"] == node.pid, e
+    assert e["origin"]["pid"] == node.pid and "age_s" not in e["details"], e
+    assert not any("since" in c for c in found.values()), found  # the kernel keeps no age of a socket
+    late = [seconds(e["timestamp"]) - started]
+    while late[-1] > 1 and len(late) < 4:  # what else the machine does is not to be blamed on it
+        observer.stop()
+        observer.start()
+        n = len(late)
+        told = wait_for("them again", lambda n=n: len(t := [e for e in events_of(api, "connected")
+                                                             if e["details"]["local"] == client[0]]) > n and t)
+        late.append(seconds(told[-1]["timestamp"]) - started_at(observer.process.pid))
+    assert late[-1] <= 1, late
     node.do("close", on="c")
     wait_event(api, "disconnected", local=client[0], preexisting=True)
 
@@ -1313,3 +1332,199 @@ def mptcp(rung):
 def mptcp_bpf():
     """MPTCP: its subflows are seen from their first SYN to their end, and doctor says what is not"""
     mptcp("bpf")
+
+
+def endings(rung):
+    """Who closed: each of the ways that there are."""
+    a, b = Net(), Net()
+    dev, _ = link(a, b)
+    api = Api()
+    node, other = Connector(a), Connector(b)
+    observer = watch(node, rung=rung, api=api)
+    other.do("listen", **{"as": "s"}, bind=["10.77.0.2", 4001])
+
+    def open_one():
+        c = node.do("connect", **{"as": "c"}, to=["10.77.0.2", 4001])
+        other.do("accept", **{"from": "s", "as": "t"})
+        key = (text(c["local"]), text(c["remote"]))
+        wait_connection(observer, key)
+        return key
+
+    def ended(key):
+        return wait_event(api, "disconnected", local=key[0])["details"]["closed_by"]
+
+    key = open_one()
+    node.do("reset", on="c")
+    by = {"local_reset": ended(key)}
+    other.do("close", on="t")
+    if rung != "bpf":
+        assert by == {"local_reset": "unknown"}, by  # it was open when it was seen last
+    key = open_one()
+    other.do("close", on="t")
+    wait_connection(observer, key, lambda c: c["state"] == "CLOSE-WAIT")
+    node.do("close", on="c")
+    assert ended(key) == "remote"
+    if rung != "bpf":
+        return
+    key = open_one()
+    node.do("close", on="c")
+    other.do("close", on="t")
+    by["local"] = ended(key)
+    key = open_one()
+    other.do("reset", on="t")
+    by["remote_reset"] = ended(key)
+    node.do("close", on="c")
+    # both FINs are sent before either has come: ours goes to a wrong address until theirs is here
+    key = open_one()
+    a.ip("neigh", "replace", "10.77.0.2", "lladdr", "02:00:00:00:00:99", "dev", dev)
+    node.do("close", on="c")
+    other.do("close", on="t")
+    wait_for("both ways closed", lambda: a.ss()[key]["state"] == "CLOSING")
+    a.ip("neigh", "del", "10.77.0.2", "dev", dev)
+    by["both"] = ended(key)
+    assert all(k == v for k, v in by.items()), by
+
+
+@case(needs=NEEDS)
+def endings_bpf():
+    """who closed a connection: we, the other side, both at once, either by a reset"""
+    endings("bpf")
+
+
+@case(needs=NEEDS)
+def endings_diag():
+    """by sock_diag: the other side, where it was seen waiting for us; else nobody is named"""
+    endings("diag")
+
+
+@case(needs=NEEDS)
+def restarts():
+    """2,100 peers and as many open connections outlast a restart and a kill -9, with their age; no peer counts twice"""
+    net = Net()
+    api = Api()
+    node = Connector(net)
+    node.do("listen", **{"as": "s"}, bind=["0.0.0.0", 4001], backlog=4096)
+    observer = watch(node, api=api, connections={"events_per_second": 100}, limits={"connections": 8192})
+    wait_for("the node", lambda: peers(observer))
+    n = 2100
+    assert node.do("dial", **{"from": "s"}, times=n, port=4001) == {"times": n}
+
+    def known():
+        view = peers(observer)[0]
+        out = {p["address"]: p for p in view["peers"] if p["address"].endswith(":4001")}
+        found = {(c["local"], c["remote"]): c for c in view["connections"] if c["remote"].endswith(":4001")}
+        assert len(out) == len(found) == n, (len(out), len(found))
+        assert all((p["open"], p["out"]) == (1, 1) for p in out.values())
+        return found
+
+    first = wait_for(f"{n} peers", known, 30)
+    assert not any(c["preexisting"] for c in first.values())
+    for stop in (observer.stop, observer.kill):
+        stop()
+        observer.start()
+        again = wait_for(f"{n} peers once more", known, 30)
+        assert all(c["preexisting"] for c in again.values())
+        late = [k for k in first if abs(seconds(first[k]["since"]) - seconds(again[k]["since"])) > 0.1]
+        assert not late, (len(late), first[late[0]], again[late[0]])
+        assert all(c["age_s"] >= first[k]["age_s"] for k, c in again.items())
+        assert peers(observer)[0]["totals"]["peers_evicted"] == 0
+    e = wait_event(api, "connected", preexisting=True, direction="out")
+    assert e["details"]["age_s"] > 0, e
+
+
+@case(needs=NEEDS)
+def evicted():
+    """more peers than limits.peers: the least recently used make room, which is counted"""
+    net = Net()
+    node = Connector(net)
+    node.do("listen", **{"as": "s"}, bind=["0.0.0.0", 4001])
+    observer = watch(node, limits={"peers": 64}, connections={"events_per_second": 10})
+    wait_for("the node", lambda: peers(observer))
+    assert node.do("dial", **{"from": "s"}, times=300, port=4001, close=1) == {"times": 300}
+
+    def counted():
+        view = peers(observer)[0]
+        out = [p["address"] for p in view["peers"]]
+        assert view["totals"]["out"] == view["totals"]["in"] == 300, view["totals"]
+        assert len(out) <= 64 and view["totals"]["peers_evicted"] >= 300 - 64, (len(out), view["totals"])
+        assert "127.0.1.44:4001" in out and "127.0.0.1:4001" not in out, out  # the last, and the first
+        return view["totals"]["peers_evicted"]
+
+    gone = wait_for("what made room", counted, 30)
+    m = [v for k, v in observer.metrics().items() if k.startswith("gswarm_node_peers_evicted_total")]
+    assert m == [gone], (m, gone)
+
+
+def link_to(home, name, target):
+    path = home / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(target)
+    return str(path)
+
+
+def as_trainer(home):
+    link_to(home, "rgym_exp/runner/swarm_launcher.py", CONNECTOR)
+    return [sys.executable, "-m", "rgym_exp.runner.swarm_launcher"]
+
+
+def as_login(home):
+    return [link_to(home, "bin/node", sys.executable), link_to(home, "node_modules/.bin/next", CONNECTOR), "start"]
+
+
+def as_evaluator(home):
+    return [link_to(home, "bin/ollama", sys.executable), str(CONNECTOR), "serve"]
+
+
+def as_p2pd(home):
+    return [link_to(home, "hivemind_cli/p2pd", sys.executable), str(CONNECTOR)]
+
+
+@case(needs=NEEDS)
+def roles_live():
+    """owners of connections by their command lines, and remotes by name, port and owner"""
+    a, b = Net(), Net()
+    link(a, b)
+    api = Api()
+    other = Connector(b)
+    end = b.ip("-br", "link", "show", "type", "veth").split("@")[0]
+    owners = {name: Connector(a, command=command) for name, command in
+              (("trainer", as_trainer), ("login_server", as_login), ("evaluator", as_evaluator), ("p2pd", as_p2pd))}
+    observer = watch(*owners.values(), api=api)
+    wait_for("the nodes", lambda: len(peers(observer)) == 4)
+    trainer = owners["trainer"]
+    names = {"gensyn-testnet.g.alchemy.com": "rpc", "swarm-judge.internal-apps-central1.clusters.gensyn.ai": "judge",
+             "api.telegram.org": "telegram", "huggingface.co": "model_hub"}
+
+    def connect(node, at):
+        c = node.do("connect", **{"as": str(at)}, to=at)
+        assert "error" not in c, (at, c)
+        return text(c["local"]), text(c["remote"])
+
+    for i, (name, role) in enumerate(names.items(), 11):
+        ip = f"10.77.0.{i}"
+        b.ip("addr", "add", f"{ip}/24", "dev", end)
+        other.do("dns", at=[ip, 53], ip=ip)
+        other.do("listen", **{"as": name}, bind=[ip, 443])
+        assert trainer.do("lookup", name=name, at=[ip, 53])["bytes"] > 0
+        found = wait_connection(observer, connect(trainer, [ip, 443]), lambda c: c.get("name"))
+        assert (found["name"], found["role"], found["process"]) == (name, role, "trainer"), found
+    other.do("listen", **{"as": "dns"}, bind=["10.77.0.2", 53])
+    other.do("listen", **{"as": "any"}, bind=["10.77.0.2", 4001])
+    found = wait_connection(observer, connect(trainer, ["10.77.0.2", 53]))
+    assert (found["role"], found["process"]) == ("dns", "trainer"), found
+    for name, node in owners.items():
+        found = wait_connection(observer, connect(node, ["10.77.0.2", 4001]))
+        assert found["process"] == name and found["pid"] == node.pid, (name, found)
+        assert found["role"] == ("dht_peer" if name == "p2pd" else found["role"]), found
+        e = wait_event(api, "connected", local=found["local"])
+        assert e["details"]["process"] == name and e["origin"]["pid"] == node.pid, e
+    owners["login_server"].do("listen", **{"as": "s"}, bind=["127.0.0.1", 3000])
+    owners["evaluator"].do("listen", **{"as": "s"}, bind=["127.0.0.1", 11434])
+    for port, role in ((3000, "login_server"), (11434, "evaluator")):
+        key = connect(trainer, ["127.0.0.1", port])
+        found = wait_connection(observer, key)
+        assert (found["role"], found["process"]) == (role, "trainer"), found
+    # the trainer's fork has what it inherited
+    key = connect(trainer, ["10.77.0.2", 4001])
+    child = trainer.do("fork", on=str(["10.77.0.2", 4001]))["pid"]
+    found = wait_connection(observer, key, lambda c: c["pid"] == child)

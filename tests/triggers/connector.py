@@ -4,12 +4,13 @@
 stdout. Its other arguments are only there to be found by.
 
 Sockets have names. Commands: listen, connect, accept, send, recv, close, reset, shutdown, fork, pass,
-storm, try, echo, dns, lookup, udp, udp_child, hello, log."""
+storm, try, dial, echo, dns, lookup, udp, udp_child, hello, log."""
 
 import array
 import errno
 import json
 import os
+import resource
 import socket
 import ssl
 import struct
@@ -155,6 +156,21 @@ def storm(cmd):
     return {"times": n}
 
 
+def dial(cmd):
+    """To our own listener, each time at another address of loopback: 127.0.0.1, .2, … Held, or closed."""
+    n = 0
+    for i in range(1, cmd["times"] + 1):
+        s = socket.create_connection((f"127.0.{i >> 8}.{i & 255}", cmd["port"]))
+        peer, _ = SOCKETS[cmd["from"]].accept()
+        if cmd.get("close"):
+            s.close()
+            peer.close()
+        else:
+            SOCKETS[f"dialled {i}"], SOCKETS[f"taken {i}"] = s, peer
+        n += 1
+    return {"times": n}
+
+
 def udp_socket(at):
     s = socket.socket(socket.AF_INET6 if ":" in at[0] else socket.AF_INET, socket.SOCK_DGRAM)
     s.bind(tuple(at))
@@ -250,10 +266,12 @@ COMMANDS = {"log": log, "echo": echo, "dns": dns, "lookup": lookup, "udp": udp, 
             "udp_child": udp_child, "hello": hello,
             "listen": listen, "connect": connect, "accept": accept, "send": send, "recv": recv,
             "close": close, "reset": reset, "shutdown": shutdown, "fork": fork, "pass": pass_on,
-            "storm": storm, "try": try_to}
+            "storm": storm, "try": try_to, "dial": dial}
 
 
 def main():
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 16384), most))
     print(json.dumps({"pid": os.getpid()}), flush=True)
     for line in sys.stdin:
         cmd = json.loads(line)

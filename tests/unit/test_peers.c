@@ -500,6 +500,8 @@ static void ids_of_those_who_dial(void **state)
 	obs_roles_free(&roles);
 }
 
+static const struct obs_peers_of of = { .p2pd = 7, .boot = 1 };
+
 /* What is written can be read again, and what was tampered with is left out. */
 static void peers_survive_a_restart(void **state)
 {
@@ -517,13 +519,13 @@ static void peers_survive_a_restart(void **state)
 		see(p, &f, &p2pd);
 	}
 	snprintf(p->peers->name, sizeof(p->peers->name), "a b"); /* no name of a host */
-	assert_int_equal(obs_peers_state_format(p, 4, 7, &text), 0);
+	assert_int_equal(obs_peers_state_format(p, &of, &text), 0);
 	obs_buf_push_str(&text, "zz\t1\n\n20010db8\t1\tdht_peer\n");
-	assert_int_equal(obs_peers_state_parse(q, 7, obs_buf_slice(&text)), 4);
-	assert_int_equal(obs_peers_state_parse(q, 7, obs_buf_slice(&text)), 0); /* known now */
+	assert_int_equal(obs_peers_state_parse(q, &of, obs_buf_slice(&text)), 5);
+	assert_int_equal(obs_peers_state_parse(q, &of, obs_buf_slice(&text)), 0); /* known now */
 	e = q->peers;
-	assert_int_equal(e->at.port, 9001); /* the least recently used of five was not kept */
-	assert_int_equal(e->bytes_sent, 101);
+	assert_int_equal(e->at.port, 9000);
+	assert_int_equal(e->bytes_sent, 100);
 	assert_int_equal(e->out, 1);
 	assert_int_equal(e->open, 0);
 	assert_int_equal(e->role, OBS_PEER_DHT);
@@ -546,6 +548,29 @@ static const struct {
 	{ "a new one from the same port", 4000, 5, false, 2, 230 },
 };
 
+/* After a start of the host another connection may have the same ends. */
+static void of_another_boot(void **state)
+{
+	const struct obs_peers_of later = { .p2pd = 7, .boot = 2 };
+	struct obs_conn_facts f =
+		conn(10, at("10.0.0.1", 4000), at("198.51.100.7", 9000), OBS_DIRECTION_OUT);
+	struct obs_peers *p = new_peers(64, 64), *q = new_peers(64, 64);
+	cleanup_buf struct obs_buf text = {};
+
+	(void)state;
+	f.established_ns = 77;
+	see(p, &f, &p2pd);
+	assert_int_equal(obs_peers_state_format(p, &of, &text), 0);
+	assert_int_equal(obs_peers_state_parse(q, &later, obs_buf_slice(&text)), 1);
+	f.preexisting = true;
+	f.established_ns = 0;
+	see(q, &f, &p2pd);
+	assert_int_equal(q->peers->out, 2);
+	assert_int_equal(q->conns->f.established_ns, 0);
+	obs_peers_free(&p);
+	obs_peers_free(&q);
+}
+
 static void open_connections_are_counted_once(void **state)
 {
 	struct obs_conn_facts f =
@@ -556,18 +581,21 @@ static void open_connections_are_counted_once(void **state)
 	(void)state;
 	f.netns = 5;
 	f.bytes_sent = 100;
+	f.established_ns = 77;
 	see(p, &f, &p2pd);
-	assert_int_equal(obs_peers_state_format(p, 4, 7, &text), 0);
+	assert_int_equal(obs_peers_state_format(p, &of, &text), 0);
 	for (size_t i = 0; i < ARRAY_LEN(still_open); i++) {
 		struct obs_peers *q = new_peers(64, 64);
 		struct obs_conn_facts now = f;
 
-		obs_peers_state_parse(q, 7, obs_buf_slice(&text));
+		obs_peers_state_parse(q, &of, obs_buf_slice(&text));
 		now.local.port = still_open[i].local_port;
 		now.netns = still_open[i].netns;
 		now.preexisting = still_open[i].preexisting;
 		now.bytes_sent = 130;
+		now.established_ns = 0;
 		see(q, &now, &p2pd);
+		assert_int_equal(q->conns->f.established_ns, still_open[i].want_out == 1 ? 77 : 0);
 		if (q->peers->out != still_open[i].want_out ||
 		    q->peers->bytes_sent != still_open[i].want_sent)
 			fail_msg("%s: %llu out, %llu sent", still_open[i].name,
@@ -609,12 +637,13 @@ static void reached_ports_survive_a_restart(void **state)
 	see(p, &in, &p2pd);
 	p->peers->failed_ns = 5;
 	p->peers->rtt_usual_us = 800;
-	assert_int_equal(obs_peers_state_format(p, 4, 7, &text), 0);
+	assert_int_equal(obs_peers_state_format(p, &of, &text), 0);
 	in.preexisting = true; /* it is still there, and was counted */
 	for (size_t i = 0; i < ARRAY_LEN(restarts); i++) {
 		struct obs_peers *q = new_peers(64, 64);
 
-		obs_peers_state_parse(q, restarts[i].p2pd, obs_buf_slice(&text));
+		obs_peers_state_parse(q, &(struct obs_peers_of){ restarts[i].p2pd, 1 },
+				      obs_buf_slice(&text));
 		assert_int_equal(q->peers->failed_ns, restarts[i].want_failed);
 		assert_int_equal(q->peers->rtt_usual_us, 800);
 		assert_int_equal(q->outside_ns, 0); /* nobody listens yet */
@@ -640,7 +669,7 @@ static void older_lines_are_understood(void **state)
 	(void)state;
 	assert_int_equal(
 		obs_peers_state_parse(
-			p, 7,
+			p, &of,
 			OBS_SLICE(
 				"00000000000000000000ffff0a000001\t4001\tdht_peer\t1\t2\t3\t4\t5\t6\t"
 				"7\t8\t9\t10\t11\t12\t-\tQmX\n")),
@@ -834,6 +863,7 @@ int main(void)
 		cmocka_unit_test(ids_of_those_who_dial),
 		cmocka_unit_test(peers_survive_a_restart),
 		cmocka_unit_test(open_connections_are_counted_once),
+		cmocka_unit_test(of_another_boot),
 		cmocka_unit_test(reached_ports_survive_a_restart),
 		cmocka_unit_test(older_lines_are_understood),
 	};

@@ -126,11 +126,16 @@ void obs_peers_free(struct obs_peers **pp)
 	struct obs_conn *c, *next_c;
 	struct obs_peer *e, *next_e;
 	struct obs_flow *f, *next_f;
+	struct obs_conn_counted *k, *next_k;
 
 	if (!p)
 		return;
 	free(p->remembered);
-	free(p->counted);
+	HASH_ITER(hh, p->counted, k, next_k)
+	{
+		HASH_DEL(p->counted, k);
+		free(k);
+	}
 	HASH_ITER(hh, p->flows, f, next_f)
 	{
 		HASH_DEL(p->flows, f);
@@ -453,15 +458,18 @@ static void count_open(struct obs_peers *p, struct obs_conn *c, bool again, uint
 
 int obs_peers_restore_conn(struct obs_peers *p, const struct obs_conn_counted *c)
 {
-	struct obs_conn_counted *all;
+	struct obs_conn_counted *known;
 
-	if (p->n_counted == OBS_COUNTED_MAX)
+	if (HASH_COUNT(p->counted) >= p->opt.conns_max)
 		return -ENOSPC;
-	all = realloc(p->counted, (p->n_counted + 1) * sizeof(*all));
-	if (!all)
+	HASH_FIND(hh, p->counted, &c->at, sizeof(c->at), known);
+	if (known)
+		return -EEXIST;
+	known = malloc(sizeof(*known));
+	if (!known)
 		return -ENOMEM;
-	p->counted = all;
-	all[p->n_counted++] = *c;
+	*known = *c;
+	HASH_ADD(hh, p->counted, at, sizeof(known->at), known);
 	return 0;
 }
 
@@ -469,16 +477,18 @@ int obs_peers_restore_conn(struct obs_peers *p, const struct obs_conn_counted *c
 static bool take_counted(struct obs_peers *p, const struct obs_conn_facts *f,
 			 struct obs_conn_counted *ret)
 {
-	for (size_t i = 0; f->preexisting && i < p->n_counted; i++) {
-		if (p->counted[i].netns != f->netns ||
-		    !same_endpoint(&p->counted[i].local, &f->local) ||
-		    !same_endpoint(&p->counted[i].remote, &f->remote))
-			continue;
-		*ret = p->counted[i];
-		p->counted[i] = p->counted[--p->n_counted];
-		return true;
-	}
-	return false;
+	struct obs_conn_ends at = { f->local, f->remote, f->netns, 0 };
+	struct obs_conn_counted *c;
+
+	if (!f->preexisting || !p->counted)
+		return false;
+	HASH_FIND(hh, p->counted, &at, sizeof(at), c);
+	if (!c)
+		return false;
+	*ret = *c;
+	HASH_DEL(p->counted, c);
+	free(c);
+	return true;
 }
 
 static void count_bytes(struct obs_peers *p, uint64_t sent, uint64_t received, uint64_t again)
@@ -544,6 +554,8 @@ static struct obs_conn *add_conn(struct obs_peers *p, const struct obs_conn_fact
 
 	facts.direction =
 		again && f->direction == OBS_DIRECTION_UNKNOWN ? was.direction : direction_of(p, f);
+	if (!facts.established_ns)
+		facts.established_ns = was.since_ns;
 	e = HASH_COUNT(p->conns) < p->opt.conns_max ? peer_of(p, &facts, hint, wall_ns) : NULL;
 	c = e ? calloc(1, sizeof(*c)) : NULL;
 	if (!c) {

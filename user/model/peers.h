@@ -18,9 +18,8 @@
 #include "util/network.h"
 
 #define OBS_ENDPOINT_TEXT  64
-#define OBS_LISTENERS_SHOW 256	/* listening sockets kept per node */
-#define OBS_COUNTED_MAX	   1024 /* open connections remembered over a restart, per node */
-#define OBS_UDP_SHOW	   256	/* UDP sockets kept per node */
+#define OBS_LISTENERS_SHOW 256 /* listening sockets kept per node */
+#define OBS_UDP_SHOW	   256 /* UDP sockets kept per node */
 #define OBS_NAMES_MAX	   1024
 
 /* IPv4 as ::ffff:a.b.c.d, so that one peer is one endpoint. */
@@ -222,11 +221,15 @@ struct obs_roles;
 
 /* A connection that was open when an earlier run looked last: its peer has counted it. */
 struct obs_conn_counted {
-	struct obs_endpoint local, remote;
-	uint32_t netns;
+	struct obs_conn_ends {
+		struct obs_endpoint local, remote;
+		uint32_t netns, pad;
+	} at;
 	enum obs_direction direction;
 	uint64_t bytes_sent, bytes_received;
 	uint32_t retransmits;
+	uint64_t since_ns; /* CLOCK_BOOTTIME when it was established; 0 = unknown */
+	UT_hash_handle hh;
 };
 
 struct obs_peers_options {
@@ -245,8 +248,8 @@ struct obs_peers {
 	size_t n_listeners;
 	struct obs_listener *remembered; /* of an earlier run, not seen yet; owned */
 	size_t n_remembered;
-	struct obs_conn_counted *counted; /* of an earlier run, not seen yet; owned */
-	size_t n_counted;
+	struct obs_conn_counted
+		*counted; /* hash by its ends: of an earlier run, not seen yet; owned */
 	struct obs_udp_socket udp[OBS_UDP_SHOW]; /* those of the last pass */
 	size_t n_udp, udp_not_kept;
 	struct obs_peer_name *names; /* hash by address, owned */
@@ -380,7 +383,8 @@ int obs_peers_restore(struct obs_peers *p, const struct obs_peer *peer);
 int obs_peers_restore_listener(struct obs_peers *p, const struct obs_listener *l);
 
 /** obs_peers_restore_conn() - a connection that was open in an earlier run: when it is still there,
- * its peer counts only what is new of it. Return: 0, -ENOMEM, -ENOSPC (past OBS_COUNTED_MAX). */
+ * its peer counts only what is new of it, and it has its age. @c: copied. Return: 0, -ENOMEM, -EEXIST,
+ * -ENOSPC (past the limit of connections). */
 int obs_peers_restore_conn(struct obs_peers *p, const struct obs_conn_counted *c);
 
 /** obs_direction_str() - "in", "out", "unknown". */

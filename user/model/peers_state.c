@@ -11,6 +11,7 @@
 #define LISTENER       "listener\t"
 #define P2PD	       "p2pd\t"
 #define CONN	       "open\t"
+#define BOOT	       "boot\t"
 
 /* Of a name nothing is kept that could be taken for a field's or line's end. */
 static const char *or_dash(const char *text)
@@ -53,30 +54,23 @@ static void format_conn(const struct obs_conn_facts *f, struct obs_buf *out)
 	format_endpoint(&f->local, out);
 	obs_buf_push_str(out, "\t");
 	format_endpoint(&f->remote, out);
-	obs_buf_printf(out, "\t%u\t%u\t%" PRIu64 "\t%" PRIu64 "\t%u\n", f->netns, f->direction,
-		       f->bytes_sent, f->bytes_received, f->retransmits);
+	obs_buf_printf(out, "\t%u\t%u\t%" PRIu64 "\t%" PRIu64 "\t%u\t%" PRIu64 "\n", f->netns,
+		       f->direction, f->bytes_sent, f->bytes_received, f->retransmits,
+		       f->established_ns);
 }
 
-int obs_peers_state_format(const struct obs_peers *p, size_t max, uint64_t p2pd,
+int obs_peers_state_format(const struct obs_peers *p, const struct obs_peers_of *of,
 			   struct obs_buf *out)
 {
-	size_t n = HASH_COUNT(p->peers), skip = n > max ? n - max : 0, conns = 0;
-
-	obs_buf_printf(out, P2PD "%" PRIu64 "\n", p2pd);
+	obs_buf_printf(out, P2PD "%" PRIu64 "\n" BOOT "%" PRIx64 "\n", of->p2pd, of->boot);
 	for (size_t i = 0; i < p->n_listeners; i++) {
 		if (p->listeners[i].open)
 			format_listener(&p->listeners[i], out);
 	}
-	for (const struct obs_conn *c = p->conns; c && conns < OBS_COUNTED_MAX; c = c->hh.next) {
+	for (const struct obs_conn *c = p->conns; c; c = c->hh.next)
 		format_conn(&c->f, out);
-		conns++;
-	}
-	for (const struct obs_peer *e = p->peers; e; e = e->hh.next) {
-		if (skip)
-			skip--;
-		else
-			format_peer(e, out);
-	}
+	for (const struct obs_peer *e = p->peers; e; e = e->hh.next)
+		format_peer(e, out);
 	return out->failed ? -ENOMEM : 0;
 }
 
@@ -153,20 +147,28 @@ static bool parse_conn(const char *line, struct obs_conn_counted *c)
 {
 	char local[33], remote[33];
 	unsigned local_port, remote_port, direction;
+	int n;
 
-	if (sscanf(line,
-		   CONN "%32[0-9a-f]\t%u\t%32[0-9a-f]\t%u\t%u\t%u\t%" SCNu64 "\t%" SCNu64 "\t%u",
-		   local, &local_port, remote, &remote_port, &c->netns, &direction, &c->bytes_sent,
-		   &c->bytes_received, &c->retransmits) != 9 ||
-	    !take_endpoint(local, local_port, &c->local) ||
-	    !take_endpoint(remote, remote_port, &c->remote) || direction > OBS_DIRECTION_OUT)
+	n = sscanf(line,
+		   CONN "%32[0-9a-f]\t%u\t%32[0-9a-f]\t%u\t%u\t%u\t%" SCNu64 "\t%" SCNu64
+			"\t%u\t%" SCNu64,
+		   local, &local_port, remote, &remote_port, &c->at.netns, &direction,
+		   &c->bytes_sent, &c->bytes_received, &c->retransmits, &c->since_ns);
+	if ((n != 9 && n != 10) || /* older ones have no age */
+	    !take_endpoint(local, local_port, &c->at.local) ||
+	    !take_endpoint(remote, remote_port, &c->at.remote) || direction > OBS_DIRECTION_OUT)
 		return false;
 	c->direction = direction;
 	return true;
 }
 
-/* @same: it is about the p2pd of now */
-static size_t take_line(struct obs_peers *p, const char *line, uint64_t p2pd, bool *same)
+/* What a line is about, is it still there? */
+struct still {
+	bool p2pd, boot;
+};
+
+static size_t take_line(struct obs_peers *p, const char *line, const struct obs_peers_of *now,
+			struct still *same)
 {
 	struct obs_conn_counted c = {};
 	struct obs_listener l = {};
@@ -174,27 +176,30 @@ static size_t take_line(struct obs_peers *p, const char *line, uint64_t p2pd, bo
 	uint64_t of;
 
 	if (sscanf(line, P2PD "%" SCNu64, &of) == 1)
-		*same = p2pd && of == p2pd;
+		same->p2pd = now->p2pd && of == now->p2pd;
+	if (sscanf(line, BOOT "%" SCNx64, &of) == 1)
+		same->boot = of == now->boot;
 	if (parse_listener(line, &l))
 		obs_peers_restore_listener(p, &l); /* they are as many as fit */
-	if (parse_conn(line, &c))
+	if (parse_conn(line, &c) && same->boot)
 		obs_peers_restore_conn(p, &c); /* so are these */
 	if (!parse_peer(line, &e))
 		return 0;
-	if (!*same)
+	if (!same->p2pd)
 		e.opened_ns = e.failed_ns = 0;
 	return obs_peers_restore(p, &e) == 0;
 }
 
-size_t obs_peers_state_parse(struct obs_peers *p, uint64_t p2pd, struct obs_slice text)
+size_t obs_peers_state_parse(struct obs_peers *p, const struct obs_peers_of *now,
+			     struct obs_slice text)
 {
 	char line[LINE_MAX_BYTES];
-	bool same = false;
+	struct still same = { .boot = true }; /* older ones do not say */
 	size_t n = 0;
 
 	while (obs_line_next(&text, line, sizeof(line))) {
 		if (strlen(line) < sizeof(line) - 1) /* else it may be cut */
-			n += take_line(p, line, p2pd, &same);
+			n += take_line(p, line, now, &same);
 	}
 	return n;
 }

@@ -955,6 +955,7 @@ static int open_parts(struct obs_engine *e)
 		.sees_ends = e->kernel || e->has_task_events,
 		.targets = e->targets,
 		.outlet = e->outlet,
+		.boot_id = e->boot_id,
 		.to_wall = to_wall,
 		.emit = emit,
 		.ctx = e,

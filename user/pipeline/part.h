@@ -33,6 +33,7 @@ struct obs_part_env {
 	struct obs_targets *targets;
 	struct obs_roles *roles; /* of addresses; whoever learns of one notes it (role_sources.h) */
 	const struct obs_outlet *outlet;
+	uint64_t boot_id; /* of the host's run since its start */
 	/* CLOCK_BOOTTIME of a record -> CLOCK_REALTIME, both ns */
 	uint64_t (*to_wall)(void *ctx, uint64_t boot_ns);
 	/* Finish and store an event that no line made: id, where it has none, container and

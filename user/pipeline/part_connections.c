@@ -31,7 +31,6 @@
 #define UNSEEN_PASSES  2
 #define SNAPSHOT_PEERS 64
 #define KEEP_NS	       (60 * OBS_NS_PER_S)
-#define KEPT_PEERS     1024
 #define RTTS_MAX       4096
 
 struct watched {
@@ -144,7 +143,10 @@ static void tell_connected(struct part *p, struct watched *w, struct obs_conn *c
 		return;
 	c->told = true;
 	begin_event(w, &ev, "connected", &c->f, c->peer, c->process, &words);
-	if (c->f.established_ns)
+	if (c->f.preexisting && c->f.established_ns) /* an earlier run saw it begin */
+		obs_event_add_real(&ev, "age_s",
+				   (double)(obs_boot_ns() - c->f.established_ns) / 1e9);
+	else if (c->f.established_ns)
 		ev.wall_ns = p->env.to_wall(p->env.ctx, c->f.established_ns);
 	add_known(&ev, "rtt_us", c->f.srtt_us);
 	if (c->f.established_ns && c->f.born_ns && c->f.established_ns > c->f.born_ns)
@@ -594,6 +596,16 @@ static void on_sample(void *ctx, uint32_t slot, const struct obs_conn_facts *f)
 	see(p, w, &facts);
 }
 
+/* Of one whose end nobody saw: an open one may have been closed by either. */
+static struct obs_conn_facts last_of(const struct obs_conn *c)
+{
+	struct obs_conn_facts last = c->f;
+
+	if (last.state == OBS_TCP_STATE_ESTABLISHED)
+		last.state = 0;
+	return last;
+}
+
 struct unseen_walk {
 	struct part *p;
 	struct watched *w;
@@ -603,7 +615,7 @@ struct unseen_walk {
 static void on_unseen(void *ctx, struct obs_conn *c)
 {
 	struct unseen_walk *u = ctx;
-	struct obs_conn_facts last = c->f;
+	struct obs_conn_facts last = last_of(c);
 
 	if (obs_connections_has_events(u->p->source)) {
 		if (u->w->peers->pass - c->pass < UNSEEN_PASSES ||
@@ -903,12 +915,13 @@ static uint64_t p2pd_of(const struct part *p, const struct watched *w)
 
 static void keep(struct part *p, struct watched *w)
 {
+	struct obs_peers_of of = { p2pd_of(p, w), p->env.boot_id };
 	cleanup_buf struct obs_buf text = {};
 	char name[160];
 
 	w->kept_ns = obs_boot_ns();
 	if (!p->env.outlet->put_state || !w->peers->peers ||
-	    obs_peers_state_format(w->peers, KEPT_PEERS, p2pd_of(p, w), &text) < 0)
+	    obs_peers_state_format(w->peers, &of, &text) < 0)
 		return;
 	state_name(w, name, sizeof(name));
 	p->env.outlet->put_state(p->env.outlet->ctx, name, obs_buf_slice(&text));
@@ -916,6 +929,7 @@ static void keep(struct part *p, struct watched *w)
 
 static void recall(struct part *p, struct watched *w)
 {
+	struct obs_peers_of now = { p2pd_of(p, w), p->env.boot_id };
 	cleanup_buf struct obs_buf text = {};
 	char name[160];
 
@@ -923,7 +937,7 @@ static void recall(struct part *p, struct watched *w)
 	state_name(w, name, sizeof(name));
 	if (p->env.outlet->get_state &&
 	    p->env.outlet->get_state(p->env.outlet->ctx, name, &text) == 0)
-		obs_peers_state_parse(w->peers, p2pd_of(p, w), obs_buf_slice(&text));
+		obs_peers_state_parse(w->peers, &now, obs_buf_slice(&text));
 }
 
 /* --- nodes --- */
@@ -942,7 +956,7 @@ static void free_watched(struct part *p, uint32_t slot)
 static void end_one(void *ctx, struct obs_conn *c)
 {
 	struct unseen_walk *u = ctx;
-	struct obs_conn_facts last = c->f;
+	struct obs_conn_facts last = last_of(c);
 
 	end(u->p, u->w, &last, obs_boot_ns());
 }

@@ -12,6 +12,7 @@
 #include "model/peers.h"
 #include "pipeline/json.h"
 #include "serve/fields.h"
+#include "util/clock.h"
 
 static void key_known(struct obs_json *j, const char *key, uint64_t n)
 {
@@ -43,6 +44,18 @@ static void put_queues(struct obs_json *j, const struct obs_conn_facts *f)
 	obs_put_count(j, "recv_queue", f->recv_queue);
 }
 
+/* Of one that is older than the observer the kernel tells no age: then nothing is said. */
+static void put_age(struct obs_json *j, const struct obs_conn_facts *f)
+{
+	uint64_t since = f->established_ns ? f->established_ns : f->born_ns, now = obs_boot_ns();
+
+	if (!since || since > now)
+		return;
+	obs_put_time(j, "since", obs_wall_ns() - (now - since));
+	obs_json_key_str(j, "age_s");
+	obs_json_real(j, (double)(now - since) / 1e9);
+}
+
 static void put_connection(struct obs_json *j, const struct obs_peers *p, const struct obs_conn *c)
 {
 	obs_json_object_open(j);
@@ -59,6 +72,7 @@ static void put_connection(struct obs_json *j, const struct obs_peers *p, const 
 	obs_put_text(j, "comm", c->comm);
 	obs_json_key_str(j, "preexisting");
 	obs_json_bool(j, c->f.preexisting);
+	put_age(j, &c->f);
 	put_queues(j, &c->f);
 	obs_json_object_close(j);
 }
