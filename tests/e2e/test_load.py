@@ -59,6 +59,18 @@ def rate_big():
     count_all(200_000, limit_s=60)
 
 
+@case(limit_s=180, needs=LONG)
+def pace_big():
+    """20,000 connections a second for 5 s, or as many as the machine makes: all counted"""
+    storm = Told(Net(), "pace", 20_000)
+    observer = watch(storm, connections=FEW)
+    wait_for("the node", lambda: peers(observer))
+    made, reached = storm.go()
+    wait_for("all of them", lambda: all_counted(observer, made), 60)
+    print(f"{reached} of 20,000 connects/s, {2 * made:,} ends counted, {int(dropped(observer))} records lost",
+          file=sys.stderr)
+
+
 @case(needs=NEEDS, alone=True)
 def rate():
     """connections as fast as two processes make them: all counted, none thought open"""

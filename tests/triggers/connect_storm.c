@@ -10,6 +10,8 @@
  *                                  many were sent, bytes with IP headers, and waits for another line
  *   connect_storm scatter N [TAG]  the same, to 20,000 ports in turn
  *   connect_storm rate N [TAG]     as storm, after a line on stdin, by two processes; prints connections per second
+ *   connect_storm pace RATE [TAG]  after a line on stdin, for 5 s so many connections per second, by two processes;
+ *                                  prints how many there were, and how many per second it came to
  *
  * TAG is only there for the command line to be found by.
  */
@@ -31,6 +33,7 @@
 #define UDP_IP_BYTES  28
 #define FLOOD_PORT    10000
 #define SCATTER_PORTS 20000
+#define PACE_S	      5
 #define LINGER_ON                           \
 	(struct linger)                     \
 	{                                   \
@@ -83,12 +86,33 @@ static int storm_once(int listener, const struct sockaddr_in *at)
 	return setsockopt(client, SOL_SOCKET, SO_LINGER, &LINGER_ON, sizeof(LINGER_ON));
 }
 
-static int storm_quietly(long n)
+static double now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Sleep until @s after @start, if that is to come. */
+static void wait_until(double start, double s)
+{
+	double left_s = s - (now_s() - start);
+
+	if (left_s > 0)
+		nanosleep(&(struct timespec){ .tv_nsec = (long)(left_s * 1e9) }, NULL);
+}
+
+/* @per_s: 0 = as fast as they go */
+static int storm_quietly(long n, double per_s)
 {
 	struct sockaddr_in at;
 	cleanup_close int listener = listen_on(&at);
+	double start = now_s();
 
 	for (long i = 0; i < n && listener >= 0; i++) {
+		if (per_s > 0)
+			wait_until(start, (double)i / per_s);
 		if (storm_once(listener, &at) < 0)
 			return 1;
 	}
@@ -98,7 +122,7 @@ static int storm_quietly(long n)
 static int storm(long n)
 {
 	double start = cpu_ns();
-	int bad = storm_quietly(n);
+	int bad = storm_quietly(n, 0);
 
 	printf("%.0f\n", (cpu_ns() - start) / (double)n);
 	fflush(stdout);
@@ -204,14 +228,6 @@ static int scatter(long n)
 	return send_to_ports(n, SCATTER_PORTS);
 }
 
-static double now_s(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static int ask(long n)
 {
 	int bad = 0;
@@ -221,24 +237,46 @@ static int ask(long n)
 	return bad;
 }
 
-static int rate(long n)
+/* Two at once, after a line. Return: what it came to per second, or 0. */
+static double storm_by_two(long n, double per_s)
 {
 	int status = 0, bad;
 	double start;
 	pid_t child;
 
 	if (wait_line() < 0)
-		return 1;
+		return 0;
 	start = now_s();
 	child = fork();
 	if (child < 0)
-		return 1;
-	bad = storm_quietly(n / 2);
+		return 0;
+	bad = storm_quietly(n / 2, per_s / 2);
 	if (child == 0)
 		_exit(bad);
 	if (waitpid(child, &status, 0) < 0 || status != 0 || bad)
+		return 0;
+	return (double)n / (now_s() - start);
+}
+
+static int rate(long n)
+{
+	double reached = storm_by_two(n, 0);
+
+	if (reached == 0)
 		return 1;
-	printf("%.0f\n", (double)n / (now_s() - start));
+	printf("%.0f\n", reached);
+	fflush(stdout);
+	wait_line();
+	return 0;
+}
+
+static int pace(long per_s)
+{
+	double reached = storm_by_two(per_s * PACE_S, (double)per_s);
+
+	if (reached == 0)
+		return 1;
+	printf("%ld %.0f\n", per_s * PACE_S, reached);
 	fflush(stdout);
 	wait_line();
 	return 0;
@@ -247,8 +285,8 @@ static int rate(long n)
 static const struct mode {
 	const char *name;
 	int (*run)(long n);
-} modes[] = { { "storm", storm }, { "ask", ask },	  { "hold", hold },
-	      { "flood", flood }, { "scatter", scatter }, { "rate", rate } };
+} modes[] = { { "storm", storm },     { "ask", ask },	{ "hold", hold }, { "flood", flood },
+	      { "scatter", scatter }, { "rate", rate }, { "pace", pace } };
 
 int main(int argc, char **argv)
 {
@@ -258,6 +296,6 @@ int main(int argc, char **argv)
 		if (strcmp(argv[1], modes[i].name) == 0)
 			return modes[i].run(n);
 	}
-	fputs("usage: connect_storm storm|ask|hold|flood|scatter|rate N [TAG]\n", stderr);
+	fputs("usage: connect_storm storm|ask|hold|flood|scatter|rate|pace N [TAG]\n", stderr);
 	return 2;
 }
