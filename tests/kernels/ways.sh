@@ -104,6 +104,7 @@ check_rung() {
         say ok "rewrites are told of"
     else
         say "not ok" "rewrites are not told of: $(metric gswarm_rewrites_total)"
+        grep '"event":"rewrite"' "$dir/events" | sed 's/^/# /'
     fi
     # shellcheck disable=SC2086
     check $caught

@@ -235,6 +235,26 @@ static void a_rewrite_is_counted_and_not_repeated(void **state)
 	assert_int_equal(get(&f->counters.truncations), 0);
 }
 
+/* O_SYNC: its bytes can be read before it returns. */
+static void a_write_that_returns_after_a_look_is_no_rewrite(void **state)
+{
+	struct fixture *f = *state;
+	struct obs_chunk c;
+
+	give(f, append(f, "one\n"));
+	c = append(f, "two\n");
+	obs_stream_catch_up(f->stream, true);
+	c.boot_ns = obs_boot_ns();
+	give(f, c);
+	give(f, append(f, "three\n"));
+	expect(f, "one@0;two@4b;three@8;");
+	assert_int_equal(get(&f->counters.rewrites), 0);
+	assert_int_equal(get(&f->counters.truncations), 0);
+	c.boot_ns = obs_boot_ns() + 3000000000ULL; /* long after it */
+	give(f, c);
+	assert_int_equal(get(&f->counters.rewrites), 1);
+}
+
 /* In the middle, over what was read last: the same file all the same. */
 static void a_rewrite_of_the_tail_is_no_new_file(void **state)
 {
@@ -787,6 +807,7 @@ int main(void)
 		T(a_rewrite_is_counted_and_not_repeated),
 		T(a_rewrite_of_the_last_line_is_no_new_file),
 		T(room_at_the_end_is_read_when_it_is_filled),
+		T(a_write_that_returns_after_a_look_is_no_rewrite),
 		T(a_rewrite_of_the_tail_is_no_new_file),
 		T(the_same_text_again_is_new),
 		T(a_writer_behind_zeroes_goes_on),

@@ -20,6 +20,7 @@
 #define RECORD_QUIET_NS 1000000000ULL
 #define PROMPT_QUIET_NS 3000000000ULL
 #define SUM_BYTES	(1024 * 1024) /* a sum is kept of files that nobody tells of, up to here */
+#define LATE_NS		2000000000ULL /* a write (O_SYNC) may take so long to return */
 #define ROOM_NS		2000000000ULL /* for a mapping to be filled */
 /* A cursor that nobody has seen for long is dropped from the store: say now and then that the
  * file is still there. */
@@ -50,6 +51,8 @@ struct obs_stream {
 	uint64_t put_off;     /* end of what was read and is put off: no room for it; 0 = nothing */
 	size_t put_off_bytes; /* memory that it took */
 	uint64_t read_ns;     /* CLOCK_BOOTTIME of the last look into the file */
+	uint64_t looked_from; /* what was read then without a record: from here, */
+	uint64_t looked_to;   /* … to here */
 	uint64_t sweep_size;  /* size at the sweep before */
 	uint64_t active_ns;   /* CLOCK_BOOTTIME of the last bytes */
 	uint64_t told;	      /* offset of the cursor last handed out */
@@ -471,10 +474,11 @@ static void read_up_to(struct obs_stream *s, uint64_t end, const struct obs_chun
 }
 
 /* The same where only the file's size says that something was written. */
-static void look_up_to(struct obs_stream *s, uint64_t end)
+static void look_on(struct obs_stream *s, uint64_t end)
 {
 	s->read_ns = obs_boot_ns();
 	skip_zeroes(s);
+	s->looked_from = s->offset;
 	while (s->fd >= 0 && s->offset < end && !is_paused(s)) {
 		ssize_t n = read_next(s, end);
 
@@ -484,6 +488,12 @@ static void look_up_to(struct obs_stream *s, uint64_t end)
 			return;
 		feed(s, obs_slice(read_buffer, (size_t)n), NULL);
 	}
+}
+
+static void look_up_to(struct obs_stream *s, uint64_t end)
+{
+	look_on(s, end);
+	s->looked_to = s->offset;
 }
 
 /* Hash of up to OBS_TAIL_BYTES before @end. Return: bytes covered, 0 when unreadable. */
@@ -561,7 +571,7 @@ static void start_over(struct obs_stream *s)
 	s->former = s->sure;
 	s->offset = s->sure = s->counted = s->put_off = 0;
 	s->tail_len = 0;
-	s->seen_ns = 0;
+	s->seen_ns = s->looked_from = s->looked_to = 0;
 	start_sum(s);
 }
 
@@ -747,6 +757,13 @@ static bool begins_anew(struct obs_stream *s, const struct obs_chunk *chunk)
 	return tail_differs(s, chunk->offset, end);
 }
 
+/* Its bytes were there when we last looked, and it returned only then: the last one of before. */
+static bool is_late(const struct obs_stream *s, const struct obs_chunk *chunk)
+{
+	return chunk->offset >= s->looked_from && chunk->offset + chunk->len == s->looked_to &&
+	       chunk->boot_ns < s->read_ns + LATE_NS;
+}
+
 /* A write that starts before the cursor. Return: true when there is nothing left to do. */
 static bool before_cursor(struct obs_stream *s, const struct obs_chunk *chunk)
 {
@@ -759,7 +776,7 @@ static bool before_cursor(struct obs_stream *s, const struct obs_chunk *chunk)
 		return false;
 	}
 	/* A record may come after a later one whose hole it was: then we have read it. */
-	if (s->run.writes == 0 && chunk->boot_ns > s->read_ns &&
+	if (s->run.writes == 0 && chunk->boot_ns > s->read_ns && !is_late(s, chunk) &&
 	    !(chunk->flags & OBS_CHUNK_SHARED)) {
 		struct obs_rewrite r = as_rewrite(chunk);
 
