@@ -164,6 +164,15 @@ def storm(rung):
     send_from_nobody(b, "10.77.0.1", port, 30, RST, 1001)  # who dialled gives up
     ends(observer, "half_open_storm", 60)
     check_events(api, "half_open_storm")
+    # what belongs to nothing is dropped by the listener, too, and is no connection that was refused
+    send_from_nobody(b, "10.77.0.1", port, 30, RST, 1001)
+
+    def node():
+        return json.loads(observer.get("/api/v1/peers"))["nodes"][0]
+
+    wait_for("drops", lambda: sum(x["drops"] for x in node()["listening"]) >= 30)
+    assert node()["totals"]["not_accepted"] == 0, node()
+    assert not [e for e in api.events() if e["details"]["event"] == "accept_queue_full"]
 
 
 @case(180, NEEDS)

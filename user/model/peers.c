@@ -894,7 +894,6 @@ uint32_t obs_peers_listens(struct obs_peers *p, const struct obs_conn_facts *f, 
 	refused = f->drops - l->drops; /* the kernel's counter wraps */
 	l->drops = f->drops;
 	l->half_open = f->half_open;
-	p->totals.not_accepted += refused;
 	return refused;
 }
 

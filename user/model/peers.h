@@ -325,8 +325,9 @@ void obs_peers_udp(struct obs_peers *p, const struct obs_conn_facts *f, const ch
 /** obs_peers_end_flows() - flows that were last seen before @boot_ns are over. */
 void obs_peers_end_flows(struct obs_peers *p, uint64_t boot_ns, uint64_t wall_ns);
 
-/** obs_peers_listens(), _unlistens() - a listening socket is there, or no more. Return: connections
- * that it refused since it was last seen, its accept queue being full. */
+/** obs_peers_listens(), _unlistens() - a listening socket is there, or no more. Return: what it has
+ * dropped since it was last seen: connections that it refused, its accept queue being full, and
+ * packets that belong to none. The caller adds the former to totals.not_accepted. */
 uint32_t obs_peers_listens(struct obs_peers *p, const struct obs_conn_facts *f,
 			   const char *process);
 void obs_peers_unlistens(struct obs_peers *p, const struct obs_conn_id *id);

@@ -15,6 +15,7 @@
 #include "model/roles.h"
 #include "observe/connections.h"
 #include "observe/flows.h"
+#include "observe/overflows.h"
 #include "observe/proc.h"
 #include "parse/dns.h"
 #include "parse/tls.h"
@@ -59,6 +60,7 @@ struct slot {
 struct part {
 	struct obs_part_env env;
 	struct obs_connections *source;		  /* owned; NULL until loaded, or for good */
+	struct obs_overflows *overflows;	  /* owned */
 	struct obs_flows *flows;		  /* owned; NULL where it cannot be had */
 	struct watched *watched[OBS_TARGETS_MAX]; /* by slot, owned */
 	struct slot slots[OBS_TARGETS_MAX];
@@ -334,12 +336,14 @@ static void fail(struct part *p, struct watched *w, const struct obs_conn_facts 
 static void see_listener(struct part *p, struct watched *w, const struct obs_conn_facts *f)
 {
 	const char *process = role_of(p, w, f->pid, NULL);
-	uint32_t refused = obs_peers_listens(w->peers, f, process);
+	uint32_t dropped = obs_peers_listens(w->peers, f, process);
+	uint32_t refused = obs_overflows_take(p->overflows, f->netns, f->pid, dropped);
 	struct obs_event ev = { .type = OBS_EVENT_PEER, .name = "accept_queue_full" };
 	char local[OBS_ENDPOINT_TEXT];
 
 	if (!refused)
 		return;
+	w->peers->totals.not_accepted += refused;
 	obs_count(&p->env.counters->connections_not_accepted, refused);
 	if (!may_tell(p, w))
 		return;
@@ -986,6 +990,13 @@ static void watch_flows(struct part *p, struct watched *w)
 	obs_flows_watch(p->flows, node, obs_targets_any_pid(p->env.targets, node));
 }
 
+static void begin_overflows(void *part, pid_t pid)
+{
+	struct part *p = part;
+
+	obs_overflows_begin(p->overflows, pid);
+}
+
 static void on_ready(void *part, struct obs_node *node)
 {
 	struct obs_peers_options opt;
@@ -999,6 +1010,7 @@ static void on_ready(void *part, struct obs_node *node)
 		.slot = node->slot,
 		.counted = counts_exactly(p),
 	};
+	obs_targets_each_pid(p->env.targets, node, begin_overflows, p);
 	if (p->watched[node->slot])
 		bury(p, node->slot);
 	obs_roles_forget(p->env.roles, node->slot); /* of whose slot it was */
@@ -1136,6 +1148,7 @@ static void free_part(void **part)
 	for (uint32_t i = 0; i < OBS_TARGETS_MAX; i++)
 		free_watched(p, i);
 	obs_connections_free(&p->source);
+	obs_overflows_free(&p->overflows);
 	obs_flows_free(&p->flows);
 	p->env.model->n_node_peers = 0;
 	free(p->views);
@@ -1192,8 +1205,10 @@ static int start(const struct obs_part_env *env, void **ret)
 		return -ENOMEM;
 	p->env = *env;
 	p->views = calloc(OBS_TARGETS_MAX, sizeof(*p->views));
-	if (!p->views)
+	if (!p->views || obs_overflows_new(&p->overflows) < 0) {
+		free(p->views);
 		return -ENOMEM;
+	}
 	find_rpc_host(p);
 	note_configured(env);
 	*ret = TAKE_PTR(p);
