@@ -160,7 +160,7 @@ def local_time():
     api.wait_file(node, 3)
     for e in of_file(api.events(), node):
         assert e["timestamp"] == "2025-09-25T21:35:18.616000Z", e
-        assert e["origin"]["time_source"] == "log", e
+        assert e["details"]["time_source"] == "log", e
 
 
 SECRETS = {

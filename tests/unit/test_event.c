@@ -38,15 +38,15 @@ static void keys_stand_in_the_contracts_order(void **state)
 					 .offset = 0,
 					 .has_offset = true };
 	assert_int_equal(obs_event_format(&ev, OBS_SLICE("node-123"), &b), 0);
-	check_text("event", obs_buf_slice(&b),
-		   "{\"event_id\":\"0123456789abcdeffedcba9876543210\",\"node_id\":\"node-123\","
-		   "\"timestamp\":\"2025-10-26T23:30:27.842113Z\","
-		   "\"event_type\":\"training_progress\",\"details\":{\"event\":\"round_joined\","
-		   "\"level\":\"INFO\",\"message\":\"Joining round: 39512\",\"round\":39512,"
-		   "\"peers\":[\"a\",\"b\\\"\"],\"loss\":1e-07,\"big\":\"9007199254740993\","
-		   "\"ok\":9007199254740992,\"cpu\":{\"cores\":2},\"truncated\":true},"
-		   "\"origin\":{\"via\":\"file\",\"pid\":8015,\"path\":\"/l\",\"offset\":0,"
-		   "\"time_source\":\"log\"}}");
+	check_text(
+		"event", obs_buf_slice(&b),
+		"{\"event_id\":\"0123456789abcdeffedcba9876543210\",\"node_id\":\"node-123\","
+		"\"timestamp\":\"2025-10-26T23:30:27.842113Z\","
+		"\"event_type\":\"training_progress\",\"details\":{\"event\":\"round_joined\","
+		"\"level\":\"INFO\",\"message\":\"Joining round: 39512\",\"round\":39512,"
+		"\"peers\":[\"a\",\"b\\\"\"],\"loss\":1e-07,\"big\":\"9007199254740993\","
+		"\"ok\":9007199254740992,\"cpu\":{\"cores\":2},\"time_source\":\"log\",\"truncated\":true},"
+		"\"origin\":{\"via\":\"file\",\"pid\":8015,\"path\":\"/l\",\"offset\":0}}");
 }
 
 static void unknown_things_are_left_out(void **state)

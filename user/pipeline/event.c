@@ -373,6 +373,8 @@ static void format_details(struct obs_json *j, const struct obs_event *ev)
 		obs_json_key(j, ev->fields[i].key);
 		format_value(j, &ev->fields[i]);
 	}
+	if (ev->time_from_log)
+		obs_json_lit(j, OBS_SLICE(",\"time_source\":\"log\""));
 	if (ev->truncated)
 		obs_json_lit(j, OBS_SLICE(",\"truncated\":true"));
 	obs_json_lit(j, OBS_SLICE("}"));
@@ -384,10 +386,9 @@ static bool origin_is_empty(const struct obs_origin *o)
 	       !o->comm.len && !o->path.len && !o->has_offset;
 }
 
-/* How the time is known is told here: the same line has the same details from wherever it came. */
-static void format_origin(struct obs_json *j, const struct obs_origin *o, bool time_from_log)
+static void format_origin(struct obs_json *j, const struct obs_origin *o)
 {
-	if (origin_is_empty(o) && !time_from_log)
+	if (origin_is_empty(o))
 		return;
 	obs_json_lit(j, OBS_SLICE(",\"origin\":{\"via\":"));
 	put_word(j, via_names[o->via < ARRAY_LEN(via_names) ? o->via : OBS_VIA_NONE]);
@@ -403,8 +404,6 @@ static void format_origin(struct obs_json *j, const struct obs_origin *o, bool t
 		put_key(j, KEY("offset"));
 		obs_json_uint(j, o->offset);
 	}
-	if (time_from_log)
-		obs_json_lit(j, OBS_SLICE(",\"time_source\":\"log\""));
 	obs_json_lit(j, OBS_SLICE("}"));
 }
 
@@ -421,7 +420,7 @@ int obs_event_format(const struct obs_event *ev, struct obs_slice node_id, struc
 	put_word(&j,
 		 type_names[(unsigned)ev->type < OBS_EVENT_TYPE_MAX ? ev->type : OBS_EVENT_LOG]);
 	format_details(&j, ev);
-	format_origin(&j, &ev->origin, ev->time_from_log);
+	format_origin(&j, &ev->origin);
 	obs_json_lit(&j, OBS_SLICE("}"));
 
 	if (j.err)

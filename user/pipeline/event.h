@@ -98,7 +98,7 @@ struct obs_event {
 	const char *name;			 /* details.event, static text */
 	const char *code;			 /* details.code, static text; NULL = none */
 	struct obs_slice level, logger, message; /* empty = omitted */
-	bool time_from_log;			 /* origin.time_source = "log" */
+	bool time_from_log;			 /* details.time_source = "log" */
 	bool truncated;				 /* details.truncated = true */
 	unsigned n_fields;
 	struct obs_field fields[OBS_EVENT_FIELDS_MAX];
