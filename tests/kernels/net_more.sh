@@ -69,7 +69,7 @@ datagrams() {
     must a quic 10.77.0.2 9000 20
     size=$((20 * (60 + 28)))
     check "QUIC: packets and bytes of both ways" are 1 '"remote":"10.77.0.2:9000"' '"packets_sent":20[,}]' \
-        '"packets_received":20[,}]' "\"bytes_sent\":$size[,}]" "\"bytes_received\":$size[,}]" '"quic_version":"00000001"'
+        '"packets_received":20[,}]' "\"bytes_sent\":${size}[,}]" "\"bytes_received\":${size}[,}]" '"quic_version":"00000001"'
     must a flood "$STORM" 2000
     keys="udp_packets_sent udp_packets_received"
     check "a flood of 2,000 datagrams" agree
@@ -151,7 +151,7 @@ later_namespace() {
     for what in 'listen 4005' 'dial 127.0.0.1 4005 3' 'accept 3'; do
         echo "$what" >&7
         read -r answer <&8
-        [ "$answer" = done ] || say "not ok" "$what: $answer"
+        [ "$answer" = "done" ] || say "not ok" "$what: $answer"
     done
     check "a later namespace: who dialled" are 3 '"remote":"127.0.0.1:4005"' '"direction":"out"'
     way=in
