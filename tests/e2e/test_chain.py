@@ -185,8 +185,9 @@ def behind():
     assert v["chain"]["rounds_behind"] == 5 and v["chain"]["registered"] is False, v
     node.gate()
     wait_state(observer, node, "training", 30)
-    wait_for("the changes", lambda: changes(api, node)[-1]["to"] == "training", 10)
-    assert changes(api, node)[-1]["when"] == "round is the chain's", changes(api, node)
+    last = wait_for("the changes", lambda: (c := changes(api, node)[-1])["when"] ==
+                    "round is the chain's" and c, 10)
+    assert last["to"] == "training", last
 
 
 @case(60)
