@@ -633,12 +633,14 @@ def quic():
                               "forward": "events", "connections": {"interval": "1s", "snapshot_interval": "1s"}}).start()
     a = P2pdPeer(netns=nets[0], host="/ip4/10.77.0.1/udp/0/quic-v1")
     b = P2pdPeer(a.addrs, nets[1], "/ip4/10.77.0.2/udp/0/quic-v1,/ip4/10.77.0.2/udp/0/quic-v1/webtransport")
-    own = [next(x for x in p.addrs if "/webtransport" not in x) for p in (a, b)]
-    ports = [int(x.split("/")[4]) for x in own]
-    ends = [(f"10.77.0.2:{ports[1]}", ports[0]), (f"10.77.0.1:{ports[0]}", ports[1])]
+    address = next(x for x in a.addrs if "/webtransport" not in x).split("/p2p/")[0]
+    port = int(address.split("/")[4])
     talk(a, b)
     b.do("call", peer=a.id, name="Test.rpc_echo", size=3000000)
-    b.do("connect", peer=a.id, addrs=[own[0].split("/p2p/")[0]])
+    # b has a socket for each address that it listens on, and dials from any of them
+    dialler = max(taps[0].flows.copy().items(), key=lambda f: f[1]["bytes_received"])[0][0]
+    ends = [(dialler, port), (f"10.77.0.1:{port}", int(dialler.split(":")[1]))]
+    b.do("connect", peer=a.id, addrs=[address])
     for peer in (a, b):
         check_counts(observer, peer)
         peer.do("list_peers")
