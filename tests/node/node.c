@@ -765,6 +765,8 @@ int main(int argc, char **argv)
 	if (setenv(ENV_SCRIPT, text, 1) < 0 || (o.hold && setenv(ENV_HOLD, "1", 1) < 0) ||
 	    (o.stay && setenv(ENV_STAY, "1", 1) < 0))
 		die("setenv");
-	become("launcher", ".venv/bin/bash", (char *[]){ "bash", "./run_rl_swarm.sh", NULL });
+	/* with its home behind it, so that whoever looks late knows whose it is */
+	become("launcher", ".venv/bin/bash",
+	       (char *[]){ "bash", "./run_rl_swarm.sh", o.dir, NULL });
 	return 1;
 }
