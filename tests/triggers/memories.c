@@ -160,7 +160,7 @@ const struct way memories[] = {
 	{ "hole", with_hole, TOLD },
 	{ "mmap", by_mmap, FOUND },
 	{ "mmap-slow", by_slow_mmap, FOUND },
-	{ "rewrite", first_lines, CAUGHT },
+	{ "rewrite", first_lines, TOLD },
 	{ "rewrite-middle", in_the_middle, TOLD, .keep = true },
 	{ "rewrite-end", at_the_end, TOLD, .keep = true },
 	{},
