@@ -10,12 +10,8 @@
 
 #include "dials.bpf.h"
 #include "file.bpf.h"
+#include "inet.bpf.h"
 #include "syscalls.bpf.h"
-
-#define CONNECT_IPPROTO_TCP 6
-#define CONNECT_AF_INET	    2
-#define CONNECT_AF_INET6    10
-#define CONNECT_CLOSED	    7 /* TCP_CLOSE */
 
 /* Others come after the SYN, or say that it is not over, or that the call was no connect at all. */
 static __always_inline int fails_before_syn(long ret)
@@ -43,7 +39,7 @@ static __always_inline struct sock *tcp_sock_of_fd(struct task_struct *task, __u
 		return NULL;
 	socket = BPF_CORE_READ(file, private_data);
 	sk = BPF_CORE_READ(socket, sk);
-	return sk && BPF_CORE_READ(sk, sk_protocol) == CONNECT_IPPROTO_TCP ? sk : NULL;
+	return sk && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP ? sk : NULL;
 }
 
 static __always_inline int take_remote_address(struct obs_rec_tcp *rec, const __u8 *at)
@@ -52,11 +48,10 @@ static __always_inline int take_remote_address(struct obs_rec_tcp *rec, const __
 	    bpf_probe_read_user(&rec->remote_port, sizeof(rec->remote_port), at + 2) < 0)
 		return -1;
 	rec->remote_port = bpf_ntohs(rec->remote_port);
-	if (rec->family == CONNECT_AF_INET6)
+	if (rec->family == AF_INET6)
 		return bpf_probe_read_user(rec->remote, 16, at + 8);
 	rec->remote[10] = rec->remote[11] = 0xff;
-	return rec->family == CONNECT_AF_INET ? bpf_probe_read_user(rec->remote + 12, 4, at + 4)
-					      : -1;
+	return rec->family == AF_INET ? bpf_probe_read_user(rec->remote + 12, 4, at + 4) : -1;
 }
 
 static __always_inline void tell_unsent(struct sock *sk, const __u8 *at, __u32 target, __s32 err)
@@ -67,7 +62,7 @@ static __always_inline void tell_unsent(struct sock *sk, const __u8 *at, __u32 t
 	if (!rec)
 		return;
 	rec->what = OBS_TCP_FAIL;
-	rec->state = CONNECT_CLOSED;
+	rec->state = TCP_CLOSE;
 	rec->flags = OBS_TCP_UNSENT;
 	rec->err = err;
 	rec->target = target;

@@ -20,18 +20,15 @@
 #include <bpf/bpf_tracing.h>
 
 #include "budget.bpf.h"
+#include "inet.bpf.h"
 #include "members.bpf.h"
 #include "socks.bpf.h" /* tcp.bpf.c's maps, where that is loaded */
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define PASS	    1
-#define AF_INET	    2
-#define AF_INET6    10
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
-#define PORT_DNS    53
-#define DEPTH_MAX   6 /* a container's own cgroups lie below the one that is known */
+#define PASS	  1
+#define PORT_DNS  53
+#define DEPTH_MAX 6 /* a container's own cgroups lie below the one that is known */
 
 #define IP4_BYTES    20
 #define IP6_BYTES    40

@@ -18,28 +18,17 @@
 #include <bpf/bpf_tracing.h>
 
 #include "dials.bpf.h"
+#include "inet.bpf.h"
 #include "members.bpf.h"
 #include "socks.bpf.h"
 #include "walk.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define AF_INET	    2
-#define AF_INET6    10
-#define IPPROTO_TCP 6
-#define USEC_PER_S  1000000ULL
-#define NS_PER_S    1000000000ULL
+#define USEC_PER_S 1000000ULL
+#define NS_PER_S   1000000000ULL
 
 #define SOCK_BINDPORT_LOCK 8 /* include/net/sock.h; sk_clone_lock() clears it in children */
-
-/* include/net/tcp_states.h */
-enum {
-	TCP_ESTABLISHED = 1,
-	TCP_SYN_SENT = 2,
-	TCP_SYN_RECV = 3,
-	TCP_CLOSE = 7,
-	TCP_LISTEN = 10,
-};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

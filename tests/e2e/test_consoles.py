@@ -207,6 +207,18 @@ def same_but_for_the_time(of_file, of_console):
     return details.pop("time_source") == "log" and details == of_console["details"]
 
 
+def both_ways(observer, node):
+    """A line that stands in the log and on the console: its two events, by origin.via."""
+    def both():
+        found = [e for e in of_node(observer.stored(), node)
+                 if e["details"].get("event") == "round_joined"]
+        via = {e["origin"]["via"]: e for e in found}
+        assert len(found) == 2 and set(via) == {"backfill", "console"}, found
+        return via
+
+    return wait_for("both", both, 15, 0.2)
+
+
 @per_driver
 def seen_twice_without_bpf(driver, ending):
     """BPF refused: a line in the log and on the console is stored for both, told by origin.via"""
@@ -216,15 +228,8 @@ def seen_twice_without_bpf(driver, ending):
     node.process("trainer")
     node.gate()
 
-    def both():
-        found = [e for e in of_node(observer.stored(), node)
-                 if e["details"].get("event") == "round_joined"]
-        via = {e["origin"]["via"]: e for e in found}
-        assert len(found) == 2 and set(via) == {"backfill", "console"}, found
-        assert via["console"]["origin"]["path"].endswith(ending), found
-        return via
-
-    via = wait_for("both", both, 15, 0.2)
+    via = both_ways(observer, node)
+    assert via["console"]["origin"]["path"].endswith(ending), via
     assert same_but_for_the_time(via["backfill"], via["console"]), via
 
 
@@ -241,14 +246,7 @@ def seen_twice_in_a_pod():
     node.process("trainer")
     node.gate()
 
-    def both():
-        found = [e for e in of_node(observer.stored(), node)
-                 if e["details"].get("event") == "round_joined"]
-        via = {e["origin"]["via"]: e for e in found}
-        assert len(found) == 2 and set(via) == {"backfill", "console"}, found
-        return via
-
-    via = wait_for("both", both, 15, 0.2)
+    via = both_ways(observer, node)
     assert same_but_for_the_time(via["backfill"], via["console"]), via
 
 

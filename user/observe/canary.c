@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "obs/wire.h"
+#include "observe/cgroup_set.h"
 #include "observe/proc.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
@@ -578,25 +579,21 @@ void obs_canary_record(struct obs_canary *c, const struct obs_record *rec)
 		land(c);
 }
 
-/* Ours, where the second version of cgroups is mounted. */
+/* Ours, where the second version of cgroups is mounted, and shows it. */
 static void find_cgroup(struct obs_canary *c)
 {
-	static const char *const roots[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+	const char *mount = obs_proc_cgroup2_mount();
 	cleanup_buf struct obs_buf text = {};
-	char own[1024], procs[PATH_MAX];
-	const char *at;
+	struct obs_slice own;
+	char procs[PATH_MAX];
 
-	if (!c->opt.kernel || obs_proc_read(getpid(), "cgroup", &text) < 0)
+	if (!c->opt.kernel || !mount || obs_proc_read(getpid(), "cgroup", &text) < 0)
 		return;
-	at = strstr(obs_buf_cstr(&text), "0::/");
-	if (!at || (at != text.p && at[-1] != '\n') || sscanf(at, "0::%1023[^\n]", own) != 1)
-		return;
-	for (size_t i = 0; i < ARRAY_LEN(roots) && !*c->cgroup; i++) {
-		snprintf(procs, sizeof(procs), "%s%s/cgroup.procs", roots[i], own);
-		if (access(procs, F_OK) == 0)
-			snprintf(c->cgroup, sizeof(c->cgroup), "%s%s/" CGROUP_NAME "%d", roots[i],
-				 own, (int)getpid());
-	}
+	own = obs_cgroup_v2_path(obs_buf_slice(&text));
+	snprintf(procs, sizeof(procs), "%s%.*s/cgroup.procs", mount, (int)own.len, own.p);
+	if (own.len && access(procs, F_OK) == 0)
+		snprintf(c->cgroup, sizeof(c->cgroup), "%s%.*s/" CGROUP_NAME "%d", mount,
+			 (int)own.len, own.p, (int)getpid());
 }
 
 int obs_canary_new(const struct obs_canary_options *opt, struct obs_canary **ret)

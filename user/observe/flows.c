@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <mntent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -31,24 +30,9 @@ struct obs_flows {
 	} links[OBS_TARGETS_MAX];
 	int n_cpus;
 	struct obs_flow_value *values; /* owned, n_cpus entries */
-	char mount[PATH_BYTES];	       /* of cgroup v2 */
+	const char *mount;	       /* of cgroup v2; static */
 	struct obs_flow_total before;  /* of the canary */
 };
-
-static int find_mount(char *out, size_t size)
-{
-	FILE *f = setmntent("/proc/mounts", "re");
-	const struct mntent *m;
-	int r = -ENOENT;
-
-	while (f && r < 0 && (m = getmntent(f))) {
-		if (strcmp(m->mnt_type, "cgroup2") == 0)
-			r = snprintf(out, size, "%s", m->mnt_dir) < (int)size ? 0 : -ENAMETOOLONG;
-	}
-	if (f)
-		endmntent(f);
-	return r;
-}
 
 static void leave_out_shared(struct flows_bpf *skel)
 {
@@ -142,10 +126,10 @@ static int open_all(struct obs_kernel *kernel, struct obs_targets *targets,
 		snprintf(p->refused, sizeof(p->refused), "cgroup_skb: BPF is not used here");
 		return -ECANCELED;
 	}
-	r = find_mount(f->mount, sizeof(f->mount));
-	if (r < 0) {
+	f->mount = obs_proc_cgroup2_mount();
+	if (!f->mount) {
 		snprintf(p->refused, sizeof(p->refused), "cgroup_skb: no cgroup v2 is mounted");
-		return r;
+		return -ENOENT;
 	}
 	r = load(kernel, f, tcp, p);
 	if (r < 0)

@@ -709,9 +709,14 @@ static void forget_followed(struct obs_kernel *k, const struct obs_file_id *file
 	__atomic_store_n(&k->followed[file->ino % OBS_FOLLOWED_MAX].ino, 0, __ATOMIC_SEQ_CST);
 }
 
+static struct obs_rec_file_id key_of(const struct obs_file_id *file)
+{
+	return (struct obs_rec_file_id){ .ino = file->ino, .dev = file->dev, .gen = file->gen };
+}
+
 int obs_kernel_judge(struct obs_kernel *k, const struct obs_file_id *file, enum obs_verdict verdict)
 {
-	struct obs_rec_file_id key = { .ino = file->ino, .dev = file->dev, .gen = file->gen };
+	struct obs_rec_file_id key = key_of(file);
 	struct obs_file_value v = { .verdict = verdict };
 	int fd = files_map_fd(k), r;
 
@@ -725,7 +730,7 @@ int obs_kernel_judge(struct obs_kernel *k, const struct obs_file_id *file, enum 
 
 bool obs_kernel_has_forgotten(struct obs_kernel *k, const struct obs_file_id *file)
 {
-	struct obs_rec_file_id key = { .ino = file->ino, .dev = file->dev, .gen = file->gen };
+	struct obs_rec_file_id key = key_of(file);
 	struct obs_file_value v = {};
 	int fd = files_map_fd(k);
 
@@ -734,7 +739,7 @@ bool obs_kernel_has_forgotten(struct obs_kernel *k, const struct obs_file_id *fi
 
 int obs_kernel_forget(struct obs_kernel *k, const struct obs_file_id *file)
 {
-	struct obs_rec_file_id key = { .ino = file->ino, .dev = file->dev, .gen = file->gen };
+	struct obs_rec_file_id key = key_of(file);
 	int fd = files_map_fd(k), r;
 
 	if (fd < 0)

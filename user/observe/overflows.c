@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "observe/proc.h"
 #include "util/cleanup.h"
 
 #define NETNS_MAX      256
@@ -104,12 +104,10 @@ static uint64_t *place_of(struct obs_overflows *o, uint32_t netns, bool *is_new)
 
 void obs_overflows_begin(struct obs_overflows *o, pid_t pid)
 {
-	char path[64];
-	struct stat st;
+	uint32_t netns = obs_proc_netns(pid);
 
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
-	if (stat(path, &st) == 0)
-		obs_overflows_take(o, (uint32_t)st.st_ino, (uint32_t)pid, 0);
+	if (netns)
+		obs_overflows_take(o, netns, (uint32_t)pid, 0);
 }
 
 uint32_t obs_overflows_take(struct obs_overflows *o, uint32_t netns, uint32_t pid, uint32_t most)

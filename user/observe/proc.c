@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "observe/cgroup_set.h"
 #include "util/cleanup.h"
 
 #define PROC_FILE_MAX 65536
@@ -128,8 +129,16 @@ uint64_t obs_proc_start_ticks(pid_t pid)
 	return stat_field(pid, 22);
 }
 
-/* Where cgroup v2 is mounted: /sys/fs/cgroup, or …/unified on a hybrid host. */
-static const char *cgroup2_mount(void)
+uint32_t obs_proc_netns(pid_t pid)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+	return stat(path, &st) == 0 ? (uint32_t)st.st_ino : 0;
+}
+
+const char *obs_proc_cgroup2_mount(void)
 {
 	static char where[PATH_MAX];
 	struct mntent *m;
@@ -150,19 +159,14 @@ static const char *cgroup2_mount(void)
 
 uint64_t obs_proc_cgroup_v2(struct obs_slice cgroup, const char *must_contain)
 {
-	const char *mount = cgroup2_mount();
-	const char *line, *end;
+	const char *mount = obs_proc_cgroup2_mount();
+	struct obs_slice own = obs_cgroup_v2_path(cgroup);
 	cleanup_buf struct obs_buf path = {};
 	struct stat st;
 
-	line = memmem(cgroup.p, cgroup.len, "0::/", 4);
-	if (!mount || !line || (line != cgroup.p && line[-1] != '\n'))
+	if (!mount || !own.len)
 		return 0;
-	line += 3;
-	end = memchr(line, '\n', (size_t)(cgroup.p + cgroup.len - line));
-	if (!end)
-		end = cgroup.p + cgroup.len;
-	obs_buf_printf(&path, "%s%.*s", mount, (int)(end - line), line);
+	obs_buf_printf(&path, "%s%.*s", mount, (int)own.len, own.p);
 	if (!strstr(obs_buf_cstr(&path), must_contain) || stat(obs_buf_cstr(&path), &st) < 0)
 		return 0;
 	return st.st_ino; /* kernfs id on 64-bit kernels (67c0496e87d1) */

@@ -52,6 +52,13 @@ void obs_proc_comm(pid_t pid, char *out, size_t size);
  */
 uint64_t obs_proc_cgroup_v2(struct obs_slice cgroup, const char *must_contain);
 
+/** obs_proc_cgroup2_mount() - where cgroup v2 is mounted: /sys/fs/cgroup, or …/unified on a hybrid
+ * host; NULL = nowhere. Static text. */
+const char *obs_proc_cgroup2_mount(void);
+
+/** obs_proc_netns() - the number of the network namespace that it is in; 0 = it is gone. */
+uint32_t obs_proc_netns(pid_t pid);
+
 /** typedef obs_proc_fn - return false to stop. */
 typedef bool (*obs_proc_fn)(void *ctx, pid_t pid);
 

@@ -24,6 +24,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 
+#include "observe/proc.h"
 #include "observe/tcp_info.h"
 #include "util/cleanup.h"
 
@@ -112,18 +113,9 @@ static void scan_fds(struct obs_tcp_diag *d, pid_t pid)
 	}
 }
 
-static uint32_t netns_of(pid_t pid)
-{
-	char path[64];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
-	return stat(path, &st) == 0 ? (uint32_t)st.st_ino : 0;
-}
-
 static void note_netns(struct obs_tcp_diag *d, pid_t pid)
 {
-	uint32_t inum = netns_of(pid);
+	uint32_t inum = obs_proc_netns(pid);
 
 	for (size_t i = 0; i < d->n_netns; i++) {
 		if (d->netns[i].inum == inum)
@@ -492,7 +484,7 @@ int obs_tcp_diag_new(struct obs_targets *targets, bool proc_only, struct obs_tcp
 		return -ENOMEM;
 	d->targets = targets;
 	d->proc_only = proc_only;
-	d->own_inum = netns_of(getpid());
+	d->own_inum = obs_proc_netns(getpid());
 	d->own_ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (d->own_ns < 0)
 		r = -errno;

@@ -102,3 +102,7 @@ struct obs_flows *obs_parts_flows(struct obs_parts *parts);
 struct obs_connections *obs_parts_connections(struct obs_parts *parts);
 
 void obs_parts_stop(struct obs_parts *parts);
+
+/** obs_part_state_name() - of the row in which a part keeps what it knows of @node: containers by their
+ * id, plain trees by their first process. */
+void obs_part_state_name(const char *part, const struct obs_node *node, char *out, size_t size);

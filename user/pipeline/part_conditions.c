@@ -39,12 +39,6 @@ struct told {
 
 /* --- over a restart of the observer --- */
 
-/* Containers by their id, plain trees by their first process. */
-static void state_name(const struct judged *j, char *out, size_t size)
-{
-	snprintf(out, size, "conditions/%s", *j->node->ref.id ? j->node->ref.id : j->node->title);
-}
-
 static void keep(struct part *p, struct judged *j)
 {
 	uint64_t p2pd = obs_targets_mark(p->env.targets, j->node, OBS_ROLE_P2PD);
@@ -56,7 +50,7 @@ static void keep(struct part *p, struct judged *j)
 		return;
 	if (sum && obs_conditions_state_format(&j->conditions, p2pd, obs_wall_ns(), &text) < 0)
 		return;
-	state_name(j, name, sizeof(name));
+	obs_part_state_name("conditions", j->node, name, sizeof(name));
 	p->env.outlet->put_state(p->env.outlet->ctx, name, obs_buf_slice(&text));
 	j->kept = sum;
 	j->kept_ns = obs_boot_ns();
@@ -68,7 +62,7 @@ static void take_up(struct part *p, struct judged *j)
 	cleanup_buf struct obs_buf text = {};
 	char name[192];
 
-	state_name(j, name, sizeof(name));
+	obs_part_state_name("conditions", j->node, name, sizeof(name));
 	if (!p->env.outlet->get_state ||
 	    p->env.outlet->get_state(p->env.outlet->ctx, name, &text) < 0)
 		return;

@@ -884,7 +884,6 @@ static void tell_snapshot(struct part *p, struct watched *w, uint64_t passed_ns)
 static void snapshot_if_due(struct part *p, struct watched *w, uint64_t now)
 {
 	uint64_t interval = (uint64_t)(p->env.config->connections.snapshot_interval_s * 1e9);
-
 	uint64_t passed_ns = now - w->snapshot_ns;
 
 	if (!interval || passed_ns < interval)

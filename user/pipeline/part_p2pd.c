@@ -88,12 +88,6 @@ static const struct obs_p2pd_ops ops = { .failed = on_failed,
 
 /* --- over a restart of the observer: how many p2pds there were, and which was the last --- */
 
-/* Containers by their id, plain trees by their first process. */
-static void state_name(const struct obs_node *node, char *out, size_t size)
-{
-	snprintf(out, size, "p2pd/%s", *node->ref.id ? node->ref.id : node->title);
-}
-
 static void keep(const struct p2pd_node *n)
 {
 	const struct obs_outlet *o = n->part->env.outlet;
@@ -101,7 +95,7 @@ static void keep(const struct p2pd_node *n)
 
 	if (!o->put_state)
 		return;
-	state_name(n->node, name, sizeof(name));
+	obs_part_state_name("p2pd", n->node, name, sizeof(name));
 	snprintf(body, sizeof(body), "%" PRIu32 " %" PRIx64, n->daemons, n->mark);
 	o->put_state(o->ctx, name, obs_slice_str(body));
 }
@@ -114,7 +108,7 @@ static void recall(struct p2pd_node *n)
 	uint32_t daemons;
 	char name[192];
 
-	state_name(n->node, name, sizeof(name));
+	obs_part_state_name("p2pd", n->node, name, sizeof(name));
 	if (!o->get_state || o->get_state(o->ctx, name, &body) < 0 ||
 	    obs_buf_push(&body, "", 1) < 0 ||
 	    sscanf(body.p, "%" SCNu32 " %" SCNx64, &daemons, &mark) != 2)
@@ -130,7 +124,7 @@ static void forget(const struct p2pd_node *n)
 
 	if (!o->put_state)
 		return;
-	state_name(n->node, name, sizeof(name));
+	obs_part_state_name("p2pd", n->node, name, sizeof(name));
 	o->put_state(o->ctx, name, obs_slice(NULL, 0));
 }
 

@@ -177,6 +177,11 @@ struct obs_connections *obs_parts_connections(struct obs_parts *parts)
 	return connections;
 }
 
+void obs_part_state_name(const char *part, const struct obs_node *node, char *out, size_t size)
+{
+	snprintf(out, size, "%s/%s", part, *node->ref.id ? node->ref.id : node->title);
+}
+
 void obs_parts_stop(struct obs_parts *parts)
 {
 	for (size_t i = 0; parts && table[i]; i++) {

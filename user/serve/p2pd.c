@@ -141,6 +141,22 @@ static void put_averaging(struct obs_json *j, const struct obs_p2p_view *v)
 
 /* --- the DHT --- */
 
+static bool was_used(const struct obs_key_numbers *k, int way)
+{
+	return (k->stored[way] | k->refused[way] | k->hits[way] | k->misses[way]) != 0;
+}
+
+static void put_key_numbers(struct obs_json *j, enum obs_key_kind kind,
+			    const struct obs_key_numbers *k, int way)
+{
+	obs_put_text(j, "kind", obs_key_kind_str(kind));
+	obs_put_text(j, "direction", way_str(way));
+	obs_put_count(j, "stored", k->stored[way]);
+	obs_put_count(j, "refused", k->refused[way]);
+	obs_put_count(j, "hits", k->hits[way]);
+	obs_put_count(j, "misses", k->misses[way]);
+}
+
 static void put_kinds(struct obs_json *j, const struct obs_dht_numbers *d)
 {
 	obs_json_key_str(j, "keys");
@@ -149,15 +165,10 @@ static void put_kinds(struct obs_json *j, const struct obs_dht_numbers *d)
 		for (int way = 0; way < 2; way++) {
 			const struct obs_key_numbers *k = &d->kinds[i];
 
-			if (!(k->stored[way] | k->refused[way] | k->hits[way] | k->misses[way]))
+			if (!was_used(k, way))
 				continue;
 			obs_json_object_open(j);
-			obs_put_text(j, "kind", obs_key_kind_str((enum obs_key_kind)i));
-			obs_put_text(j, "direction", way_str(way));
-			obs_put_count(j, "stored", k->stored[way]);
-			obs_put_count(j, "refused", k->refused[way]);
-			obs_put_count(j, "hits", k->hits[way]);
-			obs_put_count(j, "misses", k->misses[way]);
+			put_key_numbers(j, (enum obs_key_kind)i, k, way);
 			obs_json_object_close(j);
 		}
 	}
@@ -168,19 +179,14 @@ static void put_key(struct obs_json *j, const struct obs_p2p_key *k, int way)
 {
 	char hash[2 * sizeof(k->key) + 1];
 
-	if (!(k->n.stored[way] | k->n.refused[way] | k->n.hits[way] | k->n.misses[way]))
+	if (!was_used(&k->n, way))
 		return;
 	for (size_t i = 0; i < sizeof(k->key); i++)
 		snprintf(hash + 2 * i, 3, "%02x", k->key[i]);
 	obs_json_object_open(j);
 	obs_put_text(j, "name", k->name);
 	obs_put_text(j, "hash", hash);
-	obs_put_text(j, "kind", obs_key_kind_str(k->kind));
-	obs_put_text(j, "direction", way_str(way));
-	obs_put_count(j, "stored", k->n.stored[way]);
-	obs_put_count(j, "refused", k->n.refused[way]);
-	obs_put_count(j, "hits", k->n.hits[way]);
-	obs_put_count(j, "misses", k->n.misses[way]);
+	put_key_numbers(j, k->kind, &k->n, way);
 	obs_json_object_close(j);
 }
 
