@@ -133,7 +133,7 @@ const struct obs_key obs_keys[] = {
 
 	{ "connections.interval", OBS_KEY_SECONDS, F(connections.interval_s), 1, DAY, "10s", "How often the counters of open connections are read." },
 	{ "connections.snapshot_interval", OBS_KEY_SECONDS, F(connections.snapshot_interval_s), 0, DAY, "60s", "How often a dht_snapshot tells with whom a node is connected. 0: never." },
-	{ "connections.udp_idle", OBS_KEY_SECONDS, F(connections.udp_idle_s), 1, DAY, "60s", "A UDP flow, of QUIC too, in which nothing has passed for so long is over. p2pd keeps a QUIC connection alive by a packet every 15 s." },
+	{ "connections.udp_idle", OBS_KEY_SECONDS, F(connections.udp_idle_s), 1, DAY, "60s", "A UDP flow, of QUIC too, in which nothing has passed for so long is over. libp2p's default is a packet every 15 s that keeps a QUIC connection alive." },
 	{ "connections.events_per_second", OBS_KEY_COUNT, F(connections.events_per_second), 0, 1000000, "100", "Events about single connections, per node; further ones are counted only." },
 
 	{ "state.hung_after", OBS_KEY_SECONDS, F(state.hung_after_s), 1, 7 * DAY, "600s", "A trainer that neither writes nor computes for this long, and longer than its own rounds make plausible, counts as hung." },
